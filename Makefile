@@ -1,0 +1,44 @@
+# Python 3.12 or newer and make are all that these need.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; done)
+HOST ?= 127.0.0.1
+PORT ?= 8000
+BIN := .venv/bin
+MANAGE := $(BIN)/python manage.py
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
+	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
+
+.PHONY: dev test check lock audit
+.DEFAULT_GOAL := dev
+
+dev: .venv/installed .env  ## the API on http://127.0.0.1:8000, with a database and demo content
+	@$(MANAGE) migrate --verbosity 0
+	@$(MANAGE) demo_data --if-empty
+	@printf '\n  API      http://$(HOST):$(PORT)/api/articles\n  Admin    http://$(HOST):$(PORT)/admin/\n  Health   http://$(HOST):$(PORT)/health\n\n'
+	@exec $(MANAGE) runserver $(HOST):$(PORT)
+
+test: .venv/installed  ## every test that needs no tool beyond the lock file
+	$(BIN)/pytest -m "not faults and not browser"
+
+check: .venv/installed  ## format, lint, types, imports, migrations
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports --no-cache
+	DJANGO_SETTINGS_MODULE=tests.settings $(MANAGE) makemigrations --check --dry-run
+
+lock: .venv/installed  ## the newest versions that pyproject.toml allows
+	$(COMPILE) --upgrade --output-file requirements.lock
+	$(COMPILE) --upgrade --output-file requirements-dev.lock --group dev --constraint requirements.lock
+
+audit: .venv/installed  ## known vulnerabilities of what production installs
+	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes --requirement requirements.lock
+
+.venv/installed: requirements-dev.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.12 or newer is needed: make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+.env:
+	@$(PYTHON) -c 'import re, secrets; print(re.sub("(?m)^SECRET_KEY=.*", "SECRET_KEY=" + secrets.token_urlsafe(48), open(".env.example").read()), end="")' > $@
