@@ -1,0 +1,154 @@
+"""The settings of the whole project, in one file; what differs between two machines
+comes from the environment (`.env.example` lists every variable)."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from config.env import Env
+from database.url import database
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env(Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env"))
+
+# --- The process ---------------------------------------------------------------------
+
+DEBUG = env.switch("DEBUG", default=False)
+# RFC 7518, section 3.2: a key for HS256 has 256 bits or more.
+SECRET_KEY = env.secret("SECRET_KEY", minimum_bytes=32)
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+
+INSTALLED_APPS = [
+    # Before staticfiles: its runserver asks for the database before it starts.
+    "database",
+    "users",
+    "profiles",
+    "articles",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "corsheaders",
+]
+
+MIDDLEWARE = [
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- The database --------------------------------------------------------------------
+
+DATABASES = {"default": database(env, embedded=BASE_DIR / ".postgres" if DEBUG else None)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- People, passwords and tokens ----------------------------------------------------
+
+AUTH_USER_MODEL = "users.User"
+# New passwords are hashed by the first; the others can still be read, and are hashed
+# anew at the next log-in.
+PASSWORD_HASHERS = [
+    "users.hashers.Argon2Hasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+# Length alone, as in the API: clients use passwords such as "password123".
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+]
+TOKEN_LIFETIME = timedelta(seconds=env.seconds("TOKEN_LIFETIME", 604_800, minimum=1))
+
+# --- The API -------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_PARSER_CLASSES": ["config.envelope.EnvelopeParser"],
+    "DEFAULT_RENDERER_CLASSES": ["config.envelope.EnvelopeRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.envelope.AlwaysJSON",
+    "DEFAULT_AUTHENTICATION_CLASSES": ["users.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
+    "DEFAULT_THROTTLE_RATES": {
+        "register": env.rate("REGISTER_RATE", "600/minute"),
+        "login": env.rate("LOGIN_RATE", "600/minute"),
+    },
+    "NUM_PROXIES": env.count("TRUSTED_PROXIES", 0),
+    "EXCEPTION_HANDLER": "config.errors.answer",
+    # OPTIONS is for CORS; nobody reads DRF's description of an endpoint.
+    "DEFAULT_METADATA_CLASS": None,
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes: 2.5 MiB
+
+# The API knows people by the Authorization header alone, never by a cookie: a page of
+# any origin may call it.
+CORS_URLS_REGEX = r"^/(api/|health$)"
+CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
+CORS_ALLOW_ALL_ORIGINS = not CORS_ALLOWED_ORIGINS
+
+# --- Language, time, static files ----------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / ".static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+# While DEBUG is on, straight from the apps; otherwise what `collectstatic` has gathered.
+WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_USE_FINDERS = DEBUG
+# A page of the admin without its style sheet is better than none at all.
+WHITENOISE_MANIFEST_STRICT = False
+
+# --- HTTPS ---------------------------------------------------------------------------
+
+HTTPS = env.switch("HTTPS", default=False)
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+
+# --- Logs ----------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    # Django's own handlers stay silent without DEBUG; one place for every line instead.
+    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+}

@@ -1,0 +1,591 @@
+"""The server for development, used by real processes, each test with a folder of its own."""
+
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psycopg
+import pytest
+
+from database import embedded
+
+ROOT = Path(__file__).parents[2]
+
+# Starts the server once for each line it reads, and ends with its input.
+PROGRAM = """
+import sys
+from pathlib import Path
+from database.embedded import EmbeddedError, start
+
+for _ in sys.stdin:
+    try:
+        print(start(Path(sys.argv[1])), flush=True)
+    except EmbeddedError as error:
+        print("EmbeddedError:", *str(error).splitlines(), flush=True)
+"""
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can do this")
+
+
+class User:
+    """A process that uses the server."""
+
+    def __init__(self, folder: Path, *prefix: str) -> None:
+        self.process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 - this interpreter
+            [*prefix, sys.executable, "-c", PROGRAM, str(folder)],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> str:
+        """Return the socket directory, or the error."""
+        assert self.process.stdout
+        line: str = self.process.stdout.readline()
+        return line.rstrip("\n")
+
+    def start(self) -> str:
+        self.ask()
+        socket = self.answer()
+        assert Path(socket).is_dir(), socket
+        return socket
+
+    def fail(self) -> str:
+        self.ask()
+        error = self.answer()
+        assert error.startswith("EmbeddedError: "), error
+        return error
+
+    def leave(self) -> None:
+        self.process.communicate(timeout=10)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.leave()
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    # Not in tmp_path, which pytest closes to other users: some of these servers run as `nobody`.
+    with TemporaryDirectory(prefix="embedded-") as parent:
+        Path(parent).chmod(0o755)
+        yield Path(parent, "pg")
+        for lock in Path(parent).rglob("supervisor"):
+            eventually(partial(stopped, lock.parent))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with new_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Path]:
+    """The folder of a server for the tests that leave it as it is."""
+    with new_folder() as folder:
+        user = User(folder)
+        user.start()
+        yield folder
+        user.kill()
+
+
+@pytest.fixture
+def join(folder: Path) -> Iterator[Callable[..., User]]:
+    """Let a process use the server in `folder`, or in another one, until the test ends."""
+    users: list[User] = []
+
+    def join(*prefix: str, to: Path = folder) -> User:
+        users.append(User(to, *prefix))
+        return users[-1]
+
+    yield join
+    for user in users:
+        user.kill()
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true within 20 s"
+        time.sleep(0.01)
+
+
+def stopped(folder: Path) -> bool:
+    return not embedded._is_supervised(folder)
+
+
+def connect(socket: str) -> psycopg.Connection:
+    return psycopg.connect(
+        host=socket, port=embedded.PORT, user=embedded.ROLE, dbname=embedded.DATABASE
+    )
+
+
+def fetch(socket: str, query: str) -> object:
+    with connect(socket) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    assert row
+    return row[0]
+
+
+def write_note(socket: str) -> None:
+    with connect(socket) as connection:
+        # What a killed server may lose is not what these tests are about.
+        connection.execute("SET LOCAL synchronous_commit = on")
+        connection.execute("CREATE TABLE note AS SELECT 'kept' AS text")
+
+
+def read_note(socket: str) -> object:
+    return fetch(socket, "SELECT text FROM note")
+
+
+def started_at(socket: str) -> object:
+    return fetch(socket, "SELECT pg_postmaster_start_time()")
+
+
+def postmaster(folder: Path) -> int:
+    return int((folder / "data/postmaster.pid").read_text().split()[0])
+
+
+def supervisor(folder: Path) -> int:
+    status = Path(f"/proc/{postmaster(folder)}/status").read_text()
+    return int(status.split("PPid:")[1].split()[0])
+
+
+def command_of(pid: int) -> str:
+    """Return a process's command, with a null byte after each word; nothing if it has ended."""
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def runs(pid: int) -> bool:
+    return command_of(pid) != ""
+
+
+def test_it_starts_and_answers(join: Callable[..., User], running: Path) -> None:
+    socket = join(to=running).start()
+
+    assert fetch(socket, "SELECT 1") == 1
+    assert fetch(socket, "SHOW server_encoding") == "UTF8"
+    assert fetch(socket, "SELECT datlocale FROM pg_database WHERE datname = 'conduit'") == "C.UTF-8"
+    assert fetch(socket, "SHOW timezone") == "UTC"
+    assert fetch(socket, "SHOW max_connections") == "200"
+    assert fetch(socket, "SHOW fsync") == "on"
+    assert fetch(socket, "SHOW synchronous_commit") == "off"
+
+
+def test_only_its_user_reaches_it_and_only_by_the_socket(running: Path) -> None:
+    assert stat.S_IMODE(running.stat().st_mode) == 0o700
+    assert stat.S_IMODE((running / "socket").stat().st_mode) == 0o700
+    files = [os.readlink(link) for link in Path(f"/proc/{postmaster(running)}/fd").iterdir()]
+    tcp = [Path("/proc/net", name).read_text() for name in ("tcp", "tcp6")]
+    inodes = {line.split()[9] for table in tcp for line in table.splitlines()[1:]}
+    assert not inodes & {file[8:-1] for file in files if file.startswith("socket:")}
+
+
+def test_ctrl_c_in_the_terminal_is_not_for_the_server(running: Path) -> None:
+    assert os.getsid(postmaster(running)) != os.getsid(0)
+    assert os.getsid(supervisor(running)) != os.getsid(0)
+
+
+def test_a_second_start_in_a_process_is_the_same_server(
+    join: Callable[..., User], running: Path
+) -> None:
+    user = join(to=running)
+    first = started_at(user.start())
+
+    assert started_at(user.start()) == first
+
+
+def test_a_relative_path_and_a_link_lead_to_the_same_server(
+    join: Callable[..., User], running: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(running)
+    relative = Path(os.path.relpath(running))
+
+    assert {join(to=path).start() for path in (running, link, relative)} == {f"{running}/socket"}
+
+
+def test_processes_that_start_at_once_share_a_server(
+    join: Callable[..., User], folder: Path
+) -> None:
+    users = [join() for _ in range(4)]
+    for user in users:
+        user.ask()
+
+    assert len({started_at(user.answer()) for user in users}) == 1
+
+
+def test_threads_and_forks_share_a_server(folder: Path) -> None:
+    # The parent and its threads end first; the fork goes on using the server.
+    program = """
+import os, sys, threading
+from pathlib import Path
+from database.embedded import start
+
+folder = Path(sys.argv[1])
+sockets = []
+threads = [threading.Thread(target=lambda: sockets.append(start(folder))) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+if os.fork() == 0:
+    print(*{*sockets, start(folder)}, flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(  # noqa: S603 - this interpreter
+        [sys.executable, "-c", program, folder],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        parent.wait(timeout=30)
+        assert parent.stdout
+        socket = parent.stdout.readline().strip()
+        assert fetch(socket, "SELECT 1") == 1
+    eventually(lambda: stopped(folder))
+
+
+def test_it_stops_when_its_last_user_ends(join: Callable[..., User], folder: Path) -> None:
+    for end in (User.leave, User.kill):
+        alice, bob = join(), join()
+        socket = alice.start()
+        bob.start()
+        server = postmaster(folder)
+
+        end(alice)
+        assert fetch(socket, "SELECT 1") == 1
+        end(bob)
+        eventually(lambda: stopped(folder))
+        assert not runs(server)
+
+
+def test_data_survives_a_restart(join: Callable[..., User], folder: Path) -> None:
+    alice = join()
+    write_note(alice.start())
+    alice.leave()
+
+    # At once, while the server may still be stopping.
+    assert read_note(join().start()) == "kept"
+
+
+def test_a_server_that_died_is_started_again(join: Callable[..., User], folder: Path) -> None:
+    user = join()
+    socket = user.start()
+    write_note(socket)
+    server = postmaster(folder)
+
+    os.kill(server, signal.SIGKILL)
+    eventually(lambda: stopped(folder))
+    assert read_note(user.start()) == "kept"
+    assert postmaster(folder) != server
+
+
+def test_a_query_that_outlives_its_server_delays_the_next(
+    join: Callable[..., User], folder: Path
+) -> None:
+    user = join()
+    socket = user.start()
+    with connect(socket) as connection:
+        # The lock of the frozen process is what the next server waits for.
+        backend = connection.info.backend_pid
+        os.kill(backend, signal.SIGSTOP)
+        os.kill(postmaster(folder), signal.SIGKILL)
+        eventually(lambda: stopped(folder))
+
+        user.ask()
+        eventually(lambda: embedded._is_supervised(folder))
+        os.kill(backend, signal.SIGKILL)
+        assert fetch(user.answer(), "SELECT 1") == 1
+
+
+def test_a_server_whose_supervisor_was_killed_is_replaced(
+    join: Callable[..., User], folder: Path
+) -> None:
+    user = join()
+    write_note(user.start())
+    orphan = postmaster(folder)
+
+    os.kill(supervisor(folder), signal.SIGKILL)
+    eventually(lambda: stopped(folder))
+    assert runs(orphan)
+    assert read_note(user.start()) == "kept"
+    assert not runs(orphan)
+
+
+def test_a_supervisor_that_is_terminated_takes_the_server_with_it(
+    join: Callable[..., User], folder: Path
+) -> None:
+    join().start()
+    server = postmaster(folder)
+
+    os.kill(supervisor(folder), signal.SIGTERM)
+    eventually(lambda: stopped(folder))
+    assert not runs(server)
+
+
+def test_what_a_crashed_machine_leaves_does_not_prevent_a_start(
+    join: Callable[..., User], folder: Path
+) -> None:
+    user = join()
+    write_note(user.start())
+
+    # The number of the server now belongs to another process, or was never written to the disk.
+    for pid in (str(os.getpid()), ""):
+        server = postmaster(folder)
+        os.kill(supervisor(folder), signal.SIGKILL)
+        os.kill(server, signal.SIGKILL)
+        eventually(lambda: stopped(folder))
+        for note in (folder / "data/postmaster.pid", folder / "socket/.s.PGSQL.5432.lock"):
+            note.write_text("\n".join([pid, *note.read_text().splitlines()[1:]]))
+
+        assert read_note(user.start()) == "kept"
+
+
+def test_a_first_start_that_is_interrupted_leaves_no_half_cluster(
+    join: Callable[..., User], folder: Path
+) -> None:
+    alice, bob = join(), join()
+    alice.ask()
+    eventually((folder / "data.new").exists)
+    alice.kill()
+
+    assert fetch(bob.start(), "SELECT 1") == 1
+
+
+def test_an_initdb_that_lost_its_supervisor_leaves_no_half_cluster(
+    join: Callable[..., User], folder: Path
+) -> None:
+    user = join()
+    user.ask()
+    eventually((folder / "data.new/global").exists)
+    pids = [int(process.name) for process in Path("/proc").glob("[0-9]*")]
+    for pid in pids:
+        if f"embedded.py\0{folder}\0" in command_of(pid):
+            os.kill(pid, signal.SIGKILL)
+    assert user.answer().startswith("EmbeddedError: ")
+
+    assert fetch(user.start(), "SELECT 1") == 1
+
+
+def test_a_deleted_folder_begins_anew(join: Callable[..., User], folder: Path) -> None:
+    user = join()
+    user.start()
+    server = postmaster(folder)
+
+    shutil.rmtree(folder)
+    assert fetch(user.start(), "SELECT to_regclass('note')") is None
+    eventually(lambda: not runs(server))
+
+
+def test_a_path_too_long_for_a_socket(join: Callable[..., User], folder: Path) -> None:
+    folder = folder / ("long, with 'quotes' " * 6)
+    user = join(to=folder)
+    socket = Path(user.start())
+
+    assert fetch(str(socket), "SELECT 1") == 1
+    assert not socket.is_relative_to(folder)
+    assert stat.S_IMODE(socket.stat().st_mode) == 0o700
+    user.leave()
+    eventually(lambda: stopped(folder))
+    assert not socket.exists()
+
+
+def test_a_directory_that_is_not_private_is_refused_for_the_socket(
+    join: Callable[..., User], folder: Path
+) -> None:
+    folder = folder / ("long" * 30)
+    user = join(to=folder)
+    socket = Path(user.start())
+    refusal = f"PostgreSQL cannot be started: {socket} is "
+    os.kill(supervisor(folder), signal.SIGTERM)
+    eventually(lambda: stopped(folder))
+
+    socket.touch()
+    assert refusal in user.fail()
+    socket.unlink()
+
+    (folder / "private").mkdir(mode=0o700)
+    socket.symlink_to(folder / "private")
+    assert refusal in user.fail()
+    socket.unlink()
+
+    socket.mkdir(0o755)
+    assert refusal in user.fail()
+    socket.chmod(0o700)
+    if os.geteuid() == 0:
+        os.chown(socket, 12345, 12345)
+        assert refusal in user.fail()
+    socket.rmdir()
+    assert fetch(user.start(), "SELECT 1") == 1
+
+
+def test_neither_a_home_nor_a_locale_nor_postgres_variables_matter(
+    join: Callable[..., User],
+) -> None:
+    user = join("env", "-u", "HOME", "-u", "LANG", "PGPORT=1", "PGDATA=/nowhere", "LC_ALL=xx_XX")
+
+    assert fetch(user.start(), "SELECT 1") == 1
+
+
+@root_only
+def test_root_starts_it_below_a_closed_directory_and_changes_nothing_outside(
+    join: Callable[..., User], folder: Path
+) -> None:
+    if namespaces_refused():
+        pytest.skip("the kernel refuses user namespaces")
+    folder = folder / "closed/pg"
+    folder.parent.mkdir(parents=True)
+    folder.parent.chmod(0o700)
+
+    def outside() -> list[tuple[int, int, int]]:
+        statuses = [path.stat() for path in (*folder.parents, *ROOT.parents, ROOT)]
+        return [(status.st_mode, status.st_uid, status.st_gid) for status in statuses]
+
+    before, accounts = outside(), Path("/etc/passwd").read_bytes()
+    assert fetch(join(to=folder).start(), "SELECT 1") == 1
+    assert outside() == before
+    assert Path("/etc/passwd").read_bytes() == accounts
+    assert {path.stat().st_uid for path in (folder, *folder.iterdir())} == {0}
+
+
+def namespaces_refused() -> bool:
+    probe = [sys.executable, "-c", "import os; os.unshare(os.CLONE_NEWUSER)"]
+    return subprocess.run(probe, stderr=subprocess.DEVNULL, check=False).returncode != 0  # noqa: S603
+
+
+def refuse_namespaces(folder: Path) -> list[str]:
+    """Return the prefix of a command that makes the kernel refuse it user namespaces."""
+    if namespaces_refused():
+        return []
+    # As it does in a chroot, even in one to a second view of the whole file system.
+    view = folder.with_name("view")
+    view.mkdir()
+    script = 'mount --rbind / "$0" && exec chroot "$0" "$@"'
+    prefix = ["unshare", "--mount", "sh", "-c", script, str(view)]
+    if subprocess.run([*prefix, "true"], check=False).returncode != 0:  # noqa: S603 - as above
+        pytest.skip("this root may not mount")
+    return prefix
+
+
+@root_only
+def test_root_starts_it_as_nobody_where_namespaces_are_refused(
+    join: Callable[..., User], folder: Path
+) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    prefix = refuse_namespaces(folder)
+    alice = join()
+    write_note(alice.start())
+    alice.leave()
+    eventually(lambda: stopped(folder))
+
+    # Its owner is put right in both directions.
+    bob = join(*prefix)
+    assert read_note(bob.start()) == "kept"
+    assert Path(f"/proc/{postmaster(folder)}").stat().st_uid == nobody
+    assert {path.stat().st_uid for path in (folder, *folder.iterdir())} == {nobody}
+    assert folder.parent.stat().st_uid == 0
+    bob.leave()
+    eventually(lambda: stopped(folder))
+    assert read_note(join().start()) == "kept"
+
+
+@root_only
+def test_the_directory_that_keeps_nobody_out_is_named(
+    join: Callable[..., User], folder: Path
+) -> None:
+    closed = folder.with_name("closed")
+    closed.mkdir(mode=0o700)
+
+    error = join(*refuse_namespaces(folder), to=closed / "pg").fail()
+    assert f"it must not run as root, and {closed} lets no other user in" in error
+
+
+@root_only
+def test_an_ordinary_user_starts_it(join: Callable[..., User], folder: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    home = folder.with_name("home")
+    home.mkdir()
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    prefix = as_user(nobody)
+
+    socket = join(*prefix, to=home / "pg").start()
+    assert fetch(socket, "SELECT 1") == 1
+    assert Path(f"/proc/{postmaster(home / 'pg')}").stat().st_uid == nobody.pw_uid
+
+
+def as_user(user: pwd.struct_passwd) -> list[str]:
+    """Return the prefix of a command that is to be run by `user`."""
+    plain = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    # An interpreter below root's home is closed to others. With this it can be read.
+    reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    for prefix in (plain, [*plain, *reading]):
+        probe = [*prefix, sys.executable, "-c", "import database.embedded"]
+        if subprocess.run(probe, cwd=ROOT, stderr=subprocess.DEVNULL, check=False).returncode == 0:  # noqa: S603
+            return prefix
+    pytest.skip(f"{user.pw_name} cannot run {sys.executable}")
+
+
+def test_a_server_that_cannot_start_shows_the_end_of_its_log(
+    join: Callable[..., User], folder: Path
+) -> None:
+    alice = join()
+    alice.start()
+    alice.leave()
+    eventually(lambda: stopped(folder))
+
+    (folder / "data/PG_VERSION").write_text("9")
+    error = join().fail()
+    assert "PostgreSQL cannot be started: it ended, or was not ready in time." in error
+    assert "initialized by PostgreSQL version 9" in error
+
+
+def test_without_the_wheel_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(
+        embedded.EmbeddedError, match=r"install requirements-dev\.lock, or set DATA"
+    ):
+        embedded.start(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(embedded.EmbeddedError, match=r"cannot be started in .*/file/pg: "):
+        embedded.start(tmp_path / "file/pg")
+
+
+def test_a_start_that_hangs_is_not_waited_for_forever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_START_SECONDS", 0.1)
+
+    with (tmp_path / "starting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(embedded.EmbeddedError, match="are still starting or stopping"):
+            embedded.start(tmp_path)

@@ -1,0 +1,139 @@
+"""What a client is told when the database fails: by the production server, and by faults
+that are made to happen. The hold on a table stands for every statement that takes long."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.db import connection
+
+from tests.builders import make_user, write_article
+from tests.processes import Answer, Server, serving, url_of
+from users import tokens
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Call = Callable[..., "Future[Answer]"]
+
+
+@pytest.fixture
+def database_url() -> Callable[..., str]:
+    def url(**options: str) -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW unix_socket_directories")
+            return url_of(connection.settings_dict, cursor.fetchone()[0], **options)
+
+    return url
+
+
+@pytest.fixture
+def second_session(database_url: Callable[..., str]) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url()) as session:
+        yield session
+
+
+@pytest.fixture
+def in_background() -> Iterator[Callable[..., "Future[Answer]"]]:
+    with ThreadPoolExecutor(16) as threads:
+        yield threads.submit
+
+
+@contextmanager
+def table_held(session: psycopg.Connection, table: str) -> Iterator[None]:
+    """Whoever wants to read the table waits until this is over."""
+    with session.transaction():
+        session.execute(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE')
+        yield
+
+
+def wait_for_waiting(count: int) -> list[int]:
+    """The processes that wait for a lock, once there are so many of them."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            pids = [pid for (pid,) in cursor.fetchall()]
+        if len(pids) >= count:
+            return pids
+    raise TimeoutError(f"{count} sessions should wait for a lock, and {pids} do")
+
+
+def test_a_full_pool_is_a_503_in_time_and_nothing_else_is_lost(
+    database_url: Callable[..., str], second_session: psycopg.Connection, in_background: Call
+) -> None:
+    limits = {"DATABASE_POOL_MAX": "2", "DATABASE_ACQUIRE_TIMEOUT": "0.5"}
+    with serving(DATABASE_URL=database_url(), **limits) as server:
+        with table_held(second_session, "articles_tag"):
+            held = [in_background(server.call, "GET", "/api/tags") for _ in range(2)]
+            wait_for_waiting(2)
+            refused = server.call("GET", "/api/tags")
+            health = server.call("GET", "/health")
+
+        assert refused.status == 503
+        assert refused.content == {"errors": {"database": ["is unavailable"]}}
+        assert refused.headers["retry-after"] == "1"
+        assert refused.seconds < 1.5
+        assert (health.status, health.content["database"]) == (503, "disconnected")
+        assert [answer.result().status for answer in held] == [200, 200]
+        assert server.call("GET", "/health").content == {"status": "ok", "database": "connected"}
+
+
+def test_a_statement_over_its_time_is_a_504(
+    database_url: Callable[..., str], second_session: psycopg.Connection
+) -> None:
+    url = database_url(options="-c statement_timeout=200")
+    with serving(DATABASE_URL=url) as server, table_held(second_session, "articles_tag"):
+        answer = server.call("GET", "/api/tags")
+
+    assert answer.status == 504
+    assert answer.content == {"errors": {"database": ["took too long"]}}
+
+
+def lose_connection(
+    server: Server, session: psycopg.Connection, in_background: Call, *request: object
+) -> Answer:
+    """The answer to a request whose connection is cut while its statement waits."""
+    with table_held(session, "articles_comment"):
+        answer = in_background(server.call, *request)
+        for pid in wait_for_waiting(1):
+            session.execute("SELECT pg_terminate_backend(%s)", [pid])
+        return answer.result()
+
+
+def test_a_connection_lost_while_reading_invites_to_try_again(
+    database_url: Callable[..., str], second_session: psycopg.Connection, in_background: Call
+) -> None:
+    make_article()
+    with serving(DATABASE_URL=database_url()) as server:
+        path = "/api/articles/dragons/comments"
+        answer = lose_connection(server, second_session, in_background, "GET", path)
+
+        assert answer.status == 503
+        assert answer.content == {"errors": {"database": ["is unavailable"]}}
+        assert answer.headers["retry-after"] == "1"
+        assert server.call("GET", path).status == 200
+
+
+def test_a_connection_lost_while_writing_does_not(
+    database_url: Callable[..., str], second_session: psycopg.Connection, in_background: Call
+) -> None:
+    token = make_article()
+    body = {"comment": {"body": "Thank you!"}}
+    with serving(DATABASE_URL=database_url()) as server:
+        request = ("POST", "/api/articles/dragons/comments", body, token)
+        answer = lose_connection(server, second_session, in_background, *request)
+
+        assert answer.status == 503
+        assert answer.content == {"errors": {"database": ["outcome is unknown"]}}
+        assert "retry-after" not in answer.headers
+        assert server.call(*request).status == 201
+
+
+def make_article() -> str:
+    """An article with the slug "dragons"; returns a token of its author."""
+    alice = make_user("alice")
+    write_article(alice, title="Dragons")
+    return tokens.issue(alice.pk)

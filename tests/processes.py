@@ -1,0 +1,110 @@
+"""Processes of one's own: an interpreter, a server."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from config.settings import BASE_DIR
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """An environment with these variables and no others, and without a `.env`."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    return kept | {"ENV_FILE": os.devnull, "SECRET_KEY": settings.SECRET_KEY} | variables
+
+
+def run(*arguments: str, timeout: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A Python process that ends by itself: `run("manage.py", "check", DEBUG="on")`."""
+    return subprocess.run(  # noqa: S603 -- our own interpreter
+        [sys.executable, *arguments],
+        cwd=BASE_DIR,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    content: Any
+    seconds: float
+
+
+class Server:
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def call(self, method: str, path: str, body: Any = None, token: str = "") -> Answer:
+        """One request over a connection of its own; it may take ten seconds."""
+        started = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        headers = {"Authorization": f"Token {token}"} if token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            connection.request(method, path, body and json.dumps(body), headers)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        return Answer(
+            response.status,
+            {name.lower(): value for name, value in response.getheaders()},
+            json.loads(content) if content else None,
+            time.monotonic() - started,
+        )
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def granian(port: int) -> list[str]:
+    options = ["--interface", "wsgi", "--port", str(port), "--workers", "1"]
+    options += ["--blocking-threads", "8", "--no-ws", "config.wsgi:application"]
+    return [sys.executable, "-m", "granian", *options]
+
+
+@contextmanager
+def serving(**variables: str) -> Iterator[Server]:
+    """The production server, as another process, from its first answer to its end."""
+    server = Server(free_port())
+    process = subprocess.Popen(  # noqa: S603 -- our own interpreter
+        granian(server.port), cwd=BASE_DIR, env=environment(**variables)
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                server.call("GET", "/api/nothing")
+                break
+            except OSError:
+                assert process.poll() is None, "the server ended"
+                assert time.monotonic() < deadline, "the server does not answer"
+                time.sleep(0.05)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def url_of(settings_dict: dict[str, Any], host: str, **options: str) -> str:
+    """The DATABASE_URL that leads to the database of a test, through its socket."""
+    query = "&".join(f"{name}={value}" for name, value in {"host": host, **options}.items())
+    return (
+        f"postgresql://{settings_dict['USER']}@/{settings_dict['NAME']}?{re.sub(' ', '%20', query)}"
+    )
