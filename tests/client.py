@@ -1,0 +1,23 @@
+"""A client of the API, as front ends are: JSON in, JSON out, a token in a header."""
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.test import Client
+
+from users import tokens
+
+
+class ApiClient(Client):
+    """Sends what it is given as JSON, and bytes as they are."""
+
+    def __init__(self, user: AbstractBaseUser | None = None, **options: Any) -> None:
+        if user is not None:
+            options["headers"] = {"Authorization": f"Token {tokens.issue(user.pk)}"}
+        super().__init__(**options)
+
+    def post(self, path: str, data: Any = b"", content_type: str = "application/json", **o: Any):  # type: ignore[no-untyped-def,override]
+        return super().post(path, data, content_type=content_type, **o)
+
+    def put(self, path: str, data: Any = b"", content_type: str = "application/json", **o: Any):  # type: ignore[no-untyped-def,override]
+        return super().put(path, data, content_type=content_type, **o)

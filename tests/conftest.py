@@ -1,0 +1,38 @@
+"""Alice writes, Bob follows Alice, Charlie must not touch."""
+
+from collections.abc import Callable
+
+import pytest
+
+from articles.models import Article
+from tests.builders import follow, make_user, write_article
+from tests.client import ApiClient
+from users.models import User
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob(alice: User) -> User:
+    user = make_user("bob")
+    follow(user, alice)
+    return user
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    return make_user("charlie")
+
+
+@pytest.fixture
+def article(alice: User) -> Article:
+    return write_article(alice, title="How to train your dragon", tags=("dragons", "training"))
+
+
+@pytest.fixture
+def api() -> Callable[..., ApiClient]:
+    """A client for somebody, `api(alice)`, or for nobody, `api()`."""
+    return ApiClient

@@ -1,0 +1,47 @@
+from datetime import timedelta
+
+import jwt
+import pytest
+from pytest_django import Settings
+
+from users import tokens
+
+
+def test_a_token_names_its_user() -> None:
+    assert tokens.user_id(tokens.issue(7)) == 7
+
+
+def test_its_claims_are_subject_issue_and_expiry(settings: Settings) -> None:
+    token = tokens.issue(7)
+
+    header = jwt.get_unverified_header(token)
+    claims = jwt.decode(token, options={"verify_signature": False})
+
+    assert header["alg"] == "HS256"
+    assert claims.keys() == {"sub", "iat", "exp"}
+    assert claims["sub"] == "7"
+    assert claims["exp"] - claims["iat"] == settings.TOKEN_LIFETIME.total_seconds()
+
+
+def test_an_old_token_has_expired(settings: Settings) -> None:
+    settings.TOKEN_LIFETIME = timedelta(seconds=-1)
+
+    with pytest.raises(tokens.ExpiredToken):
+        tokens.user_id(tokens.issue(7))
+
+
+def test_a_token_of_another_key_is_invalid(settings: Settings) -> None:
+    token = tokens.issue(7)
+    settings.SECRET_KEY = "another key, as long as the first one was"
+
+    with pytest.raises(tokens.InvalidToken):
+        tokens.user_id(token)
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", ".", "..", "a.b.c", "ÿ.ÿ.ÿ", "e30.e30.e30", "[" * 10_000, "eyJhbGciOiJub25lIn0.e30."],
+)
+def test_garbage_is_invalid_and_nothing_worse(token: str) -> None:
+    with pytest.raises(tokens.InvalidToken):
+        tokens.user_id(token)

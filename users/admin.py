@@ -1,0 +1,47 @@
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+
+from users.models import User
+
+
+class CreationForm(AdminUserCreationForm):
+    class Meta:
+        model = User
+        fields = ("email", "username")
+
+
+class ChangeForm(UserChangeForm):
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    form = ChangeForm
+    add_form = CreationForm
+    list_display = ("username", "email", "created_at", "is_active", "is_staff")
+    list_filter = ("is_active", "is_staff", "created_at")
+    search_fields = ("username", "email")
+    ordering = ("-created_at", "-id")
+    date_hierarchy = "created_at"
+    readonly_fields = ("created_at", "last_login")
+    fieldsets = (
+        (None, {"fields": ("username", "email", "password")}),
+        ("Profile", {"fields": ("bio", "image")}),
+        (
+            "Permissions",
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
+        ),
+        ("Dates", {"fields": ("created_at", "last_login")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": ("email", "username", "usable_password", "password1", "password2"),
+            },
+        ),
+    )

@@ -1,0 +1,43 @@
+"""`Authorization: Token <jwt>`, or `Bearer <jwt>`."""
+
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.request import Request
+
+from users import tokens
+from users.models import User
+
+SCHEMES = (b"token", b"bearer")
+
+
+class TokenAuthentication(BaseAuthentication):
+    """Without the header a request is anonymous; with a bad one it is refused."""
+
+    def authenticate(self, request: Request) -> tuple[User, str] | None:
+        header = get_authorization_header(request).split()
+        if not header:
+            return None
+        if len(header) != 2 or header[0].lower() not in SCHEMES:
+            raise AuthenticationFailed
+        # Latin-1, because DRF has encoded the header so: any byte can be decoded.
+        token = header[1].decode("latin-1")
+        return self._user(token), token
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401; without one DRF answers 403."""
+        return "Token"
+
+    def _user(self, token: str) -> User:
+        try:
+            return User.objects.get(pk=tokens.user_id(token), is_active=True)
+        except tokens.ExpiredToken as error:
+            raise AuthenticationFailed(code="token_expired") from error
+        except (tokens.InvalidToken, User.DoesNotExist) as error:
+            raise AuthenticationFailed from error
+
+
+def logged_in(request: Request) -> User:
+    """Whoever the token of the request names; raises NotAuthenticated without one."""
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user

@@ -1,0 +1,49 @@
+"""The text fields of every serializer: stricter about types than DRF's."""
+
+from typing import Any
+
+from django.core.validators import EmailValidator
+from django.http import Http404
+from rest_framework import serializers
+
+
+class Text(serializers.CharField):
+    """A JSON string, and nothing that could be turned into one; never only white space
+    unless `allow_blank`. NUL and lone surrogates are refused by the base class."""
+
+    default_error_messages = {
+        "not_a_string": "must be a string",
+        "max_length": "is too long (maximum is {max_length} characters)",
+        "min_length": "is too short (minimum is {min_length} characters)",
+    }
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        # The base class takes white space for blank only where it trims.
+        if isinstance(data, str) and not data.strip() and not self.allow_blank:
+            self.fail("blank")
+        return super().run_validation(data)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("not_a_string")
+        return super().to_internal_value(data)
+
+
+class LongText(Text):
+    """A text whose white space is kept as it is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+
+class Email(Text):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=254, **options)
+        self.validators.append(EmailValidator())
+
+
+def refuse_nul(in_path: str) -> None:
+    """Raises Http404 for a name that no row can have: PostgreSQL stores no NUL, and its
+    driver refuses even to ask for one."""
+    if "\0" in in_path:
+        raise Http404

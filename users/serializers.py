@@ -1,0 +1,79 @@
+"""Oneself, as the API shows and takes it."""
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.db import transaction
+from rest_framework import serializers
+from rest_framework.exceptions import APIException
+
+from users import tokens
+from users.fields import Email, LongText, Text
+from users.models import User, username_allowed
+
+
+class InvalidCredentials(APIException):
+    """The e-mail is unknown, or the password is not the right one: nobody is told which."""
+
+    status_code = 401
+    default_code = "invalid_credentials"
+    default_detail = {"credentials": "invalid"}
+
+
+class UserSerializer(serializers.Serializer[User]):
+    """Reads a user; registers one, or changes one where it is given an instance."""
+
+    email = Email()
+    token = serializers.SerializerMethodField()
+    username = Text(max_length=64, validators=[username_allowed])
+    password = LongText(min_length=8, max_length=128, write_only=True)
+    bio = LongText(max_length=2000, required=False, allow_blank=True, allow_null=True)
+    image = LongText(max_length=4096, required=False, allow_blank=True, allow_null=True)
+
+    def get_token(self, user: User) -> str:
+        """The token in use; whoever has just come in gets a new one."""
+        return self.context["request"].auth or tokens.issue(user.pk)
+
+    def validate_bio(self, bio: str | None) -> str | None:
+        return bio or None
+
+    def validate_image(self, image: str | None) -> str | None:
+        return image or None
+
+    def create(self, validated_data: dict[str, Any]) -> User:
+        # The savepoint is for a name that is taken: a constraint answers, and the
+        # transaction around it, if there is one, goes on.
+        with transaction.atomic():
+            return User.objects.create_user(**validated_data)
+
+    def update(self, instance: User, validated_data: dict[str, Any]) -> User:
+        if not validated_data:
+            return instance
+        # Only what was sent is written: of two requests at once, neither undoes the other.
+        for name, value in validated_data.items():
+            if name == "password":
+                instance.set_password(value)
+            else:
+                setattr(instance, name, value)
+        with transaction.atomic():
+            instance.save(update_fields=validated_data.keys())
+        return instance
+
+
+class LoginSerializer(serializers.Serializer[User]):
+    email = Text()
+    password = LongText()
+
+    def create(self, validated_data: dict[str, Any]) -> User:
+        """The user with these credentials; raises InvalidCredentials.
+
+        Django hashes a password for unknown e-mails too: both cases take the same time.
+        """
+        user = authenticate(
+            self.context["request"],
+            username=validated_data["email"],
+            password=validated_data["password"],
+        )
+        if not isinstance(user, User):
+            raise InvalidCredentials
+        return user

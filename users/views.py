@@ -1,0 +1,41 @@
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.viewsets import GenericViewSet
+
+from users.authentication import logged_in
+from users.mixins import PutMixin
+from users.models import User
+from users.serializers import LoginSerializer, UserSerializer
+
+
+class RegistrationViewSet(mixins.CreateModelMixin, GenericViewSet[User]):
+    """POST /users and POST /users/login: a token in the header, good or bad, is ignored."""
+
+    envelope = "user"
+    serializer_class = UserSerializer
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = (ScopedRateThrottle,)
+    throttle_scope = "register"
+
+    @action(detail=False, methods=["post"], throttle_scope="login")
+    def login(self, request: Request) -> Response:
+        credentials = LoginSerializer(data=request.data, context=self.get_serializer_context())
+        credentials.is_valid(raise_exception=True)
+        user = credentials.save()
+        return Response(self.get_serializer(user).data, status=status.HTTP_200_OK)
+
+
+class CurrentUserViewSet(mixins.RetrieveModelMixin, PutMixin[User], GenericViewSet[User]):
+    """GET and PUT /user: oneself."""
+
+    envelope = "user"
+    serializer_class = UserSerializer
+    permission_classes = (IsAuthenticated,)
+
+    def get_object(self) -> User:
+        return logged_in(self.request)
