@@ -1,0 +1,80 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+
+from articles.models import Article, Comment, Favorite, Tag, Tagging, favorites_count
+
+# A total over a large table takes longer than the page of rows that it adorns.
+admin.ModelAdmin.show_full_result_count = False
+
+
+class TaggingInline(admin.TabularInline):
+    model = Tagging
+    extra = 1
+    autocomplete_fields = ("tag",)
+    verbose_name = "tag"
+
+
+@admin.register(Article)
+class ArticleAdmin(admin.ModelAdmin):
+    list_display = ("title", "author", "created_at", "updated_at", "favorites")
+    list_filter = ("created_at", "updated_at")
+    list_select_related = ("author",)
+    search_fields = ("title", "description", "author__username", "tags__name")
+    autocomplete_fields = ("author",)
+    readonly_fields = ("slug", "created_at", "updated_at")
+    inlines = (TaggingInline,)
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "-id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Article]:
+        articles: QuerySet[Article] = super().get_queryset(request)
+        return articles.annotate(likes=favorites_count())
+
+    @admin.display(ordering="likes")
+    def favorites(self, article: Any) -> int:
+        return int(article.likes)
+
+
+@admin.register(Tag)
+class TagAdmin(admin.ModelAdmin):
+    list_display = ("name", "articles")
+    search_fields = ("name",)
+    ordering = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
+        tags: QuerySet[Tag] = super().get_queryset(request)
+        return tags.annotate(articles_count=Count("taggings"))
+
+    @admin.display(ordering="articles_count")
+    def articles(self, tag: Any) -> int:
+        return int(tag.articles_count)
+
+
+@admin.register(Favorite)
+class FavoriteAdmin(admin.ModelAdmin):
+    list_display = ("user", "article", "created_at")
+    list_filter = ("created_at",)
+    list_select_related = ("user", "article")
+    search_fields = ("user__username", "article__title")
+    autocomplete_fields = ("user", "article")
+    readonly_fields = ("created_at",)
+    ordering = ("-id",)
+
+
+@admin.register(Comment)
+class CommentAdmin(admin.ModelAdmin):
+    list_display = ("body_start", "author", "article", "created_at")
+    list_filter = ("created_at",)
+    list_select_related = ("author", "article")
+    search_fields = ("body", "author__username", "article__title")
+    autocomplete_fields = ("author", "article")
+    readonly_fields = ("created_at", "updated_at")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at", "-id")
+
+    @admin.display(description="comment")
+    def body_start(self, comment: Comment) -> str:
+        return comment.body[:80]
