@@ -1,0 +1,81 @@
+"""The wire format: `{"article": …}` in and out, `{"articles": […], "articlesCount": n}`.
+
+A view names its envelope; nothing but this module writes or reads one.
+"""
+
+from collections.abc import Iterable
+from typing import IO, Any
+
+import orjson
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import JSONParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+
+class EnvelopeParser(JSONParser):
+    """Takes the view's object out of its envelope. A subclass of JSONParser, because DRF
+    bounds the size of the body for that one."""
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Any = None,
+    ) -> dict[str, Any]:
+        try:
+            body = orjson.loads(stream.read())
+        except orjson.JSONDecodeError as error:
+            raise ParseError from error
+        if not isinstance(body, dict):
+            raise ParseError(code="not_an_object")
+        name = parser_context["view"].envelope
+        content = body.get(name)
+        if content is None:
+            # As if every required field were missing; a PUT requires none.
+            if parser_context["request"].method == "PUT":
+                raise ValidationError({name: [""]}, code="blank")
+            return {}
+        if not isinstance(content, dict):
+            raise ValidationError({name: [""]}, code="not_an_object")
+        return content
+
+
+class EnvelopeRenderer(BaseRenderer):
+    media_type = "application/json"
+    format = "json"
+    charset = None  # JSON is UTF-8, and says so to nobody (RFC 8259, section 8.1)
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Any = None,
+    ) -> bytes:
+        if data is None:
+            return b""
+        if not renderer_context["response"].exception:
+            data = _wrapped(renderer_context["view"].envelope, data)
+        return orjson.dumps(data)
+
+
+def _wrapped(name: str, data: Any) -> dict[str, Any]:
+    """One row, several, or a page of them in DRF's shape, in the envelope."""
+    match data:
+        case {"results": rows, "count": count}:
+            return {f"{name}s": rows, f"{name}sCount": count}
+        case list():
+            return {f"{name}s": data}
+    return {name: data}
+
+
+class AlwaysJSON(DefaultContentNegotiation):
+    """There is one format: whatever a client says it accepts, it is better off with JSON
+    than with a 406."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type

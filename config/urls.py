@@ -1,0 +1,23 @@
+from django.contrib import admin
+from django.urls import include, path, re_path
+
+from config.errors import UnknownPath
+from config.home import home
+from database.health import health
+
+urlpatterns = [
+    path("", home),
+    path("health", health, name="health"),
+    path("admin/", admin.site.urls),
+    path("api/", include("users.urls")),
+    path("api/", include("profiles.urls")),
+    path("api/", include("articles.urls")),
+    # Last, and instead of a handler: with DEBUG on, Django would answer with its own page;
+    # and it would offer to redirect to the path with a slash, which loses a POST's body.
+    re_path(r"^api(/|$)", UnknownPath.as_view()),
+]
+
+handler400 = "config.errors.bad_request"
+handler403 = "config.errors.permission_denied"
+handler404 = "config.errors.page_not_found"
+handler500 = "config.errors.server_error"
