@@ -1,12 +1,13 @@
 import re
 from typing import Any
 
+from django.db import IntegrityError
 from django.http import Http404
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import get_object_or_404
-from rest_framework.permissions import IsAuthenticated, IsAuthenticatedOrReadOnly
+from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -20,9 +21,15 @@ from articles.serializers import (
     ArticleSerializer,
     CommentSerializer,
 )
+from database.errors import refers_to_nothing
 from users.authentication import logged_in
 from users.fields import refuse_nul
 from users.mixins import PutMixin
+
+
+def no_article() -> NotFound:
+    """For the views that are about something else: it is the article that is missing."""
+    return NotFound({"article": ["not found"]})
 
 
 class ArticleViewSet(
@@ -118,16 +125,21 @@ class CommentViewSet(
         article_id = self._article_id()  # first: 404 goes before 422
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        comment = serializer.save(author=logged_in(request), article_id=article_id)
+        try:
+            comment = serializer.save(author=logged_in(request), article_id=article_id)
+        except IntegrityError as error:
+            if refers_to_nothing(error):
+                raise no_article() from error
+            raise
         comment.following = False  # nobody follows themselves
         return Response(self.get_serializer(comment).data, status=status.HTTP_201_CREATED)
 
     def _article_id(self) -> int:
-        refuse_nul(self.kwargs["slug"])
         try:
+            refuse_nul(self.kwargs["slug"])
             return Article.objects.values_list("pk", flat=True).get(slug=self.kwargs["slug"])
-        except Article.DoesNotExist as error:
-            raise NotFound({"article": ["not found"]}) from error
+        except (Http404, Article.DoesNotExist) as error:
+            raise no_article() from error
 
 
 class TagViewSet(mixins.ListModelMixin, GenericViewSet[Tag]):
@@ -135,6 +147,7 @@ class TagViewSet(mixins.ListModelMixin, GenericViewSet[Tag]):
 
     envelope = "tag"
     authentication_classes = ()
+    permission_classes = (AllowAny,)
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return Response(list(Tag.objects.carried().values_list("name", flat=True)))

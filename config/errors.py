@@ -27,7 +27,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from database.errors import violated_constraint
+from database.errors import refers_to_nothing, violated_constraint
 
 logger = logging.getLogger("django.request")
 
@@ -133,8 +133,7 @@ def _as_api_exception(exc: Exception, request: Request) -> exceptions.APIExcepti
 
 
 def _broken_rule(exc: IntegrityError) -> exceptions.APIException | None:
-    if isinstance(exc.__cause__, psycopg.errors.ForeignKeyViolation):
-        # What the view had found is gone: it was deleted at the same moment.
+    if refers_to_nothing(exc):
         return exceptions.NotFound()
     field = TAKEN.get(violated_constraint(exc) or "")
     return Failure(409, "taken", field) if field else None

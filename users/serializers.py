@@ -21,7 +21,7 @@ class InvalidCredentials(APIException):
 
 
 class UserSerializer(serializers.Serializer[User]):
-    """Reads a user; registers one, or changes one where it is given an instance."""
+    """Shows and changes a user."""
 
     email = Email()
     token = serializers.SerializerMethodField()
@@ -40,12 +40,6 @@ class UserSerializer(serializers.Serializer[User]):
     def validate_image(self, image: str | None) -> str | None:
         return image or None
 
-    def create(self, validated_data: dict[str, Any]) -> User:
-        # The savepoint is for a name that is taken: a constraint answers, and the
-        # transaction around it, if there is one, goes on.
-        with transaction.atomic():
-            return User.objects.create_user(**validated_data)
-
     def update(self, instance: User, validated_data: dict[str, Any]) -> User:
         if not validated_data:
             return instance
@@ -58,6 +52,19 @@ class UserSerializer(serializers.Serializer[User]):
         with transaction.atomic():
             instance.save(update_fields=validated_data.keys())
         return instance
+
+
+class RegistrationSerializer(UserSerializer):
+    """A new user, who says nothing of themselves yet."""
+
+    bio = LongText(read_only=True)
+    image = LongText(read_only=True)
+
+    def create(self, validated_data: dict[str, Any]) -> User:
+        # The savepoint is for a name that is taken: a constraint answers, and the
+        # transaction around it, if there is one, goes on.
+        with transaction.atomic():
+            return User.objects.create_user(**validated_data)
 
 
 class LoginSerializer(serializers.Serializer[User]):

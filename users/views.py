@@ -9,14 +9,14 @@ from rest_framework.viewsets import GenericViewSet
 from users.authentication import logged_in
 from users.mixins import PutMixin
 from users.models import User
-from users.serializers import LoginSerializer, UserSerializer
+from users.serializers import LoginSerializer, RegistrationSerializer, UserSerializer
 
 
 class RegistrationViewSet(mixins.CreateModelMixin, GenericViewSet[User]):
     """POST /users and POST /users/login: a token in the header, good or bad, is ignored."""
 
     envelope = "user"
-    serializer_class = UserSerializer
+    serializer_class = RegistrationSerializer
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = (ScopedRateThrottle,)
