@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 
+from database import supervisor
+
 BACKEND = "database.backend"
 MODES = ("pool", "persistent", "per-request")
 SCHEMES = ("postgres", "postgresql")
@@ -48,8 +50,9 @@ def _address(env: Environment, embedded: Path | None) -> dict[str, Any]:
     # The backend starts the server, and fills in the host, at the first connection.
     return {
         "ENGINE": BACKEND,
-        "NAME": "conduit",
-        "USER": "conduit",
+        "NAME": supervisor.DATABASE,
+        "USER": supervisor.ROLE,
+        "PORT": supervisor.PORT,
         "OPTIONS": {"embedded": embedded},
     }
 

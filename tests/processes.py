@@ -23,7 +23,7 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | {"ENV_FILE": os.devnull, "SECRET_KEY": settings.SECRET_KEY} | variables
 
 
-def run(*arguments: str, timeout: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A Python process that ends by itself: `run("manage.py", "check", DEBUG="on")`."""
     return subprocess.run(  # noqa: S603 -- our own interpreter
         [sys.executable, *arguments],
@@ -31,7 +31,7 @@ def run(*arguments: str, timeout: float = 60, **variables: str) -> subprocess.Co
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=60,
     )
 
 

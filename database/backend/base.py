@@ -7,6 +7,7 @@ from django.db.backends.postgresql import base
 from psycopg_pool import ConnectionPool
 
 from database import embedded
+from database.supervisor import EmbeddedError
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -23,7 +24,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if folder is not None:
             try:
                 params["host"] = str(embedded.start(folder))
-            except embedded.EmbeddedError as error:
+            except EmbeddedError as error:
                 raise self.Database.OperationalError(str(error)) from error
         return params
 

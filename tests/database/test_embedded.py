@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
 
 from database import embedded
+from database.supervisor import DATABASE, PORT, ROLE, EmbeddedError
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +28,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
-from database.embedded import EmbeddedError, start
+from database.embedded import start
+from database.supervisor import EmbeddedError
 
 for _ in sys.stdin:
     try:
@@ -81,6 +84,9 @@ class User:
         self.leave()
 
 
+type Join = Callable[..., User]
+
+
 @contextmanager
 def new_folder() -> Iterator[Path]:
     # Not in tmp_path, which pytest closes to other users: some of these servers run as `nobody`.
@@ -91,10 +97,29 @@ def new_folder() -> Iterator[Path]:
             eventually(partial(stopped, lock.parent))
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="embedded-") as parent:
+        yield Path(parent, "data")
+
+
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def folder(cluster: Path) -> Iterator[Path]:
+    """A folder with a cluster that the tests hand on: to make one or to copy it takes a second."""
     with new_folder() as folder:
+        folder.mkdir(0o700)
+        if cluster.exists():
+            cluster.rename(folder / "data")
         yield folder
+        eventually(lambda: stopped(folder))
+        if (folder / "data").exists():
+            (folder / "data").rename(cluster)
+
+
+@pytest.fixture
+def new(folder: Path) -> Path:
+    """A folder that is not there yet."""
+    return folder.with_name("new")
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +133,12 @@ def running() -> Iterator[Path]:
 
 
 @pytest.fixture
-def join(folder: Path) -> Iterator[Callable[..., User]]:
-    """Let a process use the server in `folder`, or in another one, until the test ends."""
+def join(folder: Path, running: Path) -> Iterator[Join]:
+    """Let a process use the server of a folder until the test ends, before the folders do."""
     users: list[User] = []
 
-    def join(*prefix: str, to: Path = folder) -> User:
-        users.append(User(to, *prefix))
+    def join(folder: Path, *prefix: str) -> User:
+        users.append(User(folder, *prefix))
         return users[-1]
 
     yield join
@@ -133,9 +158,7 @@ def stopped(folder: Path) -> bool:
 
 
 def connect(socket: str) -> psycopg.Connection:
-    return psycopg.connect(
-        host=socket, port=embedded.PORT, user=embedded.ROLE, dbname=embedded.DATABASE
-    )
+    return psycopg.connect(host=socket, port=PORT, user=ROLE, dbname=DATABASE)
 
 
 def fetch(socket: str, query: str) -> object:
@@ -145,11 +168,14 @@ def fetch(socket: str, query: str) -> object:
     return row[0]
 
 
-def write_note(socket: str) -> None:
+def write_note(socket: str) -> str:
+    note = token_hex()
     with connect(socket) as connection:
         # What a killed server may lose is not what these tests are about.
         connection.execute("SET LOCAL synchronous_commit = on")
-        connection.execute("CREATE TABLE note AS SELECT 'kept' AS text")
+        connection.execute("DROP TABLE IF EXISTS note")
+        connection.execute(f"CREATE TABLE note AS SELECT '{note}' AS text".encode())
+    return note
 
 
 def read_note(socket: str) -> object:
@@ -181,8 +207,8 @@ def runs(pid: int) -> bool:
     return command_of(pid) != ""
 
 
-def test_it_starts_and_answers(join: Callable[..., User], running: Path) -> None:
-    socket = join(to=running).start()
+def test_it_starts_and_answers(join: Join, running: Path) -> None:
+    socket = join(running).start()
 
     assert fetch(socket, "SELECT 1") == 1
     assert fetch(socket, "SHOW server_encoding") == "UTF8"
@@ -207,29 +233,25 @@ def test_ctrl_c_in_the_terminal_is_not_for_the_server(running: Path) -> None:
     assert os.getsid(supervisor(running)) != os.getsid(0)
 
 
-def test_a_second_start_in_a_process_is_the_same_server(
-    join: Callable[..., User], running: Path
-) -> None:
-    user = join(to=running)
+def test_a_second_start_in_a_process_is_the_same_server(join: Join, running: Path) -> None:
+    user = join(running)
     first = started_at(user.start())
 
     assert started_at(user.start()) == first
 
 
 def test_a_relative_path_and_a_link_lead_to_the_same_server(
-    join: Callable[..., User], running: Path, tmp_path: Path
+    join: Join, running: Path, tmp_path: Path
 ) -> None:
     link = tmp_path / "link"
     link.symlink_to(running)
     relative = Path(os.path.relpath(running))
 
-    assert {join(to=path).start() for path in (running, link, relative)} == {f"{running}/socket"}
+    assert {join(path).start() for path in (running, link, relative)} == {f"{running}/socket"}
 
 
-def test_processes_that_start_at_once_share_a_server(
-    join: Callable[..., User], folder: Path
-) -> None:
-    users = [join() for _ in range(4)]
+def test_processes_that_start_at_once_share_a_server(join: Join, new: Path) -> None:
+    users = [join(new) for _ in range(4)]
     for user in users:
         user.ask()
 
@@ -268,9 +290,9 @@ if os.fork() == 0:
     eventually(lambda: stopped(folder))
 
 
-def test_it_stops_when_its_last_user_ends(join: Callable[..., User], folder: Path) -> None:
+def test_it_stops_when_its_last_user_ends(join: Join, folder: Path) -> None:
     for end in (User.leave, User.kill):
-        alice, bob = join(), join()
+        alice, bob = join(folder), join(folder)
         socket = alice.start()
         bob.start()
         server = postmaster(folder)
@@ -282,31 +304,29 @@ def test_it_stops_when_its_last_user_ends(join: Callable[..., User], folder: Pat
         assert not runs(server)
 
 
-def test_data_survives_a_restart(join: Callable[..., User], folder: Path) -> None:
-    alice = join()
-    write_note(alice.start())
+def test_data_survives_a_restart(join: Join, folder: Path) -> None:
+    alice = join(folder)
+    note = write_note(alice.start())
     alice.leave()
 
     # At once, while the server may still be stopping.
-    assert read_note(join().start()) == "kept"
+    assert read_note(join(folder).start()) == note
 
 
-def test_a_server_that_died_is_started_again(join: Callable[..., User], folder: Path) -> None:
-    user = join()
+def test_a_server_that_died_is_started_again(join: Join, folder: Path) -> None:
+    user = join(folder)
     socket = user.start()
-    write_note(socket)
+    note = write_note(socket)
     server = postmaster(folder)
 
     os.kill(server, signal.SIGKILL)
     eventually(lambda: stopped(folder))
-    assert read_note(user.start()) == "kept"
+    assert read_note(user.start()) == note
     assert postmaster(folder) != server
 
 
-def test_a_query_that_outlives_its_server_delays_the_next(
-    join: Callable[..., User], folder: Path
-) -> None:
-    user = join()
+def test_a_query_that_outlives_its_server_delays_the_next(join: Join, folder: Path) -> None:
+    user = join(folder)
     socket = user.start()
     with connect(socket) as connection:
         # The lock of the frozen process is what the next server waits for.
@@ -321,24 +341,20 @@ def test_a_query_that_outlives_its_server_delays_the_next(
         assert fetch(user.answer(), "SELECT 1") == 1
 
 
-def test_a_server_whose_supervisor_was_killed_is_replaced(
-    join: Callable[..., User], folder: Path
-) -> None:
-    user = join()
-    write_note(user.start())
+def test_a_server_whose_supervisor_was_killed_is_replaced(join: Join, folder: Path) -> None:
+    user = join(folder)
+    note = write_note(user.start())
     orphan = postmaster(folder)
 
     os.kill(supervisor(folder), signal.SIGKILL)
     eventually(lambda: stopped(folder))
     assert runs(orphan)
-    assert read_note(user.start()) == "kept"
+    assert read_note(user.start()) == note
     assert not runs(orphan)
 
 
-def test_a_supervisor_that_is_terminated_takes_the_server_with_it(
-    join: Callable[..., User], folder: Path
-) -> None:
-    join().start()
+def test_a_supervisor_that_is_terminated_takes_the_server_with_it(join: Join, folder: Path) -> None:
+    join(folder).start()
     server = postmaster(folder)
 
     os.kill(supervisor(folder), signal.SIGTERM)
@@ -346,11 +362,9 @@ def test_a_supervisor_that_is_terminated_takes_the_server_with_it(
     assert not runs(server)
 
 
-def test_what_a_crashed_machine_leaves_does_not_prevent_a_start(
-    join: Callable[..., User], folder: Path
-) -> None:
-    user = join()
-    write_note(user.start())
+def test_what_a_crashed_machine_leaves_does_not_prevent_a_start(join: Join, folder: Path) -> None:
+    user = join(folder)
+    note = write_note(user.start())
 
     # The number of the server now belongs to another process, or was never written to the disk.
     for pid in (str(os.getpid()), ""):
@@ -358,41 +372,37 @@ def test_what_a_crashed_machine_leaves_does_not_prevent_a_start(
         os.kill(supervisor(folder), signal.SIGKILL)
         os.kill(server, signal.SIGKILL)
         eventually(lambda: stopped(folder))
-        for note in (folder / "data/postmaster.pid", folder / "socket/.s.PGSQL.5432.lock"):
-            note.write_text("\n".join([pid, *note.read_text().splitlines()[1:]]))
+        for file in (folder / "data/postmaster.pid", folder / "socket/.s.PGSQL.5432.lock"):
+            file.write_text("\n".join([pid, *file.read_text().splitlines()[1:]]))
 
-        assert read_note(user.start()) == "kept"
+        assert read_note(user.start()) == note
 
 
-def test_a_first_start_that_is_interrupted_leaves_no_half_cluster(
-    join: Callable[..., User], folder: Path
-) -> None:
-    alice, bob = join(), join()
+def test_a_first_start_that_is_interrupted_leaves_no_half_cluster(join: Join, new: Path) -> None:
+    alice, bob = join(new), join(new)
     alice.ask()
-    eventually((folder / "data.new").exists)
+    eventually((new / "data.new").exists)
     alice.kill()
 
     assert fetch(bob.start(), "SELECT 1") == 1
 
 
-def test_an_initdb_that_lost_its_supervisor_leaves_no_half_cluster(
-    join: Callable[..., User], folder: Path
-) -> None:
-    user = join()
+def test_an_initdb_that_lost_its_supervisor_leaves_no_half_cluster(join: Join, new: Path) -> None:
+    user = join(new)
     user.ask()
-    eventually((folder / "data.new/global").exists)
+    eventually((new / "data.new/global").exists)
     pids = [int(process.name) for process in Path("/proc").glob("[0-9]*")]
     for pid in pids:
-        if f"embedded.py\0{folder}\0" in command_of(pid):
+        if f"supervisor.py\0{new}\0" in command_of(pid):
             os.kill(pid, signal.SIGKILL)
     assert user.answer().startswith("EmbeddedError: ")
 
     assert fetch(user.start(), "SELECT 1") == 1
 
 
-def test_a_deleted_folder_begins_anew(join: Callable[..., User], folder: Path) -> None:
-    user = join()
-    user.start()
+def test_a_deleted_folder_begins_anew(join: Join, folder: Path) -> None:
+    user = join(folder)
+    write_note(user.start())
     server = postmaster(folder)
 
     shutil.rmtree(folder)
@@ -400,9 +410,9 @@ def test_a_deleted_folder_begins_anew(join: Callable[..., User], folder: Path) -
     eventually(lambda: not runs(server))
 
 
-def test_a_path_too_long_for_a_socket(join: Callable[..., User], folder: Path) -> None:
-    folder = folder / ("long, with 'quotes' " * 6)
-    user = join(to=folder)
+def test_a_path_too_long_for_a_socket(join: Join, new: Path) -> None:
+    folder = new / ("long, with 'quotes' " * 6)
+    user = join(folder)
     socket = Path(user.start())
 
     assert fetch(str(socket), "SELECT 1") == 1
@@ -413,11 +423,9 @@ def test_a_path_too_long_for_a_socket(join: Callable[..., User], folder: Path) -
     assert not socket.exists()
 
 
-def test_a_directory_that_is_not_private_is_refused_for_the_socket(
-    join: Callable[..., User], folder: Path
-) -> None:
-    folder = folder / ("long" * 30)
-    user = join(to=folder)
+def test_a_directory_that_is_not_private_is_refused_for_the_socket(join: Join, new: Path) -> None:
+    folder = new / ("long" * 30)
+    user = join(folder)
     socket = Path(user.start())
     refusal = f"PostgreSQL cannot be started: {socket} is "
     os.kill(supervisor(folder), signal.SIGTERM)
@@ -442,21 +450,20 @@ def test_a_directory_that_is_not_private_is_refused_for_the_socket(
     assert fetch(user.start(), "SELECT 1") == 1
 
 
-def test_neither_a_home_nor_a_locale_nor_postgres_variables_matter(
-    join: Callable[..., User],
-) -> None:
-    user = join("env", "-u", "HOME", "-u", "LANG", "PGPORT=1", "PGDATA=/nowhere", "LC_ALL=xx_XX")
+def test_neither_a_home_nor_a_locale_nor_postgres_variables_matter(join: Join, new: Path) -> None:
+    disturbed = ["env", "-u", "HOME", "-u", "LANG", "LC_ALL=xx_XX", "PGPORT=1", "PGDATA=/nowhere"]
+    user = join(new, *disturbed)
 
     assert fetch(user.start(), "SELECT 1") == 1
 
 
 @root_only
 def test_root_starts_it_below_a_closed_directory_and_changes_nothing_outside(
-    join: Callable[..., User], folder: Path
+    join: Join, new: Path
 ) -> None:
     if namespaces_refused():
         pytest.skip("the kernel refuses user namespaces")
-    folder = folder / "closed/pg"
+    folder = new / "closed/pg"
     folder.parent.mkdir(parents=True)
     folder.parent.chmod(0o700)
 
@@ -465,7 +472,7 @@ def test_root_starts_it_below_a_closed_directory_and_changes_nothing_outside(
         return [(status.st_mode, status.st_uid, status.st_gid) for status in statuses]
 
     before, accounts = outside(), Path("/etc/passwd").read_bytes()
-    assert fetch(join(to=folder).start(), "SELECT 1") == 1
+    assert fetch(join(folder).start(), "SELECT 1") == 1
     assert outside() == before
     assert Path("/etc/passwd").read_bytes() == accounts
     assert {path.stat().st_uid for path in (folder, *folder.iterdir())} == {0}
@@ -491,47 +498,43 @@ def refuse_namespaces(folder: Path) -> list[str]:
 
 
 @root_only
-def test_root_starts_it_as_nobody_where_namespaces_are_refused(
-    join: Callable[..., User], folder: Path
-) -> None:
+def test_root_starts_it_as_nobody_where_namespaces_are_refused(join: Join, folder: Path) -> None:
     nobody = pwd.getpwnam("nobody").pw_uid
     prefix = refuse_namespaces(folder)
-    alice = join()
-    write_note(alice.start())
+    alice = join(folder)
+    note = write_note(alice.start())
     alice.leave()
     eventually(lambda: stopped(folder))
 
     # Its owner is put right in both directions.
-    bob = join(*prefix)
-    assert read_note(bob.start()) == "kept"
+    bob = join(folder, *prefix)
+    assert read_note(bob.start()) == note
     assert Path(f"/proc/{postmaster(folder)}").stat().st_uid == nobody
     assert {path.stat().st_uid for path in (folder, *folder.iterdir())} == {nobody}
     assert folder.parent.stat().st_uid == 0
     bob.leave()
     eventually(lambda: stopped(folder))
-    assert read_note(join().start()) == "kept"
+    assert read_note(join(folder).start()) == note
 
 
 @root_only
-def test_the_directory_that_keeps_nobody_out_is_named(
-    join: Callable[..., User], folder: Path
-) -> None:
+def test_the_directory_that_keeps_nobody_out_is_named(join: Join, folder: Path) -> None:
     closed = folder.with_name("closed")
     closed.mkdir(mode=0o700)
 
-    error = join(*refuse_namespaces(folder), to=closed / "pg").fail()
+    error = join(closed / "pg", *refuse_namespaces(folder)).fail()
     assert f"it must not run as root, and {closed} lets no other user in" in error
 
 
 @root_only
-def test_an_ordinary_user_starts_it(join: Callable[..., User], folder: Path) -> None:
+def test_an_ordinary_user_starts_it(join: Join, folder: Path) -> None:
     nobody = pwd.getpwnam("nobody")
     home = folder.with_name("home")
     home.mkdir()
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
     prefix = as_user(nobody)
 
-    socket = join(*prefix, to=home / "pg").start()
+    socket = join(home / "pg", *prefix).start()
     assert fetch(socket, "SELECT 1") == 1
     assert Path(f"/proc/{postmaster(home / 'pg')}").stat().st_uid == nobody.pw_uid
 
@@ -548,16 +551,17 @@ def as_user(user: pwd.struct_passwd) -> list[str]:
     pytest.skip(f"{user.pw_name} cannot run {sys.executable}")
 
 
-def test_a_server_that_cannot_start_shows_the_end_of_its_log(
-    join: Callable[..., User], folder: Path
-) -> None:
-    alice = join()
+def test_a_server_that_cannot_start_shows_the_end_of_its_log(join: Join, folder: Path) -> None:
+    alice = join(folder)
     alice.start()
     alice.leave()
     eventually(lambda: stopped(folder))
 
-    (folder / "data/PG_VERSION").write_text("9")
-    error = join().fail()
+    version = folder / "data/PG_VERSION"
+    right = version.read_text()
+    version.write_text("9")
+    error = join(folder).fail()
+    version.write_text(right)
     assert "PostgreSQL cannot be started: it ended, or was not ready in time." in error
     assert "initialized by PostgreSQL version 9" in error
 
@@ -567,25 +571,23 @@ def test_without_the_wheel_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
-    with pytest.raises(
-        embedded.EmbeddedError, match=r"install requirements-dev\.lock, or set DATA"
-    ):
+    with pytest.raises(EmbeddedError, match=r"install requirements-dev\.lock, or set DATA"):
         embedded.start(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(embedded.EmbeddedError, match=r"cannot be started in .*/file/pg: "):
+    with pytest.raises(EmbeddedError, match=r"cannot be started in .*/file/pg: "):
         embedded.start(tmp_path / "file/pg")
 
 
 def test_a_start_that_hangs_is_not_waited_for_forever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_START_SECONDS", 0.1)
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.1)
 
     with (tmp_path / "starting").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(embedded.EmbeddedError, match="are still starting or stopping"):
+        with pytest.raises(EmbeddedError, match="are still starting or stopping"):
             embedded.start(tmp_path)

@@ -54,7 +54,10 @@ def wait_for_waiting(count: int) -> list[int]:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            cursor.execute(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
             pids = [pid for (pid,) in cursor.fetchall()]
         if len(pids) >= count:
             return pids
