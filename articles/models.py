@@ -1,8 +1,8 @@
 """What is written, tagged, liked and said.
 
 Everything goes with the person it belongs to, and what hangs on an article goes with the
-article: the database deletes it (`DB_CASCADE`), so that nothing can be left behind,
-whoever deletes, and however many write at that moment.
+article: the database deletes it (`DB_CASCADE`), so that nothing of it can be left behind,
+however many write at that moment.
 """
 
 from collections.abc import Iterable, Iterator

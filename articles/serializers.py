@@ -14,6 +14,7 @@ from users.fields import LongText, Text
 LARGEST_NUMBER = 2**63 - 1
 DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100
+MOST_TAGS = 30
 
 
 class Timestamp(serializers.DateTimeField):
@@ -40,6 +41,10 @@ class TagList(serializers.ListField):
         return super().validate_empty_values(data)
 
     def to_internal_value(self, data: Any) -> list[str]:
+        # Before the base class looks at each: a million tags fit in a body, and take it
+        # half a minute.
+        if isinstance(data, list) and len(data) > MOST_TAGS:
+            self.fail("max_length", max_length=MOST_TAGS)
         return sorted(set(super().to_internal_value(data)))
 
 
@@ -50,7 +55,7 @@ class ArticleSerializer(serializers.Serializer[Article]):
     title = Text(max_length=255)
     description = LongText(max_length=1000)
     body = LongText(max_length=BODY_LENGTH)
-    tagList = TagList(source="tag_names", max_length=30, required=False)
+    tagList = TagList(source="tag_names", required=False)
     createdAt = Timestamp(source="created_at", read_only=True)
     updatedAt = Timestamp(source="updated_at", read_only=True)
     favorited = serializers.BooleanField(read_only=True)
@@ -115,11 +120,12 @@ class WholeNumber(serializers.IntegerField):
 
 
 class ArticleListQuery(serializers.Serializer[Article]):
-    """`?tag=&author=&favorited=&limit=&offset=`. An empty filter is no filter."""
+    """`?tag=&author=&favorited=&limit=&offset=`. An empty filter is no filter; the others
+    are exact, white space included."""
 
-    tag = Text(required=False, allow_blank=True)
-    author = Text(required=False, allow_blank=True)
-    favorited = Text(required=False, allow_blank=True)
+    tag = LongText(required=False, allow_blank=True)
+    author = LongText(required=False, allow_blank=True)
+    favorited = LongText(required=False, allow_blank=True)
     limit = WholeNumber(min_value=1, default=DEFAULT_LIMIT)
     offset = WholeNumber(min_value=0, default=0)
 

@@ -143,6 +143,8 @@ def _broken_connection(
     exc: OperationalError | InterfaceError, request: Request
 ) -> exceptions.APIException:
     cause = exc.__cause__
+    # libpq's words name hosts and users: for the log alone. They name no password.
+    logger.warning("%s %s: %s", request.method, request.path, str(exc).strip())
     if isinstance(cause, psycopg.errors.QueryCanceled):
         return Failure(504, "timed_out")
     had_no_connection = isinstance(cause, PoolTimeout | PoolClosed | TooManyRequests) or (

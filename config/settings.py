@@ -109,6 +109,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes: 2.5 MiB
 CORS_URLS_REGEX = r"^/(api/|health$)"
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
 CORS_ALLOW_ALL_ORIGINS = not CORS_ALLOWED_ORIGINS
+CORS_EXPOSE_HEADERS = ["Retry-After"]
 
 # --- Language, time, static files ----------------------------------------------------
 

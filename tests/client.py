@@ -13,7 +13,8 @@ class ApiClient(Client):
 
     def __init__(self, user: AbstractBaseUser | None = None, **options: Any) -> None:
         if user is not None:
-            options["headers"] = {"Authorization": f"Token {tokens.issue(user.pk)}"}
+            header = {"Authorization": f"Token {tokens.issue(user.pk)}"}
+            options["headers"] = header | options.get("headers", {})
         super().__init__(**options)
 
     def post(self, path: str, data: Any = b"", content_type: str = "application/json", **o: Any):  # type: ignore[no-untyped-def,override]

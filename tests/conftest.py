@@ -3,11 +3,18 @@
 from collections.abc import Callable
 
 import pytest
+from django.core.cache import cache
 
 from articles.models import Article
 from tests.builders import follow, make_user, write_article
 from tests.client import ApiClient
 from users.models import User
+
+
+@pytest.fixture(autouse=True)
+def _rates_from_zero() -> None:
+    """No test is throttled for what others have sent."""
+    cache.clear()
 
 
 @pytest.fixture

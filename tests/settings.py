@@ -1,12 +1,20 @@
-"""The settings of the tests: the project's own, in an environment that nobody's `.env`
-changes. Only DATABASE_URL is taken over, to run the tests against a server of one's own."""
+"""The settings of the tests: the project's own, in an environment that nobody's `.env` and
+nobody's shell changes. Only DATABASE_URL is taken over, to run the tests against a server of
+one's own."""
 
 import os
+import re
+from pathlib import Path
 
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+
+for name in re.findall(r"(?m)^([A-Z_]+)=", EXAMPLE.read_text()):
+    if name != "DATABASE_URL":
+        os.environ.pop(name, None)
 os.environ |= {
     "ENV_FILE": os.devnull,
     "DEBUG": "on",
     "SECRET_KEY": "a key for the tests alone: it signs nothing that lasts",
 }
 
-from config.settings import *  # noqa: F403 -- after the environment is set
+from config.settings import *  # noqa: E402, F403 -- after the environment is set

@@ -43,15 +43,21 @@ class UserSerializer(serializers.Serializer[User]):
     def update(self, instance: User, validated_data: dict[str, Any]) -> User:
         if not validated_data:
             return instance
+        _write(instance, validated_data)
         # Only what was sent is written: of two requests at once, neither undoes the other.
-        for name, value in validated_data.items():
-            if name == "password":
-                instance.set_password(value)
-            else:
-                setattr(instance, name, value)
+        # The savepoint is for a name that is taken: a constraint answers, and the
+        # transaction around it, if there is one, goes on.
         with transaction.atomic():
             instance.save(update_fields=validated_data.keys())
         return instance
+
+
+def _write(user: User, fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        if name == "password":
+            user.set_password(value)
+        else:
+            setattr(user, name, value)
 
 
 class RegistrationSerializer(UserSerializer):
@@ -61,10 +67,12 @@ class RegistrationSerializer(UserSerializer):
     image = LongText(read_only=True)
 
     def create(self, validated_data: dict[str, Any]) -> User:
-        # The savepoint is for a name that is taken: a constraint answers, and the
-        # transaction around it, if there is one, goes on.
+        user = User()
+        # Hashing comes first: it takes long, and here it holds no connection up.
+        _write(user, validated_data)
         with transaction.atomic():
-            return User.objects.create_user(**validated_data)
+            user.save()
+        return user
 
 
 class LoginSerializer(serializers.Serializer[User]):

@@ -1,0 +1,142 @@
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from tests.builders import follow, make_user
+from tests.client import ApiClient
+from users.models import User
+
+Api = Callable[..., ApiClient]
+
+NOT_FOUND = {"errors": {"profile": ["not found"]}}
+
+
+@pytest.mark.django_db
+def test_it_shows_the_profile_to_anybody(api: Api) -> None:
+    make_user("alice", bio="I write.", image="https://example.com/alice.png")
+
+    response = api().get("/api/profiles/alice")
+
+    assert response.status_code == 200
+    assert response.json() == {
+        "profile": {
+            "username": "alice",
+            "bio": "I write.",
+            "image": "https://example.com/alice.png",
+            "following": False,
+        }
+    }
+
+
+def test_it_shows_null_for_what_was_never_given(api: Api, alice: User) -> None:
+    assert api().get("/api/profiles/alice").json() == {
+        "profile": {"username": "alice", "bio": None, "image": None, "following": False}
+    }
+
+
+def test_it_shows_whom_the_viewer_follows(api: Api, alice: User, bob: User, charlie: User) -> None:
+    def following(viewer: User, username: str) -> bool:
+        profile = api(viewer).get(f"/api/profiles/{username}").json()["profile"]
+        assert profile["username"] == username
+        return bool(profile["following"])
+
+    assert following(bob, "alice") is True
+    assert following(alice, "bob") is False
+    assert following(bob, "charlie") is False
+    assert following(charlie, "alice") is False
+    assert following(alice, "alice") is False
+
+
+@pytest.mark.parametrize(
+    "username",
+    [
+        "john.doe",
+        "john.json",
+        "a.b.c",
+        ".a.",
+        "a+b",
+        "a_b-c",
+        "7",
+        "日本語",
+        "हिन्दी",
+        "ÄRGER",
+        "follow",
+        "feed",
+        "a" * 64,
+    ],
+)
+@pytest.mark.django_db
+def test_it_finds_every_username_that_there_can_be(api: Api, username: str) -> None:
+    make_user(username, email="somebody@example.com")
+
+    response = api().get(f"/api/profiles/{quote(username, safe='+')}")
+
+    assert response.status_code == 200
+    assert response.json()["profile"]["username"] == username
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nobody",
+        "alic",
+        "alice2",
+        "alice%20",
+        "alice%00",
+        "%00",
+        "alice%0A",
+        "%FF",
+        "%ED%A0%80",
+        "!!!",
+        "%F0%9F%98%80",
+        "a" * 5000,
+        "9" * 5000,
+        "alice';--",
+        "%25",
+    ],
+    ids=lambda path: path[:20],
+)
+@pytest.mark.parametrize("known", [False, True], ids=["anonymous", "with a token"])
+def test_it_does_not_find_anybody_else(
+    api: Api, alice: User, bob: User, path: str, known: bool
+) -> None:
+    client = api(bob) if known else api()
+
+    response = client.get(f"/api/profiles/{path}")
+
+    assert response.status_code == 404
+    assert response.json() == NOT_FOUND
+
+
+def test_it_refuses_a_bad_token_before_it_looks(api: Api, alice: User) -> None:
+    client = api(headers={"Authorization": "Token garbage"})
+
+    for username in ("alice", "nobody"):
+        response = client.get(f"/api/profiles/{username}")
+
+        assert response.status_code == 401
+        assert response.json() == {"errors": {"token": ["is invalid"]}}
+
+
+def test_it_takes_one_statement(
+    api: Api, alice: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    client = api()
+
+    # 1: the profile
+    with django_assert_num_queries(1):
+        assert client.get("/api/profiles/alice").status_code == 200
+
+
+def test_it_takes_two_statements_with_a_token(
+    api: Api, alice: User, bob: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(20):
+        follow(make_user(f"reader{number}"), alice)
+    client = api(bob)
+
+    # 1: the user of the token; 2: the profile, with `following`
+    with django_assert_num_queries(2):
+        assert client.get("/api/profiles/alice").json()["profile"]["following"] is True

@@ -1,0 +1,194 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import FieldFetchBlocked
+from pytest_django import DjangoAssertNumQueries
+
+from articles.models import Article, Comment
+from tests.builders import follow, make_user, write_article, write_comment
+from tests.client import ApiClient
+from users.models import User
+
+Api = Callable[..., ApiClient]
+
+
+def path_of(article: Article) -> str:
+    return f"/api/articles/{article.slug}/comments"
+
+
+def test_it_shows_the_comments_to_anybody(api: Api, article: Article, bob: User) -> None:
+    bob.bio, bob.image = "I read.", "https://example.com/bob.png"
+    bob.save()
+    comment = write_comment(
+        bob,
+        article,
+        body="It takes a Jacobian",
+        created_at=datetime(2016, 2, 18, 3, 22, 56, 637_000, tzinfo=UTC),
+    )
+    updated_at = datetime(2016, 2, 18, 3, 48, 35, tzinfo=UTC)
+    Comment.objects.filter(pk=comment.pk).update(updated_at=updated_at)
+
+    response = api().get(path_of(article))
+
+    assert response.status_code == 200
+    assert response.json() == {
+        "comments": [
+            {
+                "id": comment.pk,
+                "createdAt": "2016-02-18T03:22:56.637Z",
+                "updatedAt": "2016-02-18T03:48:35.000Z",
+                "body": "It takes a Jacobian",
+                "author": {
+                    "username": "bob",
+                    "bio": "I read.",
+                    "image": "https://example.com/bob.png",
+                    "following": False,
+                },
+            }
+        ]
+    }
+    assert type(response.json()["comments"][0]["id"]) is int
+
+
+def test_it_is_empty_where_nobody_has_commented(api: Api, article: Article) -> None:
+    response = api().get(path_of(article))
+
+    assert response.status_code == 200
+    assert response.json() == {"comments": []}
+
+
+def test_it_shows_the_comments_of_this_article_alone(api: Api, article: Article, bob: User) -> None:
+    comment = write_comment(bob, article)
+    write_comment(bob, write_article(article.author))
+
+    shown = api().get(path_of(article)).json()["comments"]
+
+    assert [comment["id"] for comment in shown] == [comment.pk]
+
+
+def test_the_newest_comes_first(api: Api, article: Article, alice: User, bob: User) -> None:
+    for year, author in ((2020, alice), (2022, bob), (2021, alice)):
+        created_at = datetime(year, 1, 1, tzinfo=UTC)
+        write_comment(author, article, body=f"Of {year}", created_at=created_at)
+
+    shown = api().get(path_of(article)).json()["comments"]
+
+    assert [comment["body"] for comment in shown] == ["Of 2022", "Of 2021", "Of 2020"]
+
+
+def test_the_last_written_of_one_instant_comes_first(api: Api, article: Article, bob: User) -> None:
+    instant = datetime(2020, 1, 1, tzinfo=UTC)
+    written = [write_comment(bob, article, created_at=instant).pk for _ in range(5)]
+
+    shown = api().get(path_of(article)).json()["comments"]
+
+    assert [comment["id"] for comment in shown] == [*reversed(written)]
+
+
+def test_it_shows_all_comments(api: Api, article: Article, bob: User) -> None:
+    for _ in range(101):
+        write_comment(bob, article)
+
+    assert len(api().get(path_of(article)).json()["comments"]) == 101
+
+
+def test_it_shows_whom_the_viewer_follows(
+    api: Api, article: Article, alice: User, bob: User, charlie: User
+) -> None:
+    follow(charlie, bob)
+    for writer in (alice, bob, charlie):
+        write_comment(writer, article)
+
+    def followed_by(viewer: User | None) -> set[str]:
+        shown = api(viewer).get(path_of(article)).json()["comments"]
+        return {c["author"]["username"] for c in shown if c["author"]["following"]}
+
+    assert followed_by(None) == set()
+    assert followed_by(alice) == set()
+    assert followed_by(bob) == {"alice"}
+    assert followed_by(charlie) == {"bob"}
+
+
+def test_html_is_kept_as_it_is(api: Api, article: Article, bob: User) -> None:
+    html = "<script>alert('&amp;')</script> <b>bold</b> & \"quoted\""
+    write_comment(bob, article, body=html)
+
+    assert api().get(path_of(article)).json()["comments"][0]["body"] == html
+
+
+@pytest.mark.parametrize("microsecond", [0, 7_000, 600_000])
+def test_timestamps_have_milliseconds_also_where_they_are_zero(
+    api: Api, article: Article, bob: User, microsecond: int
+) -> None:
+    created_at = datetime(2016, 2, 18, 3, 22, 56, microsecond, tzinfo=UTC)
+    write_comment(bob, article, created_at=created_at)
+
+    shown = api().get(path_of(article)).json()["comments"][0]
+
+    assert shown["createdAt"] == f"2016-02-18T03:22:56.{microsecond // 1000:03}Z"
+    assert shown["updatedAt"] == shown["createdAt"]
+
+
+def test_it_does_not_find_an_unknown_slug(api: Api, article: Article) -> None:
+    response = api().get("/api/articles/nothing-of-the-kind/comments")
+
+    assert response.status_code == 404
+    assert response.json() == {"errors": {"article": ["not found"]}}
+
+
+def test_a_bad_token_is_not_taken_for_none(api: Api, article: Article) -> None:
+    response = api(headers={"Authorization": "Token garbage"}).get(path_of(article))
+
+    assert response.status_code == 401
+    assert response.json() == {"errors": {"token": ["is invalid"]}}
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_other_methods_are_not_allowed(
+    api: Api, article: Article, alice: User, method: str
+) -> None:
+    response = api(alice).generic(method, path_of(article), b"{}", content_type="application/json")
+
+    assert response.status_code == 405
+    assert [*response.json()] == ["errors"]
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_it_takes_two_queries(
+    api: Api, article: Article, django_assert_num_queries: DjangoAssertNumQueries, rows: int
+) -> None:
+    for number in range(rows):
+        write_comment(make_user(f"writer{number}"), article)
+
+    with django_assert_num_queries(2):  # the article's id, the comments
+        answer = api().get(path_of(article)).json()
+
+    assert len(answer["comments"]) == rows
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_it_takes_three_queries_with_a_token(
+    api: Api,
+    article: Article,
+    bob: User,
+    django_assert_num_queries: DjangoAssertNumQueries,
+    rows: int,
+) -> None:
+    for number in range(rows):
+        write_comment(make_user(f"writer{number}"), article)
+
+    # The user behind the token, the article's id, the comments.
+    with django_assert_num_queries(3):
+        answer = api(bob).get(path_of(article)).json()
+
+    assert len(answer["comments"]) == rows
+
+
+def test_a_look_up_that_seen_by_has_not_done_is_an_error(article: Article, bob: User) -> None:
+    write_comment(bob, article)
+    row = Comment.objects.seen_by(AnonymousUser()).get()
+
+    with pytest.raises(FieldFetchBlocked):
+        _ = row.article

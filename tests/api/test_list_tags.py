@@ -1,0 +1,156 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from articles.models import Article, Tag
+from tests.builders import like, write_article
+from tests.client import ApiClient
+from users.models import User
+
+Api = Callable[..., ApiClient]
+
+PATH = "/api/tags"
+CONTENT = {"title": "A title", "description": "What it is about", "body": "A text"}
+
+
+def test_it_shows_the_tags_to_anybody(api: Api, article: Article) -> None:
+    response = api().get(PATH)
+
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.json() == {"tags": ["dragons", "training"]}
+
+
+def test_it_is_empty_where_no_article_carries_a_tag(api: Api, alice: User) -> None:
+    write_article(alice)
+
+    response = api().get(PATH)
+
+    assert response.status_code == 200
+    assert response.json() == {"tags": []}
+
+
+def test_the_most_used_come_first(api: Api, alice: User, bob: User) -> None:
+    write_article(alice, tags=("rare", "common", "most"))
+    write_article(alice, tags=("most",))
+    write_article(bob, tags=("most", "common"))
+
+    assert api().get(PATH).json() == {"tags": ["most", "common", "rare"]}
+
+
+def test_likes_and_comments_do_not_make_a_tag_more_used(
+    api: Api, alice: User, bob: User, charlie: User
+) -> None:
+    liked = write_article(alice, tags=("liked",))
+    for reader in (alice, bob, charlie):
+        like(reader, liked)
+    write_article(alice, tags=("common",))
+    write_article(alice, tags=("common",))
+
+    assert api().get(PATH).json() == {"tags": ["common", "liked"]}
+
+
+def test_the_equally_used_are_sorted_by_code_point(api: Api, alice: User) -> None:
+    # In UTF-16 the last two would change places.
+    names = ["10", "9", "B", "Z", "a", "a b", "a-b", "b", "z", "ä", "日本語", "\uff5e", "😀"]
+    write_article(alice, tags=tuple(reversed(names)))
+
+    assert api().get(PATH).json() == {"tags": names}
+
+
+def test_tags_of_different_case_are_different(api: Api, alice: User) -> None:
+    write_article(alice, tags=("python",))
+    write_article(alice, tags=("Python", "python"))
+
+    assert api().get(PATH).json() == {"tags": ["python", "Python"]}
+
+
+def test_it_shows_all_tags(api: Api, alice: User) -> None:
+    names = [f"{number:03}" for number in range(120)]
+    for start in range(0, 120, 30):
+        write_article(alice, tags=tuple(names[start : start + 30]))
+
+    assert api().get(PATH).json() == {"tags": names}
+
+
+def test_a_new_tag_is_there_at_once(api: Api, alice: User) -> None:
+    response = api(alice).post("/api/articles", {"article": CONTENT | {"tagList": ["b", "a"]}})
+    assert api().get(PATH).json() == {"tags": ["a", "b"]}
+
+    path = f"/api/articles/{response.json()['article']['slug']}"
+    api(alice).put(path, {"article": {"tagList": ["c"]}})
+    assert api().get(PATH).json() == {"tags": ["c"]}
+
+
+@pytest.mark.parametrize("change", [{"tagList": []}, {"tagList": ["training"]}])
+def test_a_tag_that_no_article_carries_any_more_is_absent(
+    api: Api, alice: User, article: Article, change: dict[str, Any]
+) -> None:
+    api(alice).put(f"/api/articles/{article.slug}", {"article": change})
+
+    assert api().get(PATH).json() == {"tags": change["tagList"]}
+
+
+def test_the_tags_of_a_deleted_article_are_absent(
+    api: Api, alice: User, bob: User, article: Article
+) -> None:
+    write_article(bob, tags=("training",))
+
+    api(alice).delete(f"/api/articles/{article.slug}")
+
+    assert api().get(PATH).json() == {"tags": ["training"]}
+
+
+def test_a_tag_that_no_article_has_ever_carried_is_absent(api: Api, article: Article) -> None:
+    Tag.objects.create(name="admin made this")
+
+    assert api().get(PATH).json() == {"tags": ["dragons", "training"]}
+
+
+def test_a_tag_can_come_back(api: Api, alice: User, article: Article) -> None:
+    path = f"/api/articles/{article.slug}"
+    for tags in ([], ["dragons"]):
+        api(alice).put(path, {"article": {"tagList": tags}})
+
+    assert api().get(PATH).json() == {"tags": ["dragons"]}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_nobody_can_touch_the_tags_themselves(
+    api: Api, article: Article, charlie: User, method: str
+) -> None:
+    body = b'{"tag": {"name": "mine"}}'
+
+    response = api(charlie).generic(method, PATH, body, content_type="application/json")
+
+    assert response.status_code == 405
+    assert [*response.json()] == ["errors"]
+    assert api().get(PATH).json() == {"tags": ["dragons", "training"]}
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_it_takes_one_query(
+    api: Api, alice: User, django_assert_num_queries: DjangoAssertNumQueries, rows: int
+) -> None:
+    for number in range(rows):
+        write_article(alice, tags=(f"tag{number}",))
+
+    with django_assert_num_queries(1):  # the tags
+        answer = api().get(PATH).json()
+
+    assert len(answer["tags"]) == rows
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_it_takes_one_query_with_a_token_too(
+    api: Api, alice: User, django_assert_num_queries: DjangoAssertNumQueries, rows: int
+) -> None:
+    for number in range(rows):
+        write_article(alice, tags=(f"tag{number}",))
+
+    with django_assert_num_queries(1):  # the tags
+        answer = api(alice).get(PATH).json()
+
+    assert len(answer["tags"]) == rows

@@ -1,0 +1,363 @@
+"""Many requests at the same moment, each on a thread and a connection of its own."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from articles.models import Article, Comment, Favorite, Tag
+from profiles.models import Follow
+from tests.builders import PASSWORD, like, make_user, write_article
+from tests.client import ApiClient
+from users.models import User
+
+Api = Callable[..., ApiClient]
+Call = Callable[[], Any]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MANY = 20
+TEXTS = {"description": "About it", "body": "A text"}
+
+
+def at_once(calls: list[Call]) -> list[Any]:
+    """The answers to the calls, which all begin when the last thread is ready."""
+    barrier = Barrier(len(calls))
+
+    def run(call: Call) -> Any:
+        barrier.wait(timeout=30)
+        try:
+            return call()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(max_workers=len(calls)) as threads:
+        answers = [threads.submit(run, call) for call in calls]
+    return [answer.result() for answer in answers]
+
+
+def while_deleting(row: Article | User, call: Call) -> Any:
+    """The answer to a call that finds the row, and has to wait for the end of it."""
+
+    def run() -> Any:
+        try:
+            return call()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        with transaction.atomic():
+            row.delete()
+            answer = thread.submit(run)
+            wait_for_somebody_who_waits()
+        return answer.result()
+
+
+def wait_for_somebody_who_waits() -> None:
+    """Until another connection waits for a lock of this one; fails after ten seconds."""
+    blocked = "SELECT FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    deadline = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while not cursor.execute(f"SELECT EXISTS ({blocked})").fetchone()[0]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def statuses(answers: list[Any]) -> dict[int, int]:
+    return dict(Counter(answer.status_code for answer in answers))
+
+
+def registration(client: ApiClient, username: str, email: str) -> Call:
+    user = {"username": username, "email": email, "password": PASSWORD}
+    return lambda: client.post("/api/users", {"user": user})
+
+
+def change(client: ApiClient, **fields: str) -> Call:
+    return lambda: client.put("/api/user", {"user": fields})
+
+
+def test_one_email_is_registered_once(api: Api) -> None:
+    answers = at_once([registration(api(), f"user{n}", "one@example.com") for n in range(MANY)])
+
+    assert statuses(answers) == {201: 1, 409: MANY - 1}
+    errors = [answer.json() for answer in answers if answer.status_code == 409]
+    assert errors == [{"errors": {"email": ["has already been taken"]}}] * (MANY - 1)
+    assert User.objects.count() == 1
+
+
+def test_one_username_is_registered_once(api: Api) -> None:
+    answers = at_once([registration(api(), "alice", f"{n}@example.com") for n in range(MANY)])
+
+    assert statuses(answers) == {201: 1, 409: MANY - 1}
+    errors = [answer.json() for answer in answers if answer.status_code == 409]
+    assert errors == [{"errors": {"username": ["has already been taken"]}}] * (MANY - 1)
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("alice", "ALICE", "Alice", "aLICE"),
+        ("ärger", "ÄRGER", "A\u0308RGER", "a\u0308rger"),
+        ("σίσυφος", "ΣΊΣΥΦΟΣ", "σίσυφοσ", "Σίσυφος"),
+    ],
+    ids=ascii,
+)
+def test_one_username_in_many_cases_is_registered_once(api: Api, names: tuple[str, ...]) -> None:
+    answers = at_once(
+        [registration(api(), name, f"{n}@example.com") for n, name in enumerate(names * 3)]
+    )
+
+    assert statuses(answers) == {201: 1, 409: len(answers) - 1}
+
+
+def test_the_same_registration_twice_is_one(api: Api) -> None:
+    answers = at_once([registration(api(), "alice", "alice@example.com")] * MANY)
+
+    assert statuses(answers) == {201: 1, 409: MANY - 1}
+
+
+def test_different_people_register_at_once(api: Api) -> None:
+    answers = at_once([registration(api(), f"u{n}", f"{n}@example.com") for n in range(MANY)])
+
+    assert statuses(answers) == {201: MANY}
+
+
+@pytest.mark.parametrize("field", ["username", "email"])
+def test_one_name_is_changed_to_once(api: Api, field: str) -> None:
+    wanted = {"username": "wanted", "email": "wanted@example.com"}[field]
+    people = [make_user(f"user{n}") for n in range(MANY)]
+
+    answers = at_once([change(api(user), **{field: wanted}) for user in people])
+
+    assert statuses(answers) == {200: 1, 409: MANY - 1}
+    errors = [answer.json() for answer in answers if answer.status_code == 409]
+    assert errors == [{"errors": {field: ["has already been taken"]}}] * (MANY - 1)
+    assert User.objects.filter(**{field: wanted}).count() == 1
+
+
+def test_a_name_is_either_registered_or_changed_to(api: Api, alice: User) -> None:
+    for round_ in range(5):
+        name = f"wanted{round_}"
+
+        answers = at_once(
+            [registration(api(), name, f"{name}@example.com"), change(api(alice), username=name)]
+        )
+
+        assert sorted(answer.status_code for answer in answers) in ([200, 409], [201, 409])
+        assert User.objects.filter(username=name).count() == 1
+
+
+def test_two_changes_of_one_user_keep_each_other(api: Api, alice: User) -> None:
+    for round_ in range(10):
+        answers = at_once(
+            [
+                change(api(alice), bio=f"bio {round_}"),
+                change(api(alice), image=f"image {round_}"),
+                change(api(alice), username=f"alice{round_}"),
+            ]
+        )
+
+        assert statuses(answers) == {200: 3}
+        shown = User.objects.get(pk=alice.pk)
+        assert (shown.bio, shown.image) == (f"bio {round_}", f"image {round_}")
+        assert shown.username == f"alice{round_}"
+
+
+def test_following_at_once_is_following_once(api: Api, alice: User, charlie: User) -> None:
+    answers = at_once([lambda: api(charlie).post("/api/profiles/alice/follow")] * MANY)
+
+    assert statuses(answers) == {200: MANY}
+    assert all(answer.json()["profile"]["following"] for answer in answers)
+    assert Follow.objects.filter(follower=charlie, followed=alice).count() == 1
+
+
+def test_following_and_unfollowing_at_once_is_no_fault(api: Api, alice: User, bob: User) -> None:
+    path = "/api/profiles/alice/follow"
+
+    answers = at_once([lambda: api(bob).post(path), lambda: api(bob).delete(path)] * (MANY // 2))
+
+    assert statuses(answers) == {200: MANY}
+    assert Follow.objects.filter(follower=bob, followed=alice).count() <= 1
+
+
+def test_two_who_follow_each_other_at_once_both_do(api: Api, alice: User, charlie: User) -> None:
+    answers = at_once(
+        [
+            lambda: api(charlie).post("/api/profiles/alice/follow"),
+            lambda: api(alice).post("/api/profiles/charlie/follow"),
+        ]
+    )
+
+    assert statuses(answers) == {200: 2}
+    assert Follow.objects.count() == 2
+
+
+@pytest.mark.parametrize("title", ["One title", "日本語", "!!!", "feed", "x" * 255])
+def test_articles_of_one_title_get_slugs_of_their_own(api: Api, alice: User, title: str) -> None:
+    client = api(alice)
+    content = {"article": {"title": title, **TEXTS}}
+
+    answers = at_once([lambda: client.post("/api/articles", content)] * MANY)
+
+    assert statuses(answers) == {201: MANY}
+    slugs = {answer.json()["article"]["slug"] for answer in answers}
+    assert len(slugs) == MANY
+    assert slugs == set(Article.objects.values_list("slug", flat=True))
+    assert "feed" not in slugs
+
+
+def test_articles_that_get_one_title_get_slugs_of_their_own(api: Api, alice: User) -> None:
+    slugs = [write_article(alice).slug for _ in range(MANY)]
+    client = api(alice)
+
+    def retitle(slug: str) -> Call:
+        return lambda: client.put(f"/api/articles/{slug}", {"article": {"title": "One title"}})
+
+    answers = at_once([retitle(slug) for slug in slugs])
+
+    assert statuses(answers) == {200: MANY}
+    assert len({answer.json()["article"]["slug"] for answer in answers}) == MANY
+
+
+def test_twenty_people_like_an_article_at_once(api: Api, article: Article) -> None:
+    people = [make_user(f"reader{n}") for n in range(MANY)]
+    path = f"/api/articles/{article.slug}/favorite"
+
+    def like(user: User) -> Call:
+        return lambda: api(user).post(path)
+
+    answers = at_once([like(user) for user in people])
+
+    assert statuses(answers) == {200: MANY}
+    assert all(answer.json()["article"]["favorited"] for answer in answers)
+    shown = api().get(f"/api/articles/{article.slug}").json()["article"]
+    assert shown["favoritesCount"] == MANY
+
+
+def test_one_person_likes_an_article_once(api: Api, article: Article, bob: User) -> None:
+    path = f"/api/articles/{article.slug}/favorite"
+
+    answers = at_once([lambda: api(bob).post(path)] * MANY)
+
+    assert statuses(answers) == {200: MANY}
+    assert {answer.json()["article"]["favoritesCount"] for answer in answers} == {1}
+    assert Favorite.objects.count() == 1
+
+    answers = at_once([lambda: api(bob).delete(path)] * MANY)
+
+    assert statuses(answers) == {200: MANY}
+    assert {answer.json()["article"]["favoritesCount"] for answer in answers} == {0}
+
+
+def test_the_same_new_tags_in_any_order_are_no_deadlock(api: Api, alice: User) -> None:
+    for round_ in range(3):
+        tags = [f"tag{round_}.{n}" for n in range(30)]
+
+        def write(tags: list[str]) -> Call:
+            content = {"article": {"title": "Tagged", **TEXTS, "tagList": tags}}
+            return lambda: api(alice).post("/api/articles", content)
+
+        answers = at_once([write(tags), write(tags[::-1])] * (MANY // 2))
+
+        assert statuses(answers) == {201: MANY}
+        for answer in answers:
+            assert answer.json()["article"]["tagList"] == sorted(tags)
+        assert Tag.objects.filter(name__in=tags).count() == len(tags)
+
+
+def test_one_article_tagged_many_ways_at_once_has_one_set_of_tags(
+    api: Api, article: Article
+) -> None:
+    client, path = api(article.author), f"/api/articles/{article.slug}"
+    sets = [[f"a{n}", f"b{n}", "common"] for n in range(MANY)]
+
+    def tag(tags: list[str]) -> Call:
+        return lambda: client.put(path, {"article": {"tagList": tags}})
+
+    answers = at_once([tag(tags) for tags in sets])
+
+    assert statuses(answers) == {200: MANY}
+    assert client.get(path).json()["article"]["tagList"] in sets
+
+
+def test_the_end_of_an_article_is_no_fault_for_others(
+    api: Api, alice: User, bob: User, charlie: User
+) -> None:
+    def requests(path: str) -> dict[str, Call]:
+        comment = {"comment": {"body": "Still there?"}}
+        return {
+            "comment": lambda: api(bob).post(f"{path}/comments", comment),
+            "favorite": lambda: api(charlie).post(f"{path}/favorite"),
+            "tag": lambda: api(alice).put(path, {"article": {"tagList": ["three"]}}),
+            "edit": lambda: api(alice).put(path, {"article": {"body": "Another text"}}),
+            "delete": lambda: api(alice).delete(path),
+        }
+
+    for _ in range(5):
+        path = f"/api/articles/{write_article(alice, tags=('one', 'two')).slug}"
+
+        answers = at_once([*requests(path).values()] * 3)
+
+        assert statuses(answers).keys() <= {200, 201, 204, 404}
+        assert 204 in statuses(answers)
+        errors = [answer.json() for answer in answers if answer.status_code == 404]
+        assert all(error == {"errors": {"article": ["not found"]}} for error in errors)
+        assert not Comment.objects.exists()
+        assert not Favorite.objects.exists()
+        assert not Article.objects.exists()
+
+
+@pytest.mark.parametrize("what", ["comment", "favorite", "unfavorite", "edit", "tag", "retitle"])
+def test_an_article_that_ends_while_a_request_is_on_its_way_is_404(
+    api: Api, article: Article, bob: User, charlie: User, what: str
+) -> None:
+    path = f"/api/articles/{article.slug}"
+    like(charlie, article)
+    calls: dict[str, Call] = {
+        "comment": lambda: api(bob).post(f"{path}/comments", {"comment": {"body": "Hello?"}}),
+        "favorite": lambda: api(bob).post(f"{path}/favorite"),
+        "unfavorite": lambda: api(charlie).delete(f"{path}/favorite"),
+        "edit": lambda: api(article.author).put(path, {"article": {"body": "Another text"}}),
+        "tag": lambda: api(article.author).put(path, {"article": {"tagList": ["three"]}}),
+        "retitle": lambda: api(article.author).put(path, {"article": {"title": "Another"}}),
+    }
+
+    answer = while_deleting(article, calls[what])
+
+    assert answer.status_code == 404
+    assert answer.json() == {"errors": {"article": ["not found"]}}
+    assert not Comment.objects.exists()
+    assert not Favorite.objects.exists()
+
+
+def test_an_article_that_is_deleted_twice_at_once_is_no_fault(api: Api, article: Article) -> None:
+    path = f"/api/articles/{article.slug}"
+    author = api(article.author)
+
+    answer = while_deleting(article, lambda: author.delete(path))
+
+    assert answer.status_code in (204, 404)
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_user_who_leaves_while_they_are_followed_is_404(
+    api: Api, alice: User, bob: User, charlie: User, method: str
+) -> None:
+    follower = charlie if method == "POST" else bob
+
+    answer = while_deleting(
+        alice, lambda: api(follower).generic(method, "/api/profiles/alice/follow")
+    )
+
+    if method == "POST":
+        assert answer.status_code == 404
+        assert answer.json() == {"errors": {"profile": ["not found"]}}
+    else:
+        assert answer.status_code in (200, 404)
+    assert not Follow.objects.exists()

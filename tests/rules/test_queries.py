@@ -1,0 +1,22 @@
+"""What can't be seen in an answer: how the database was asked for it."""
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from articles.models import Article, Tag
+from tests.client import ApiClient
+
+
+def test_names_are_sorted_by_code_point_whatever_the_collation_of_the_database() -> None:
+    article = Article.objects.seen_by(AnonymousUser())
+
+    assert 'COLLATE "C"' in str(article.query)
+    assert 'COLLATE "C"' in str(Tag.objects.carried().query)
+
+
+def test_a_list_leaves_the_bodies_in_the_database(article: Article) -> None:
+    with CaptureQueriesContext(connection) as statements:
+        assert len(ApiClient().get("/api/articles").json()["articles"]) == 1
+
+    assert not any('"body"' in statement["sql"] for statement in statements)

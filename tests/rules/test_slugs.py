@@ -1,0 +1,226 @@
+import re
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from articles.models import Article
+from tests.builders import write_article
+from tests.client import ApiClient
+from users.models import User
+
+Api = Callable[..., ApiClient]
+
+URL_SAFE = re.compile(r"[A-Za-z0-9_-]{1,255}")
+
+TITLES = [
+    "How to train your dragon",
+    "日本語のタイトル",
+    "Как приручить дракона",
+    "!!!",
+    "?",
+    "...",
+    "---",
+    "___",
+    "-_-",
+    "😀",
+    "ab😀cd",
+    "Ünïcödé",
+    "ß",
+    "100% sure / really?",
+    "a/b\\c#d?e=f&g",
+    "<script>",
+    "a" * 255,
+    "日" * 255,
+    "a " * 127 + "b",
+    "-" * 255,
+    "㎒" * 255,  # three letters each, once it is spelt out
+    "ﷺ" * 255,  # eighteen letters each
+    "feed",
+    "Feed",
+    "FEED",
+    "feed!",
+    "-feed-",
+    "\uff46\uff45\uff45\uff44",  # feed, in full-width letters
+    "comments",
+    "favorite",
+    "article",
+    "0",
+    "null",
+    ".",
+    "..",
+]
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_every_title_has_a_slug_that_fits_a_url(api: Api, alice: User, title: str) -> None:
+    first = write_article(alice, title=title)
+    second = write_article(alice, title=title)
+
+    for article in (first, second):
+        assert URL_SAFE.fullmatch(article.slug)
+        assert article.slug != "feed"
+        shown = api().get(f"/api/articles/{article.slug}").json()["article"]
+        assert (shown["slug"], shown["title"]) == (article.slug, title)
+    assert first.slug != second.slug
+
+
+@pytest.mark.parametrize("title", ["feed", "日本語", "!!!", "a" * 255])
+def test_such_a_title_can_be_published_read_changed_and_deleted(
+    api: Api, alice: User, title: str
+) -> None:
+    content = {"title": title, "description": "What it is about", "body": "A text"}
+
+    slug = api(alice).post("/api/articles", {"article": content}).json()["article"]["slug"]
+
+    path = f"/api/articles/{slug}"
+    assert api().get(path).json()["article"]["title"] == title
+    assert api(alice).put(path, {"article": {"body": "New"}}).status_code == 200
+    assert api(alice).post(f"{path}/favorite").status_code == 200
+    assert api().get(f"{path}/comments").status_code == 200
+    assert api(alice).get("/api/articles/feed").json()["articles"] == []
+    assert api(alice).delete(path).status_code == 204
+
+
+def test_titles_that_are_alike_in_a_url_have_different_slugs(alice: User) -> None:
+    titles = ["Hello", "hello", "HELLO", "Hello!", " Hello", "Héllo", "hello-", "¡Hello!", "Hello"]
+
+    slugs = {write_article(alice, title=title).slug for title in titles}
+
+    assert len(slugs) == len(titles)
+
+
+def test_titles_that_differ_at_their_end_alone_have_different_slugs(alice: User) -> None:
+    slugs = {write_article(alice, title="a" * 254 + end).slug for end in "abc"}
+
+    assert len(slugs) == 3
+
+
+# --- When the slug changes ---
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Hello", "Goodbye"),
+        ("Hello", "Hello!"),
+        ("Hello!", "Hello"),
+        ("Hello", "hello"),
+        ("Hello World", "Hello  World"),
+        ("日本語", "日本"),
+        ("!!!", "???"),
+        ("a" * 255, "a" * 254),
+        ("Hello", "feed"),
+        ("feed", "Hello"),
+        ("feed", "Feed"),
+    ],
+)
+def test_a_new_title_has_a_new_slug(api: Api, alice: User, old: str, new: str) -> None:
+    article = write_article(alice, title=old)
+    path = f"/api/articles/{article.slug}"
+
+    shown = api(alice).put(path, {"article": {"title": new}}).json()["article"]
+
+    assert shown["title"] == new
+    assert shown["slug"] != article.slug
+    assert shown["slug"] != "feed"
+    assert URL_SAFE.fullmatch(shown["slug"])
+    assert api().get(f"/api/articles/{shown['slug']}").json()["article"]["title"] == new
+    assert api().get(path).status_code == 404
+
+
+@pytest.mark.parametrize("title", ["How to train your dragon", "日本語", "!!!", "feed", "a" * 255])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "New"},
+        {"body": "New"},
+        {"tagList": ["new"]},
+        {"description": "New", "body": "New", "tagList": []},
+    ],
+)
+def test_the_slug_stays_while_the_title_does(
+    api: Api, alice: User, title: str, change: dict[str, object]
+) -> None:
+    article = write_article(alice, title=title)
+    path = f"/api/articles/{article.slug}"
+
+    for content in (
+        change,
+        {"title": title},
+        {"title": f"  {title}\n"},
+        {"title": title, **change},
+    ):
+        response = api(alice).put(path, {"article": content})
+
+        assert response.status_code == 200
+        assert response.json()["article"]["slug"] == article.slug
+        assert response.json()["article"]["title"] == title
+
+
+def test_the_slug_stays_where_another_article_has_the_same_title(api: Api, alice: User) -> None:
+    first, second = (write_article(alice, title="Hello") for _ in range(2))
+
+    for article in (first, second):
+        path = f"/api/articles/{article.slug}"
+        shown = api(alice).put(path, {"article": {"title": "Hello", "body": "New"}}).json()
+        assert shown["article"]["slug"] == article.slug
+
+
+def test_a_title_that_another_article_has_gives_a_slug_of_its_own(api: Api, alice: User) -> None:
+    taken = write_article(alice, title="Hello")
+    article = write_article(alice, title="Goodbye")
+
+    response = api(alice).put(f"/api/articles/{article.slug}", {"article": {"title": "Hello"}})
+
+    assert response.status_code == 200
+    assert response.json()["article"]["slug"] not in (taken.slug, article.slug)
+    assert api().get(f"/api/articles/{taken.slug}").json()["article"]["title"] == "Hello"
+
+
+def test_a_title_that_comes_back_has_a_slug_other_than_the_last(api: Api, alice: User) -> None:
+    article = write_article(alice, title="Hello")
+    slugs = [article.slug]
+
+    for title in ("Hello!", "Hello", "Hello!"):
+        shown = api(alice).put(f"/api/articles/{slugs[-1]}", {"article": {"title": title}}).json()
+        slugs.append(shown["article"]["slug"])
+
+    assert all(old != new for old, new in pairwise(slugs))
+
+
+def test_the_model_keeps_the_rule_without_the_api(alice: User) -> None:
+    article = Article.objects.get(pk=write_article(alice, title="Hello").pk)
+    old_slug = article.slug
+
+    article.body = "New"
+    article.save()
+    assert Article.objects.get().slug == old_slug
+
+    article.title = "Hello!"
+    article.save()
+    assert Article.objects.get().slug == article.slug != old_slug
+
+
+def test_a_title_saved_alone_takes_its_slug_along(alice: User) -> None:
+    article = Article.objects.get(pk=write_article(alice, title="Hello").pk)
+    old_slug = article.slug
+
+    article.title, article.body = "Goodbye", "Not saved"
+    article.save(update_fields=["title"])
+
+    saved = Article.objects.get()
+    assert saved.slug == article.slug != old_slug
+    assert saved.title == "Goodbye"
+    assert saved.body != "Not saved"
+
+
+def test_a_field_saved_alone_leaves_the_slug_alone(alice: User) -> None:
+    article = Article.objects.get(pk=write_article(alice, title="Hello").pk)
+    old_slug = article.slug
+
+    article.title, article.body = "Not saved", "New"
+    article.save(update_fields=["body"])
+
+    saved = Article.objects.get()
+    assert (saved.slug, saved.title, saved.body) == (old_slug, "Hello", "New")
