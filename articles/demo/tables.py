@@ -1,0 +1,71 @@
+"""Rows into PostgreSQL, by COPY: about three times as fast as `bulk_create()`, measured
+with articles and with favorites."""
+
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Any
+
+from django.db import connection, models
+
+from articles.models import SLUG_ENDING_ALPHABET, SLUG_ENDING_LENGTH, Article, slugs_for
+
+
+def copy(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Add rows with these fields; every other column gets the database's own default.
+
+    COPY passes by the models, but not by the table's constraints and triggers.
+    """
+    columns = {field.name: str(field.column) for field in model._meta.concrete_fields}
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(columns[name]) for name in fields)
+    statement = f"COPY {quote(model._meta.db_table)} ({names}) FROM STDIN"
+    with (
+        connection.cursor() as cursor,
+        connection.wrap_database_errors,
+        cursor.copy(statement) as copying,
+    ):
+        for row in rows:
+            copying.write_row(row)
+
+
+def new_ids(model: type[models.Model], count: int) -> list[int]:
+    """Ids from the table's own sequence: whoever writes meanwhile gets others, and
+    nothing has to be set afterwards."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+            [connection.ops.quote_name(model._meta.db_table), count],
+        )
+        return [number for (number,) in cursor.fetchall()]
+
+
+def new_slugs(rng: Random, titles: Iterable[str]) -> list[str]:
+    """The slugs that `Article.save()` would give to articles with these titles, one after
+    another; their random endings depend on the seed."""
+    slugs = [next(slugs_for(title)) for title in titles]
+    taken = set(Article.objects.filter(slug__in=set(slugs)).values_list("slug", flat=True))
+    for index, words in enumerate(slugs):
+        slug = words
+        while slug in taken:
+            ending = rng.choices(SLUG_ENDING_ALPHABET, k=SLUG_ENDING_LENGTH)
+            slug = f"{words}-{''.join(ending)}"
+        taken.add(slug)
+        slugs[index] = slug
+    return slugs
+
+
+def begin() -> None:
+    """Wait until nobody else loads demo data; until the end of the transaction, nobody
+    else does."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('demo_data'))")
+        # After each COPY, and not all at the end: foreign keys are checked while the rows
+        # are still in memory, and the server need not remember millions of them.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def analyze(*loaded: type[models.Model]) -> None:
+    """Let the planner know; autovacuum would get round to it within minutes."""
+    names = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in loaded)
+    with connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE {names}")
