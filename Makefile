@@ -15,7 +15,7 @@ dev: .venv/installed .env  ## the API on http://127.0.0.1:8000, with a database 
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) demo_data --if-empty
 	@printf '\n  API      http://$(HOST):$(PORT)/api/articles\n  Admin    http://$(HOST):$(PORT)/admin/\n  Health   http://$(HOST):$(PORT)/health\n\n'
-	@exec $(MANAGE) runserver $(HOST):$(PORT)
+	@exec env DJANGO_RUNSERVER_HIDE_WARNING=true $(MANAGE) runserver $(HOST):$(PORT)
 
 test: .venv/installed  ## every test that needs no tool beyond the lock file
 	$(BIN)/pytest -m "not faults and not browser"

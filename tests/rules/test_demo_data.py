@@ -366,10 +366,16 @@ def test_the_usual_password_is_refused_without_debug(monkeypatch: pytest.MonkeyP
 def test_the_usual_password_is_taken_and_told_with_debug(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("DEMO_PASSWORD", raising=False)
+    # Empty, as .env.example has it: that is nobody's password.
+    monkeypatch.setenv("DEMO_PASSWORD", "")
     settings.DEBUG = True
+    told = "editor logs in to the API and /admin/: editor@example.com, password conduit-demo."
 
-    assert "Password: conduit-demo." in load(password=None)
+    assert told in load(password=None)
+    assert told in load(password=None, if_empty=True)
+
+    User.objects.get(username="editor").delete()
+    assert told not in load(password=None, if_empty=True)
 
     assert User.objects.get(username="johndoe").check_password("conduit-demo")
 

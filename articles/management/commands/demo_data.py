@@ -81,7 +81,8 @@ class Command(BaseCommand):
         analyze(User, Follow, Tag, Article, Tagging, Comment, Favorite)
         if options["verbosity"]:
             self._report(size, len(publication.tag_ids), time.monotonic() - started)
-            self._report_log_ins(population, None if given else password)
+            self._report_log_ins(password, given=given, loaded=True)
+            self.stdout.write("The others have no password, and can't log in.")
 
     def _may_load(self, options: dict[str, Any]) -> bool:
         """Content is any article, and anybody but superusers: who ran `createsuperuser`
@@ -96,6 +97,8 @@ class Command(BaseCommand):
             )
         if options["verbosity"]:
             self.stdout.write("No demo data loaded: there is content already.")
+            if settings.DEBUG:
+                self._report_log_ins(PASSWORD, given=False, loaded=False)
         return False
 
     def _load(
@@ -123,16 +126,14 @@ class Command(BaseCommand):
         counts = [f"{getattr(size, name):,} {name}" for name in COUNTS]
         self.stdout.write(f"{', '.join(counts)} and {tags:,} tags in {seconds:.1f} s.")
 
-    def _report_log_ins(self, population: Population, password: str | None) -> None:
-        made = {person.username: person.email for person in population.people[:2]}
+    def _report_log_ins(self, password: str, *, given: bool, loaded: bool) -> None:
+        shown = "the password you gave" if given else f"password {password}"
         for name, what in ((EDITOR, "the API and /admin/"), (READER, "the API")):
-            if name in made:
-                self.stdout.write(f"{name} logs in to {what} as {made[name]}.")
-            else:
+            user = User.objects.filter(username=name).first()
+            if user is not None and user.check_password(password):
+                self.stdout.write(f"{name} logs in to {what}: {user.email}, {shown}.")
+            elif loaded:
                 self.stdout.write(f"{name}, or that e-mail, was there before: left as it was.")
-        if made.keys() & {EDITOR, READER}:
-            self.stdout.write(f"Password: {password or 'the one you gave'}.")
-        self.stdout.write("The others have no password, and can't log in.")
 
 
 def _until(text: str | None) -> datetime:
@@ -162,4 +163,4 @@ def _password(option: str | None) -> tuple[str, bool]:
         validate_password(password)
     except ValidationError as error:
         raise CommandError(" ".join(error.messages)) from error
-    return password, given is not None and given != PASSWORD
+    return password, password != PASSWORD
