@@ -18,8 +18,10 @@ from config.settings import BASE_DIR
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """An environment with these variables and no others, and without a `.env`."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    """This machine's environment with these variables of the project's and no others, and
+    without a `.env`."""
+    ours = {"DATABASE_URL", "DEBUG", "DJANGO_SETTINGS_MODULE"}  # the others: tests/settings.py
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
     return kept | {"ENV_FILE": os.devnull, "SECRET_KEY": settings.SECRET_KEY} | variables
 
 
