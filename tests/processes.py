@@ -3,16 +3,17 @@
 import http.client
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
 from django.conf import settings
+from django.db import connection as database
 
 from config.settings import BASE_DIR
 
@@ -81,12 +82,16 @@ def granian(port: int) -> list[str]:
     return [sys.executable, "-m", "granian", *options]
 
 
+def runserver(port: int) -> list[str]:
+    return [sys.executable, "manage.py", "runserver", "--noreload", str(port)]
+
+
 @contextmanager
-def serving(**variables: str) -> Iterator[Server]:
-    """The production server, as another process, from its first answer to its end."""
+def serving(command: Callable[[int], list[str]] = granian, /, **variables: str) -> Iterator[Server]:
+    """A server, as another process, from its first answer to its end."""
     server = Server(free_port())
     process = subprocess.Popen(  # noqa: S603 -- our own interpreter
-        granian(server.port), cwd=BASE_DIR, env=environment(**variables)
+        command(server.port), cwd=BASE_DIR, env=environment(**variables)
     )
     try:
         deadline = time.monotonic() + 20
@@ -104,9 +109,9 @@ def serving(**variables: str) -> Iterator[Server]:
         process.wait(10)
 
 
-def url_of(settings_dict: dict[str, Any], host: str, **options: str) -> str:
-    """The DATABASE_URL that leads to the database of a test, through its socket."""
-    query = "&".join(f"{name}={value}" for name, value in {"host": host, **options}.items())
-    return (
-        f"postgresql://{settings_dict['USER']}@/{settings_dict['NAME']}?{re.sub(' ', '%20', query)}"
-    )
+def database_url(**options: str) -> str:
+    """The DATABASE_URL that leads to the database of the test, with these options of libpq."""
+    params = database.get_connection_params()
+    names = ("host", "port", "user", "password")
+    query = {name: params[name] for name in names if name in params} | options
+    return f"postgresql:///{params['dbname']}?{urlencode(query, quote_via=quote)}"

@@ -3,12 +3,11 @@
 import time
 
 import pytest
-from django.db import connection
 
 from config.env import Env
 from config.settings import BASE_DIR
 from database.url import database
-from tests.processes import run, url_of
+from tests.processes import database_url, run
 
 # Two requests' worth of work: does the second use the connection of the first, and is a
 # connection open between them?
@@ -45,15 +44,11 @@ def entry(monkeypatch: pytest.MonkeyPatch, **variables: str) -> dict[str, object
     ],
 )
 def test_a_second_request_finds_what_the_mode_promises(db: None, mode: str, seen: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW unix_socket_directories")
-        url = url_of(connection.settings_dict, cursor.fetchone()[0])
-
     process = run(
         "-c",
         TWO_REQUESTS,
         DJANGO_SETTINGS_MODULE="config.settings",
-        DATABASE_URL=url,
+        DATABASE_URL=database_url(),
         DATABASE_CONNECTIONS=mode,
         DATABASE_POOL_MIN="1",
         DATABASE_POOL_MAX="1",

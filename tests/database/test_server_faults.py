@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from tests.builders import make_user, write_article
-from tests.processes import Answer, Server, serving, url_of
+from tests.processes import Answer, Server, database_url, serving
 from users import tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,17 +20,7 @@ Call = Callable[..., "Future[Answer]"]
 
 
 @pytest.fixture
-def database_url() -> Callable[..., str]:
-    def url(**options: str) -> str:
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW unix_socket_directories")
-            return url_of(connection.settings_dict, cursor.fetchone()[0], **options)
-
-    return url
-
-
-@pytest.fixture
-def second_session(database_url: Callable[..., str]) -> Iterator[psycopg.Connection]:
+def second_session(db: None) -> Iterator[psycopg.Connection]:
     with psycopg.connect(database_url()) as session:
         yield session
 
@@ -65,7 +55,7 @@ def wait_for_waiting(count: int) -> list[int]:
 
 
 def test_a_full_pool_is_a_503_in_time_and_nothing_else_is_lost(
-    database_url: Callable[..., str], second_session: psycopg.Connection, in_background: Call
+    second_session: psycopg.Connection, in_background: Call
 ) -> None:
     limits = {"DATABASE_POOL_MAX": "2", "DATABASE_ACQUIRE_TIMEOUT": "0.5"}
     with serving(DATABASE_URL=database_url(), **limits) as server:
@@ -84,9 +74,7 @@ def test_a_full_pool_is_a_503_in_time_and_nothing_else_is_lost(
         assert server.call("GET", "/health").content == {"status": "ok", "database": "connected"}
 
 
-def test_a_statement_over_its_time_is_a_504(
-    database_url: Callable[..., str], second_session: psycopg.Connection
-) -> None:
+def test_a_statement_over_its_time_is_a_504(second_session: psycopg.Connection) -> None:
     url = database_url(options="-c statement_timeout=200")
     with serving(DATABASE_URL=url) as server, table_held(second_session, "articles_tag"):
         answer = server.call("GET", "/api/tags")
@@ -107,7 +95,7 @@ def lose_connection(
 
 
 def test_a_connection_lost_while_reading_invites_to_try_again(
-    database_url: Callable[..., str], second_session: psycopg.Connection, in_background: Call
+    second_session: psycopg.Connection, in_background: Call
 ) -> None:
     make_article()
     with serving(DATABASE_URL=database_url()) as server:
@@ -121,7 +109,7 @@ def test_a_connection_lost_while_reading_invites_to_try_again(
 
 
 def test_a_connection_lost_while_writing_does_not(
-    database_url: Callable[..., str], second_session: psycopg.Connection, in_background: Call
+    second_session: psycopg.Connection, in_background: Call
 ) -> None:
     token = make_article()
     body = {"comment": {"body": "Thank you!"}}
