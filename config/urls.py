@@ -5,6 +5,8 @@ from config.errors import UnknownPath
 from config.home import home
 from database.health import health
 
+admin.site.site_header = admin.site.site_title = "Conduit"
+
 urlpatterns = [
     path("", home),
     path("health", health, name="health"),

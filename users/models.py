@@ -111,6 +111,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.username
 
+    def get_short_name(self) -> str:
+        """How the admin greets somebody."""
+        return self.username
+
     def save(self, **options: Any) -> None:
         if (fields := options.get("update_fields")) is not None:
             options["update_fields"] = {*fields, "username_folded", "email_folded"}
