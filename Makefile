@@ -41,4 +41,4 @@ audit: .venv/installed  ## known vulnerabilities of what production installs
 	@touch $@
 
 .env:
-	@$(PYTHON) -c 'import re, secrets; print(re.sub("(?m)^SECRET_KEY=.*", "SECRET_KEY=" + secrets.token_urlsafe(48), open(".env.example").read()), end="")' > $@
+	@umask 077; $(PYTHON) -c 'import re, secrets; print(re.sub("(?m)^SECRET_KEY=.*", "SECRET_KEY=" + secrets.token_urlsafe(48), open(".env.example").read()), end="")' > $@

@@ -162,7 +162,7 @@ def _errors(error: exceptions.APIException, noun: str) -> dict[str, list[str]]:
         # One message for each thing that is wrong, however many tags it is wrong of.
         return {key: [*dict.fromkeys(_messages(detail))] for key, detail in error.detail.items()}
     code = str(error.get_codes())
-    return {KEYS.get(code, noun): [WORDS[code]]}
+    return {KEYS.get(code, noun): [WORDS.get(code, str(error.detail))]}
 
 
 def _messages(detail: Any) -> Iterator[str]:
