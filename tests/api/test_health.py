@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
 
 from tests.client import ApiClient
 
@@ -75,3 +75,13 @@ def test_head_is_get_without_a_body(api: Api) -> None:
 
     assert response.status_code == 200
     assert response.content == b""
+
+
+@pytest.mark.django_db
+def test_it_answers_a_probe_over_plain_http_where_others_are_sent_to_https(
+    api: Api, settings: Settings
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert api().get("/health").status_code == 200
+    assert api().get("/api/tags").status_code == 301
