@@ -18,19 +18,25 @@ require_database()
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Django, for clients that send a body in chunks too, without saying how long it is.
+    """Django, with the body of the request at hand.
 
-    Django reads as much as CONTENT_LENGTH says and takes such a body for an empty one.
-    A server that marks the end of the input lets it be measured; of any other, Django's
-    runserver among them, this asks for the length (RFC 9112, section 6.3).
+    It is read before anything else happens: a client that sends it slowly, or never ends,
+    keeps a thread, but no connection of the pool, which authentication would have taken.
+
+    Some clients send a body in chunks, without saying how long it is, and Django takes it
+    for an empty one. A server that marks the end of the input lets it be measured; of any
+    other, Django's runserver among them, this asks for the length (RFC 9112, section 6.3).
     """
-    if "HTTP_TRANSFER_ENCODING" in environ and not environ.get("CONTENT_LENGTH"):
+    length, limit = environ.get("CONTENT_LENGTH"), settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if length and length.isdecimal() and int(length) <= limit:
+        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(int(length)))
+    elif "HTTP_TRANSFER_ENCODING" in environ and not length:
         if not environ.get("wsgi.input_terminated"):
             # Without a length of its own, so that runserver closes the connection: what
             # follows on it is the body.
             start_response("411 Length Required", [("Content-Type", "application/json")])
             return [b'{"errors":{"body":["needs a Content-Length"]}}']
         # One byte too many is enough to be refused for.
-        content = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+        content = environ["wsgi.input"].read(limit + 1)
         environ |= {"wsgi.input": BytesIO(content), "CONTENT_LENGTH": str(len(content))}
     return django(environ, start_response)

@@ -192,3 +192,15 @@ def test_it_ignores_an_idempotency_key(api: Api, alice: User, bob: User, key: st
 
 def test_it_sets_no_cookie(api: Api, alice: User) -> None:
     assert not log_in(api()).cookies
+
+
+@pytest.mark.django_db
+def test_an_email_made_to_be_slow_to_compare_costs_nothing(api: Api) -> None:
+    email = "a" + "\u0315" * 100_000 + "\u0300" * 100_000
+    started = time.process_time()
+
+    response = api().post("/api/users/login", {"user": {"email": email, "password": "p"}})
+
+    assert response.status_code == 422
+    assert response.json() == {"errors": {"email": ["is too long (maximum is 254 characters)"]}}
+    assert time.process_time() - started < 1

@@ -1,14 +1,17 @@
-"""Bodies whose length nobody says beforehand, as many HTTP clients send them."""
+"""Bodies that come bit by bit: in chunks of no given sum, or slowly."""
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 
 from tests.processes import Server, database_url, runserver, serving
+from users import tokens
+from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,3 +48,17 @@ def test_the_development_server_asks_for_their_length() -> None:
             411,
             {"errors": {"body": ["needs a Content-Length"]}},
         )
+
+
+def test_slow_clients_hold_no_connection(alice: User) -> None:
+    head = (
+        "POST /api/articles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Authorization: Token {tokens.issue(alice.pk)}\r\nContent-Length: 500\r\n\r\n{{"
+    )
+    limits = {"DATABASE_POOL_MIN": "1", "DATABASE_POOL_MAX": "1", "DATABASE_ACQUIRE_TIMEOUT": "0.5"}
+    with serving(DATABASE_URL=database_url(), **limits) as server, ExitStack() as clients:
+        for _ in range(4):
+            client = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+            clients.enter_context(client).sendall(head.encode())
+
+        assert [server.call("GET", "/api/tags").status for _ in range(20)] == [200] * 20
