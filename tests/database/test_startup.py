@@ -18,12 +18,15 @@ def assert_it_says_why(stderr: str) -> None:
     assert "Traceback" not in stderr
 
 
-@pytest.mark.parametrize("reloader", [["--noreload"], []])
-def test_the_development_server_stops_with_a_sentence(reloader: list[str]) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [["runserver", "127.0.0.1:1", "--noreload"], ["runserver", "127.0.0.1:1"], ["migrate"]],
+)
+def test_a_command_stops_with_a_sentence(command: list[str]) -> None:
     url = NOBODY_LISTENS.format(port=free_port())
     started = time.monotonic()
 
-    process = run("manage.py", "runserver", str(free_port()), *reloader, DATABASE_URL=url)
+    process = run("manage.py", *command, DATABASE_URL=url)
 
     assert process.returncode == 69
     assert time.monotonic() - started < 5
