@@ -53,6 +53,7 @@ WORDS = {
     "too_large": "is too large",
     "unsupported_media_type": "must be application/json",
     "method_not_allowed": "is not allowed",
+    "malformed": "is invalid",
     "throttled": "was throttled",
     "unavailable": "is unavailable",
     "outcome_unknown": "outcome is unknown",
@@ -70,6 +71,7 @@ KEYS = {
     "too_large": "body",
     "unsupported_media_type": "body",
     "method_not_allowed": "method",
+    "malformed": "request",
     "throttled": "request",
     "unavailable": "database",
     "outcome_unknown": "database",
@@ -123,7 +125,9 @@ def _as_api_exception(exc: Exception, request: Request) -> exceptions.APIExcepti
             return exceptions.PermissionDenied()
         case RequestDataTooBig():
             return Failure(413, "too_large")
-        case SuspiciousOperation() | UnreadablePostError():
+        case SuspiciousOperation():
+            return Failure(400, "malformed")
+        case UnreadablePostError():
             return exceptions.ParseError()
         case IntegrityError():
             return _broken_rule(exc)
@@ -199,7 +203,7 @@ class UnknownPath(APIView):
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
-        return _plain(400, "request", "invalid")
+        return _plain(400, "request", "malformed")
     return defaults.bad_request(request, exception)
 
 

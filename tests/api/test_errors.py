@@ -518,3 +518,13 @@ def test_refused_requests_count_too(api: Api) -> None:
         assert_is_error(api().post("/api/users/login", {"user": {}}), 422)
 
     assert_is_throttled(api().post("/api/users/login", json.dumps({"user": {}}).encode()))
+
+
+@pytest.mark.django_db
+def test_more_parameters_than_anybody_needs_are_400(api: Api) -> None:
+    query = "&".join(f"name{number}=value" for number in range(2_000))
+
+    response = api().get(f"/api/articles?{query}")
+
+    assert response.status_code == 400
+    assert response.json() == {"errors": {"request": ["is invalid"]}}
