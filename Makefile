@@ -10,6 +10,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 
 .PHONY: dev test check lock audit
 .DEFAULT_GOAL := dev
+# What a failed command has begun to write is not taken for done.
+.DELETE_ON_ERROR:
 
 dev: .venv/installed .env  ## the API on http://127.0.0.1:8000, with a database and demo content
 	@$(MANAGE) migrate --verbosity 0

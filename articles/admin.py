@@ -38,9 +38,26 @@ class ArticleAdmin(admin.ModelAdmin):
         return int(article.likes)
 
 
+class CarriedFilter(admin.SimpleListFilter):
+    title = "carried by"
+    parameter_name = "carried"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "articles"), ("no", "no article")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Tag]) -> QuerySet[Tag]:
+        match self.value():
+            case "yes":
+                return queryset.filter(articles_count__gt=0)  # type: ignore[misc]  # TagAdmin's own
+            case "no":
+                return queryset.filter(articles_count=0)  # type: ignore[misc]  # TagAdmin's own
+        return queryset
+
+
 @admin.register(Tag)
 class TagAdmin(admin.ModelAdmin):
     list_display = ("name", "articles")
+    list_filter = (CarriedFilter,)
     search_fields = ("name",)
     ordering = ("name",)
 

@@ -17,17 +17,17 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.core.signals import got_request_exception
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
-from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from database.errors import refers_to_nothing, violated_constraint
+from database.errors import may_be_committed, refers_to_nothing, violated_constraint
 
 logger = logging.getLogger("django.request")
 
@@ -104,7 +104,7 @@ def answer(exc: Exception, context: dict[str, Any]) -> Response:
     error = _as_api_exception(exc, request)
     if error is None:
         error = Failure(500, "failed")
-        logger.exception("Internal Server Error: %s", request.path, exc_info=exc)
+        logger.exception("Internal Server Error: %s", request.get_full_path(), exc_info=exc)
         # What Django does for an exception that nobody caught: error trackers listen.
         got_request_exception.send(sender=type(view), request=request)
     return Response(
@@ -131,7 +131,8 @@ def _as_api_exception(exc: Exception, request: Request) -> exceptions.APIExcepti
             return exceptions.ParseError()
         case IntegrityError():
             return _broken_rule(exc)
-        case OperationalError() | InterfaceError():
+        # Django has an InternalError for a transaction that idled too long.
+        case OperationalError() | InterfaceError() | InternalError():
             return _broken_connection(exc, request)
     return None
 
@@ -144,20 +145,19 @@ def _broken_rule(exc: IntegrityError) -> exceptions.APIException | None:
 
 
 def _broken_connection(
-    exc: OperationalError | InterfaceError, request: Request
-) -> exceptions.APIException:
+    exc: OperationalError | InterfaceError | InternalError, request: Request
+) -> exceptions.APIException | None:
     cause = exc.__cause__
-    # libpq's words name hosts and users: for the log alone. They name no password.
-    logger.warning("%s %s: %s", request.method, request.path, str(exc).strip())
+    if isinstance(exc, InternalError) and not isinstance(cause, IdleInTransactionSessionTimeout):
+        return None
+    # libpq's words name hosts and users: for the log alone. They name no password. The
+    # path as it was sent: decoded, it could hold a line of its own.
+    logger.warning("%s %s: %s", request.method, request.get_full_path(), str(exc).strip())
     if isinstance(cause, psycopg.errors.QueryCanceled):
         return Failure(504, "timed_out")
-    had_no_connection = isinstance(cause, PoolTimeout | PoolClosed | TooManyRequests) or (
-        isinstance(cause, psycopg.Error) and cause.pgconn is not None  # a failed log-in
-    )
-    if had_no_connection or request.method in SAFE_METHODS:
+    if request.method in SAFE_METHODS or not may_be_committed(cause):
         return Failure(503, "unavailable")
-    # The write may have been committed before the connection broke: to invite a second
-    # try, as "unavailable" does, would double it.
+    # To invite a second try, as "unavailable" does, would double what was committed.
     return Failure(503, "outcome_unknown")
 
 

@@ -12,7 +12,7 @@ from database.startup import require_database
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-django = get_wsgi_application()
+django_application = get_wsgi_application()
 # A server without its database would take requests only to refuse them.
 require_database()
 
@@ -27,10 +27,9 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     for an empty one. A server that marks the end of the input lets it be measured; of any
     other, Django's runserver among them, this asks for the length (RFC 9112, section 6.3).
     """
-    length, limit = environ.get("CONTENT_LENGTH"), settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if length and length.isdecimal() and int(length) <= limit:
-        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(int(length)))
-    elif "HTTP_TRANSFER_ENCODING" in environ and not length:
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    length = environ.get("CONTENT_LENGTH") or ""
+    if "HTTP_TRANSFER_ENCODING" in environ:
         if not environ.get("wsgi.input_terminated"):
             # Without a length of its own, so that runserver closes the connection: what
             # follows on it is the body.
@@ -39,4 +38,6 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         # One byte too many is enough to be refused for.
         content = environ["wsgi.input"].read(limit + 1)
         environ |= {"wsgi.input": BytesIO(content), "CONTENT_LENGTH": str(len(content))}
-    return django(environ, start_response)
+    elif length.isdecimal() and int(length) <= limit:
+        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(int(length)))
+    return django_application(environ, start_response)

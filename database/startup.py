@@ -17,7 +17,7 @@ def require_database() -> None:
     """
     try:
         psycopg.connect(**connection.get_connection_params()).close()
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:
         # libpq names host, port, user and database in its messages, and no password.
         print(f"The database can't be reached: {error}".rstrip(), file=sys.stderr)
         sys.exit(EX_UNAVAILABLE)

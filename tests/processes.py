@@ -106,7 +106,11 @@ def serving(command: Callable[[int], list[str]] = granian, /, **variables: str) 
         yield server
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 def database_url(**options: str) -> str:

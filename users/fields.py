@@ -6,6 +6,8 @@ from django.core.validators import EmailValidator
 from django.http import Http404
 from rest_framework import serializers
 
+from users.models import EMAIL_LENGTH
+
 
 class Text(serializers.CharField):
     """A JSON string, and nothing that could be turned into one; never only white space
@@ -38,7 +40,7 @@ class LongText(Text):
 
 class Email(Text):
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=254, **options)
+        super().__init__(max_length=EMAIL_LENGTH, **options)
         self.validators.append(EmailValidator())
 
 

@@ -9,7 +9,7 @@ from rest_framework.exceptions import APIException
 
 from users import tokens
 from users.fields import Email, LongText, Text
-from users.models import User, username_allowed
+from users.models import EMAIL_LENGTH, USERNAME_LENGTH, User, username_allowed
 
 
 class InvalidCredentials(APIException):
@@ -25,7 +25,7 @@ class UserSerializer(serializers.Serializer[User]):
 
     email = Email()
     token = serializers.SerializerMethodField()
-    username = Text(max_length=64, validators=[username_allowed])
+    username = Text(max_length=USERNAME_LENGTH, validators=[username_allowed])
     password = LongText(min_length=8, max_length=128, write_only=True)
     bio = LongText(max_length=2000, required=False, allow_blank=True, allow_null=True)
     image = LongText(max_length=4096, required=False, allow_blank=True, allow_null=True)
@@ -76,9 +76,7 @@ class RegistrationSerializer(UserSerializer):
 
 
 class LoginSerializer(serializers.Serializer[User]):
-    # Bounded, because folding takes time in the square of a text's length, if the text is
-    # made for it.
-    email = Text(max_length=254)
+    email = Text(max_length=EMAIL_LENGTH)
     password = LongText()
 
     def create(self, validated_data: dict[str, Any]) -> User:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from articles.models import Article
+from articles.models import Article, Tag
 from tests.builders import write_article
 from tests.client import ApiClient
 from users.models import User
@@ -425,3 +425,19 @@ def test_nothing_is_left_of_an_article_that_is_refused(api: Api, alice: User) ->
     assert response.status_code == 422
     assert api().get(PATH).json()["articlesCount"] == 1
     assert api().get("/api/tags").json() == {"tags": ["old"]}
+
+
+@pytest.mark.django_db
+def test_an_article_whose_tags_fail_is_not_there(
+    api: Api, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(type(Tag.objects), "named", fail)
+    body = {"article": {"title": "T", "description": "D", "body": "B", "tagList": ["one"]}}
+
+    response = api(alice, raise_request_exception=False).post("/api/articles", body)
+
+    assert response.status_code == 500
+    assert not Article.objects.exists()

@@ -1,6 +1,7 @@
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -203,4 +204,19 @@ def test_an_email_made_to_be_slow_to_compare_costs_nothing(api: Api) -> None:
 
     assert response.status_code == 422
     assert response.json() == {"errors": {"email": ["is too long (maximum is 254 characters)"]}}
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.django_db
+def test_nor_does_it_in_the_admin(api: Api) -> None:
+    name = "a" + "\u0315" * 50_000 + "\u0300" * 50_000
+    started = time.process_time()
+
+    response = api().post(
+        "/admin/login/",
+        b"username=%s&password=p" % quote(name).encode(),
+        content_type="application/x-www-form-urlencoded",
+    )
+
+    assert response.status_code == 200
     assert time.process_time() - started < 1

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from tests.builders import make_user, write_article
+from tests.client import ApiClient
 from tests.processes import Answer, Server, database_url, serving
 from users import tokens
 
@@ -128,3 +129,39 @@ def make_article() -> str:
     alice = make_user("alice")
     write_article(alice, title="Dragons")
     return tokens.issue(alice.pk)
+
+
+def test_an_idle_connection_that_was_cut_is_replaced_before_a_request_gets_it(
+    second_session: psycopg.Connection,
+) -> None:
+    with serving(DATABASE_URL=database_url(application_name="checked")) as server:
+        assert server.call("GET", "/api/tags").status == 200
+        second_session.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'checked'"
+        )
+
+        assert server.call("GET", "/api/tags").status == 200
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_transaction_that_idled_too_long_is_a_503(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def idle(view: object, request: object) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 50")
+            while True:
+                time.sleep(0.1)  # PostgreSQL ends the session meanwhile
+                cursor.execute("SELECT 1")
+
+    monkeypatch.setattr("users.views.RegistrationViewSet.create", idle)
+    monkeypatch.setattr("articles.views.TagViewSet.list", idle)
+    path = {"get": "/api/tags", "post": "/api/users"}[method]
+
+    response = getattr(ApiClient(), method)(path)
+
+    assert response.status_code == 503
+    assert response.json() == {"errors": {"database": ["is unavailable"]}}
+    assert response.headers["Retry-After"] == "1"
+    connection.close()

@@ -194,3 +194,13 @@ def test_every_row_can_be_deleted_with_all_that_hangs_on_it(
     assert site.get(url).status_code == 200
     assert site.post(url, {"post": "yes"}).status_code == 302
     assert not rows.filter(pk=row.pk).exists()
+
+
+def test_the_tags_that_no_article_carries_can_be_found(site: Client, content: Article) -> None:
+    Tag.objects.create(name="forgotten")
+    url = reverse("admin:articles_tag_changelist")
+
+    assert [*site.get(url, {"carried": "no"}).context["cl"].queryset] == [
+        Tag.objects.get(name="forgotten")
+    ]
+    assert site.get(url, {"carried": "yes"}).context["cl"].result_count == 2
