@@ -6,9 +6,6 @@ from django.http import HttpRequest
 
 from articles.models import Article, Comment, Favorite, Tag, Tagging, favorites_count
 
-# A total over a large table takes longer than the page of rows that it adorns.
-admin.ModelAdmin.show_full_result_count = False
-
 
 class TaggingInline(admin.TabularInline):
     model = Tagging

@@ -38,7 +38,6 @@ WORDS = {
     "invalid": "is invalid",
     "not_a_list": "must be a list",
     "null_characters_not_allowed": "must not contain a NUL character",
-    "surrogate_characters_not_allowed": "must not contain half a character",
     "username_not_allowed": "must be letters, digits and . _ + - with a letter or digit",
     "self_follow": "can't follow yourself",
     "taken": "has already been taken",

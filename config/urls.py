@@ -5,6 +5,8 @@ from config.errors import UnknownPath
 from config.home import home
 from database.health import health
 
+# A total over a large table takes longer than the page of rows that it adorns.
+admin.ModelAdmin.show_full_result_count = False
 admin.site.site_header = admin.site.site_title = "Conduit"
 
 urlpatterns = [

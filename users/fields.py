@@ -11,7 +11,7 @@ from users.models import EMAIL_LENGTH
 
 class Text(serializers.CharField):
     """A JSON string, and nothing that could be turned into one; never only white space
-    unless `allow_blank`. NUL and lone surrogates are refused by the base class."""
+    unless `allow_blank`. NUL is refused by the base class."""
 
     default_error_messages = {
         "not_a_string": "must be a string",
