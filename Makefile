@@ -8,7 +8,7 @@ MANAGE := $(BIN)/python manage.py
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
 
-.PHONY: dev test check lock audit
+.PHONY: dev test test-faults check lock audit
 .DEFAULT_GOAL := dev
 # What a failed command has begun to write is not taken for done.
 .DELETE_ON_ERROR:
@@ -19,8 +19,14 @@ dev: .venv/installed .env  ## the API on http://127.0.0.1:8000, with a database 
 	@printf '\n  API      http://$(HOST):$(PORT)/api/articles\n  Admin    http://$(HOST):$(PORT)/admin/\n  Health   http://$(HOST):$(PORT)/health\n\n'
 	@exec env DJANGO_RUNSERVER_HIDE_WARNING=true $(MANAGE) runserver $(HOST):$(PORT)
 
+serve: .venv/installed .env  ## the production server, with HOST and PORT
+	@exec $(MANAGE) serve --host $(HOST) --port $(PORT)
+
 test: .venv/installed  ## every test that needs no tool beyond the lock file
 	$(BIN)/pytest -m "not faults and not browser"
+
+test-faults: .venv/installed  ## what happens when PostgreSQL is stopped, frozen, killed or cut off
+	$(BIN)/pytest -m faults
 
 check: .venv/installed  ## format, lint, types, imports, migrations
 	$(BIN)/ruff format --check .
@@ -43,4 +49,7 @@ audit: .venv/installed  ## known vulnerabilities of what production installs
 	@touch $@
 
 .env:
-	@umask 077; $(PYTHON) -c 'import re, secrets; print(re.sub("(?m)^SECRET_KEY=.*", "SECRET_KEY=" + secrets.token_urlsafe(48), open(".env.example").read()), end="")' > $@
+	@umask 077; $(PYTHON) -c 'import re, secrets; secret = lambda name: f"{name}={secrets.token_urlsafe(48)}"; \
+		print(re.sub("(?m)^SECRET_KEY=.*", secret("SECRET_KEY"), open(".env.example").read())); \
+		print("# Passwords for docker-compose.yml, which says whose."); \
+		print(*map(secret, ("POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD")), sep="\n")' > $@

@@ -5,6 +5,7 @@ variable: a server that starts with a setting it did not understand is worse tha
 one that does not start. An empty value means "not set".
 """
 
+import math
 import os
 import re
 import sys
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import environ
+
+# PostgreSQL and libpq keep a time-out as milliseconds in 32 bits: 24 days.
+MAX_MILLISECONDS = 2**31 - 1
+MAX_SECONDS = MAX_MILLISECONDS // 1000
 
 _ON = frozenset(environ.Env.BOOLEAN_TRUE_STRINGS)
 _OFF = frozenset({"false", "off", "n", "no", "0"})
@@ -26,20 +31,25 @@ class Env:
         environ.Env.read_env(file)
 
     def refuse(self, name: str, why: str) -> NoReturn:
-        """Stop the process: the variable `name` is as `why` says. Raises SystemExit."""
-        sys.exit(f"{name} {why}.")
+        """Stop the process: the variable `name` is as `why` says.
+
+        Raises SystemExit with the status that sysexits.h keeps for a configuration error,
+        78: a supervisor can tell it from a crash, and need not try again.
+        """
+        print(f"{name} {why}.", file=sys.stderr)
+        sys.exit(os.EX_CONFIG)
 
     def text(self, name: str, default: str = "") -> str:
         # Not environ.Env.str(): it takes a value that starts with "$" for the name of
         # another variable, and prints it when there is none. Secrets may start with "$".
         return os.environ.get(name) or default
 
-    def secret(self, name: str, minimum_bytes: int) -> str:
-        """A required text of a minimum length; it is never part of a message."""
+    def secret(self, name: str, minimum_bytes: int, *, required: bool = True) -> str:
+        """A text of a minimum length; it is never part of a message."""
         value = self.text(name)
-        if not value:
+        if required and not value:
             self.refuse(name, "is not set")
-        if len(value.encode()) < minimum_bytes:
+        if value and len(value.encode()) < minimum_bytes:
             self.refuse(name, f"is too short: it needs {minimum_bytes} bytes or more")
         return value
 
@@ -53,15 +63,25 @@ class Env:
 
     def count(self, name: str, default: int, *, minimum: int = 0) -> int:
         """A whole number, not below `minimum`."""
-        return int(self._number(name, default, int, minimum, "a whole number"))
+        what = f"a whole number, {minimum} or more"
+        return int(self._number(name, default, int, (minimum, math.inf), what))
 
-    def seconds(self, name: str, default: float, *, minimum: float = 0) -> float:
-        """A length of time in seconds, fractions allowed, not below `minimum`."""
-        return self._number(name, default, float, minimum, "a number of seconds")
+    def seconds(
+        self, name: str, default: float, *, minimum: float = 0, maximum: float = MAX_SECONDS
+    ) -> float:
+        """A length of time in seconds, fractions allowed."""
+        what = f"a number of seconds from {minimum} to {maximum}"
+        return self._number(name, default, float, (minimum, maximum), what)
 
-    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+    def milliseconds(self, name: str, default: int, *, minimum: int = 0) -> int:
+        """A length of time in whole milliseconds."""
+        what = f"a whole number of milliseconds from {minimum} to {MAX_MILLISECONDS}"
+        return int(self._number(name, default, int, (minimum, MAX_MILLISECONDS), what))
+
+    def choice(self, name: str, choices: Sequence[str], default: str = "") -> str:
+        """One of `choices`, or "" where the variable is not set and has no default."""
         value = self.text(name, default)
-        if value not in choices:
+        if value and value not in choices:
             self.refuse(name, f"must be one of {', '.join(choices)}, and is {value!r}")
         return value
 
@@ -78,14 +98,19 @@ class Env:
         return [value.strip() for value in values] or list(default)
 
     def _number(
-        self, name: str, default: float, kind: type[int | float], minimum: float, what: str
+        self,
+        name: str,
+        default: float,
+        kind: type[int | float],
+        bounds: tuple[float, float],
+        what: str,
     ) -> float:
         text = self.text(name)
         try:
             value = kind(text) if text else default
         except ValueError:
+            value = math.nan
+        # `not <=`, because a NaN is neither above nor below anything.
+        if not bounds[0] <= value <= bounds[1]:
             self.refuse(name, f"must be {what}, and is {text!r}")
-        # `not >=`, because a NaN is neither above nor below anything.
-        if not minimum <= value < float("inf"):
-            self.refuse(name, f"must be {what}, {minimum:g} or more, and is {text!r}")
         return value

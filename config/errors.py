@@ -4,12 +4,10 @@ The words are chosen by the error's code, and by nothing else; a code without wo
 brings its own, because it names a number (`users/fields.py`).
 """
 
-import logging
 import math
 from collections.abc import Iterator
 from typing import Any
 
-import psycopg
 from django.core.exceptions import (
     ObjectNotUpdated,
     PermissionDenied,
@@ -17,19 +15,17 @@ from django.core.exceptions import (
     SuspiciousOperation,
 )
 from django.core.signals import got_request_exception
-from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
+from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.utils.log import log_response
 from django.views import defaults
-from psycopg.errors import IdleInTransactionSessionTimeout
 from rest_framework import exceptions
-from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from database.errors import may_be_committed, refers_to_nothing, violated_constraint
-
-logger = logging.getLogger("django.request")
+from database.errors import Failure as DatabaseFailure
+from database.errors import failure_of, refers_to_nothing, violated_constraint
 
 WORDS = {
     "required": "can't be blank",
@@ -54,6 +50,7 @@ WORDS = {
     "method_not_allowed": "is not allowed",
     "malformed": "is invalid",
     "throttled": "was throttled",
+    "key_reused": "was used with another request",
     "unavailable": "is unavailable",
     "outcome_unknown": "outcome is unknown",
     "timed_out": "took too long",
@@ -72,9 +69,6 @@ KEYS = {
     "method_not_allowed": "method",
     "malformed": "request",
     "throttled": "request",
-    "unavailable": "database",
-    "outcome_unknown": "database",
-    "timed_out": "database",
     "failed": "server",
 }
 
@@ -97,24 +91,33 @@ class Failure(exceptions.APIException):
         self.status_code = status_code
 
 
-def answer(exc: Exception, context: dict[str, Any]) -> Response:
-    """DRF's exception handler: the answer to whatever a view has raised."""
+def answer(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: the answer to whatever a view has raised; None, so that DRF
+    raises it again, for what `database.middleware` answers (`database_failure`)."""
     request, view = context["request"], context["view"]
-    error = _as_api_exception(exc, request)
+    if failure_of(exc, writes=True):
+        return None
+    error = _as_api_exception(exc)
     if error is None:
         error = Failure(500, "failed")
-        logger.exception("Internal Server Error: %s", request.get_full_path(), exc_info=exc)
         # What Django does for an exception that nobody caught: error trackers listen.
         got_request_exception.send(sender=type(view), request=request)
-    return Response(
+    response = Response(
         {"errors": _errors(error, noun=view.envelope)},
         status=422 if isinstance(error, exceptions.ValidationError) else error.status_code,
         headers=_headers(error),
     )
+    if response.status_code == 500:
+        # Django logs an answer once; left to itself, it would do so without the cause.
+        path = request.get_full_path()
+        log_response(
+            "Internal Server Error: %s", path, response=response, request=request, exception=exc
+        )
+    return response
 
 
-def _as_api_exception(exc: Exception, request: Request) -> exceptions.APIException | None:
-    """What Django and the database raise, in DRF's terms; None for a fault of our own."""
+def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
+    """What Django raises, in DRF's terms; None for a fault of our own."""
     match exc:
         case exceptions.APIException():
             return exc
@@ -130,9 +133,6 @@ def _as_api_exception(exc: Exception, request: Request) -> exceptions.APIExcepti
             return exceptions.ParseError()
         case IntegrityError():
             return _broken_rule(exc)
-        # Django has an InternalError for a transaction that idled too long.
-        case OperationalError() | InterfaceError() | InternalError():
-            return _broken_connection(exc, request)
     return None
 
 
@@ -141,23 +141,6 @@ def _broken_rule(exc: IntegrityError) -> exceptions.APIException | None:
         return exceptions.NotFound()
     field = TAKEN.get(violated_constraint(exc) or "")
     return Failure(409, "taken", field) if field else None
-
-
-def _broken_connection(
-    exc: OperationalError | InterfaceError | InternalError, request: Request
-) -> exceptions.APIException | None:
-    cause = exc.__cause__
-    if isinstance(exc, InternalError) and not isinstance(cause, IdleInTransactionSessionTimeout):
-        return None
-    # libpq's words name hosts and users: for the log alone. They name no password. The
-    # path as it was sent: decoded, it could hold a line of its own.
-    logger.warning("%s %s: %s", request.method, request.get_full_path(), str(exc).strip())
-    if isinstance(cause, psycopg.errors.QueryCanceled):
-        return Failure(504, "timed_out")
-    if request.method in SAFE_METHODS or not may_be_committed(cause):
-        return Failure(503, "unavailable")
-    # To invite a second try, as "unavailable" does, would double what was committed.
-    return Failure(503, "outcome_unknown")
 
 
 def _errors(error: exceptions.APIException, noun: str) -> dict[str, list[str]]:
@@ -183,8 +166,6 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
         headers["WWW-Authenticate"] = "Token"
     if wait := getattr(error, "wait", None):
         headers["Retry-After"] = str(math.ceil(wait))
-    if error.get_codes() == "unavailable":
-        headers["Retry-After"] = str(RETRY_AFTER)
     return headers
 
 
@@ -195,6 +176,27 @@ class UnknownPath(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise exceptions.NotFound
+
+
+def database_failure(request: HttpRequest, failure: DatabaseFailure) -> HttpResponse:
+    """The answer to any request that the database has failed."""
+    status = 504 if failure is DatabaseFailure.TIMED_OUT else 503
+    if _is_api(request):
+        response: HttpResponse = _plain(status, "database", failure.value)
+    else:
+        words = f"The database {WORDS[failure.value]}."
+        response = HttpResponse(
+            f"<!doctype html><title>{status}</title><h1>{words}</h1>", status=status
+        )
+    # To invite a second try where the outcome is unknown would double what was committed.
+    if failure is DatabaseFailure.UNAVAILABLE:
+        response["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def key_refused(code: str) -> HttpResponse:
+    """The answer to a request whose `Idempotency-Key` can't be used."""
+    return _plain(422, "idempotencyKey", code)
 
 
 # Django's own handlers, for what fails outside a view: JSON under /api, a page elsewhere.

@@ -2,8 +2,11 @@
 comes from the environment (`.env.example` lists every variable)."""
 
 import os
+import sys
 from datetime import timedelta
 from pathlib import Path
+
+from corsheaders.defaults import default_headers
 
 from config.env import Env
 from database.url import database
@@ -39,15 +42,20 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.logs.identified",
+    "database.metrics.measured",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "database.middleware.DatabaseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "database.health.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    # Last: the view alone runs in its transaction.
+    "database.idempotency.IdempotencyMiddleware",
 ]
 
 TEMPLATES = [
@@ -65,9 +73,30 @@ TEMPLATES = [
     },
 ]
 
+# --- The server ----------------------------------------------------------------------
+
+# os.process_cpu_count() counts so from Python 3.13 on. A container's quota does not show.
+cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+SERVER_WORKERS = env.count("SERVER_WORKERS", cores or 1, minimum=1)
+SERVER_THREADS = env.count("SERVER_THREADS", 16, minimum=1)
+SERVER_DRAIN_DELAY = env.seconds("SERVER_DRAIN_DELAY", 0)
+# As long as granian can be told to wait.
+SERVER_GRACE = env.seconds("SERVER_GRACE", 30, minimum=1, maximum=1800)
+METRICS_TOKEN = env.secret("METRICS_TOKEN", minimum_bytes=8, required=False)
+
 # --- The database --------------------------------------------------------------------
 
-DATABASES = {"default": database(env, embedded=BASE_DIR / ".postgres" if DEBUG else None)}
+# Whoever waits for a connection is a thread of this process. What manage.py runs counts as
+# four: a command has hardly any, and runserver as many as clients come. `serve` is among
+# them, but the server that it becomes is not: that process is granian's.
+threads = 4 if Path(sys.argv[0]).name == "manage.py" else SERVER_THREADS
+DATABASES = {
+    "default": database(env, embedded=BASE_DIR / ".postgres" if DEBUG else None, threads=threads)
+}
+DATABASE_STARTUP_TIMEOUT = env.seconds("DATABASE_STARTUP_TIMEOUT", 10)
+DATABASE_FAILURE_RESPONSE = "config.errors.database_failure"
+IDEMPOTENCY_USER = "users.authentication.token_user"
+IDEMPOTENCY_REFUSAL = "config.errors.key_refused"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- People, passwords and tokens ----------------------------------------------------
@@ -83,7 +112,9 @@ PASSWORD_HASHERS = [
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
 ]
-TOKEN_LIFETIME = timedelta(seconds=env.seconds("TOKEN_LIFETIME", 604_800, minimum=1))
+TOKEN_LIFETIME = timedelta(
+    seconds=env.seconds("TOKEN_LIFETIME", 604_800, minimum=1, maximum=315_360_000)  # ten years
+)
 
 # --- The API -------------------------------------------------------------------------
 
@@ -109,7 +140,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes: 2.5 MiB
 CORS_URLS_REGEX = r"^/(api/|health$)"
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
 CORS_ALLOW_ALL_ORIGINS = not CORS_ALLOWED_ORIGINS
-CORS_EXPOSE_HEADERS = ["Retry-After"]
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
+CORS_EXPOSE_HEADERS = ["Retry-After", "X-Request-Id"]
 
 # --- Language, time, static files ----------------------------------------------------
 
@@ -139,7 +171,8 @@ HTTPS = env.switch("HTTPS", default=False)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health$"]  # whoever probes the process itself speaks plain HTTP
+# Whoever asks the process itself speaks plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^(health|livez|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 
@@ -148,9 +181,28 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {
+            "format": "{asctime} {levelname} {name} [{request_id}] {message}",
+            "style": "{",
+        },
+        "json": {"()": "config.logs.JsonLines"},
+    },
+    "filters": {"request_id": {"()": "config.logs.RequestId"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line" if DEBUG else "json",
+            "filters": ["request_id"],
+        },
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
-    # Django's own handlers stay silent without DEBUG; one place for every line instead.
-    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+    "loggers": {
+        # Django's own handlers stay silent without DEBUG; one place for every line instead.
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        # It warns of every single attempt to connect, two a second while the database is away;
+        # `database.outages` has one line for the whole outage.
+        "psycopg.pool": {"level": "ERROR"},
+    },
 }

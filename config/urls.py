@@ -3,7 +3,8 @@ from django.urls import include, path, re_path
 
 from config.errors import UnknownPath
 from config.home import home
-from database.health import health
+from database.health import health, livez, readyz
+from database.metrics import metrics
 
 # A total over a large table takes longer than the page of rows that it adorns.
 admin.ModelAdmin.show_full_result_count = False
@@ -12,6 +13,9 @@ admin.site.site_header = admin.site.site_title = "Conduit"
 urlpatterns = [
     path("", home),
     path("health", health, name="health"),
+    path("livez", livez),
+    path("readyz", readyz),
+    path("metrics", metrics),
     path("admin/", admin.site.urls),
     path("api/", include("users.urls")),
     path("api/", include("profiles.urls")),

@@ -2,19 +2,31 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from io import BytesIO
+from multiprocessing.util import Finalize
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from psycopg import OperationalError
 
-from database.startup import require_database
+from database.backend.base import close_pools, open_pools
+from database.probe import probe
+from database.startup import default_database
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 django_application = get_wsgi_application()
-# A server without its database would take requests only to refuse them.
-require_database()
+# Not the first requests, but the start of the process waits for connections to be opened. A
+# process that takes the place of another while the database is away serves what needs none,
+# and 503 for the rest; the log has the reason.
+with suppress(OperationalError):
+    open_pools(default_database().limits.acquire_timeout)
+# A worker of granian's is a child of multiprocessing's, which before Python 3.13 runs no
+# functions of atexit's. A connection that nobody closes is an error to PostgreSQL.
+for close in (probe.close, close_pools):
+    Finalize(None, close, exitpriority=0)
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,8 +1,57 @@
 """What the database's errors mean to the code above it."""
 
+from enum import Enum
+
 import psycopg
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout, QueryCanceled
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+
+class Failure(Enum):
+    """What a client is told of a fault in the database: not why, but what it may do next."""
+
+    UNAVAILABLE = "unavailable"
+    """Nothing has happened; it may be tried again."""
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    """The connection was lost after a write was sent: it may have taken effect."""
+    TIMED_OUT = "timed_out"
+    """The statement took longer than it may, and was undone."""
+
+
+def failure_of(error: BaseException | None, *, writes: bool) -> Failure | None:
+    """What has failed, if it was the database; `writes` says whether it was asked to write.
+
+    None for errors of the program, among them a constraint that refused.
+    """
+    cause = error.__cause__ if error else None
+    if isinstance(error, InternalError):
+        # Django's class for a transaction that idled too long; others are bugs.
+        return Failure.UNAVAILABLE if isinstance(cause, IdleInTransactionSessionTimeout) else None
+    if not isinstance(error, OperationalError | InterfaceError):
+        return None
+    if isinstance(cause, QueryCanceled):
+        return Failure.TIMED_OUT
+    if writes and was_lost(error):
+        return Failure.OUTCOME_UNKNOWN
+    return Failure.UNAVAILABLE
+
+
+def was_lost(error: BaseException) -> bool:
+    """Whether a connection broke while it was in use, so that nobody knows what became of
+    the last statement: there was no answer, or the server's last words were that it ends the
+    session (classes 08 and 57P of the error codes).
+
+    Not so where there was no connection at all, or where PostgreSQL itself refused.
+    """
+    cause = error.__cause__
+    if isinstance(cause, PoolTimeout | PoolClosed | TooManyRequests):
+        return False
+    if not isinstance(cause, psycopg.Error):
+        return isinstance(error, OperationalError | InterfaceError)
+    if cause.pgconn is not None:  # the attempt to connect failed
+        return False
+    return cause.sqlstate is None or cause.sqlstate.startswith(("08", "57P"))
 
 
 def refers_to_nothing(error: IntegrityError) -> bool:
@@ -14,19 +63,3 @@ def violated_constraint(error: IntegrityError) -> str | None:
     """The name of the constraint that refused a write, as PostgreSQL gives it."""
     cause = error.__cause__
     return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None
-
-
-def may_be_committed(cause: BaseException | None) -> bool:
-    """Whether a write that ended with this error of the driver's may have taken effect.
-
-    It may when the connection broke: there was no answer, or the server's last words were
-    that it ends the session (classes 08 and 57P of the error codes). It has not when there
-    was no connection at all, or when PostgreSQL itself refused.
-    """
-    if isinstance(cause, PoolTimeout | PoolClosed | TooManyRequests):
-        return False
-    if not isinstance(cause, psycopg.Error):
-        return True
-    if cause.pgconn is not None:  # the attempt to connect failed
-        return False
-    return cause.sqlstate is None or cause.sqlstate.startswith(("08", "57P"))

@@ -1,25 +1,84 @@
-"""Is the database there? For people and for load balancers."""
+"""Is the server well? For people, for whoever restarts it, for load balancers."""
 
-import logging
+from typing import Any
 
-from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
+from django.middleware import common
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-logger = logging.getLogger(__name__)
+from database import rundir
+from database.backend.pool import Pool
+from database.metrics import may_see
+from database.probe import probe
+from database.startup import default_database
+
+PATHS = frozenset({"/health", "/livez", "/readyz", "/metrics"})
+
+
+class CommonMiddleware(common.CommonMiddleware):
+    """Django's, which refuses a Host that is not one of ours, but not a probe's: those come
+    by IP address, and are told nothing that depends on it."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        return None if request.path_info in PATHS else super().process_request(request)
 
 
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    """One `SELECT 1` over a connection as every request gets one: 200, or 503."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except Error as error:
-        logger.warning("The database does not answer: %s", str(error).strip())
-        # The driver's own words name hosts and users: they are for the log, not for here.
+    """Whether the database answers, in a second at most: 200, or 503. Whoever may see the
+    metrics is also shown the pool of the process that happens to answer, and the cause."""
+    database = default_database()
+    error = probe.error(database.get_connection_params)
+    answer: dict[str, Any] = {"status": "ok", "database": "connected"}
+    if error:
         answer = {"status": "error", "database": "disconnected", "error": "is unavailable"}
-        return JsonResponse(answer, status=503)
-    return JsonResponse({"status": "ok", "database": "connected"})
+    if may_see(request):
+        if error:
+            answer["error"] = error
+        if pool := database.pool:
+            answer["pool"] = _figures(pool)
+    return JsonResponse(answer, status=503 if error else 200)
+
+
+@never_cache
+@require_safe
+def livez(request: HttpRequest) -> JsonResponse:
+    """Whether this process answers at all. The database is none of its business: to restart
+    the server would not bring that back."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Whether more requests should be sent here, in a second at most: 200, or 503 with the
+    reason `draining`, `unreachable` (the database) or `queue full` (of the pool)."""
+    reason = _reason_to_stay_away()
+    if reason:
+        return JsonResponse({"status": "error", "reason": reason}, status=503)
+    return JsonResponse({"status": "ok"})
+
+
+def _reason_to_stay_away() -> str | None:
+    if rundir.is_draining():
+        return "draining"
+    database = default_database()
+    if probe.error(database.get_connection_params):
+        return "unreachable"
+    pool = database.pool
+    if pool and pool.is_full:
+        return "queue full"
+    return None
+
+
+def _figures(pool: Pool) -> dict[str, int]:
+    stats = pool.get_stats()
+    return {
+        "max": stats["pool_max"],
+        "size": stats["pool_size"],
+        "in_use": pool.in_use,
+        "idle": stats["pool_available"],
+        "waiting": stats["requests_waiting"],
+    }

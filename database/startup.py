@@ -1,23 +1,134 @@
-"""Whether the database answers, asked before the server takes traffic."""
+"""The first connection of a process: it waits for a database that is only late, and says in a
+sentence why there is none.
 
+It is not the pool's: a pool answers every cause alike, after its acquire time-out, with
+"couldn't get a connection".
+"""
+
+import math
+import os
+import re
 import sys
+import time
+from time import monotonic
+from typing import Any, NamedTuple, cast
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
+from psycopg import pq
+from psycopg.conninfo import make_conninfo, timeout_from_conninfo
 
-EX_UNAVAILABLE = 69  # sysexits.h: "a service is unavailable"
+from database.backend.base import DatabaseWrapper
+from database.backend.connection import Connection
+from database.backend.outages import cause_of
+
+RETRY_INTERVAL = 0.5  # seconds
+
+# What a moment may change (`outages.cause_of`): there is no server yet, or it starts, or it is
+# full; another is about to become the primary, or PgBouncer has no session for us yet.
+_PASSING = {
+    "refused",
+    "closed",
+    "unreachable",
+    "timeout",
+    "name_resolution",
+    "not_ready",
+    "too_many_connections",
+}
+_PASSING_WORDS = re.compile("standby|read-only|server login|server_login|connect failed")
+
+_TO_SET = {
+    "authentication": "DATABASE_URL or DATABASE_PASSWORD_FILE",
+    "tls": "DATABASE_SSLMODE or DATABASE_SSLROOTCERT",
+}
+
+# libpq's ping takes no more: no name and no password to know that there is a server.
+_ADDRESS = ("host", "hostaddr", "port", "connect_timeout")
+
+
+class Finding(NamedTuple):
+    """A sentence that says what is wrong and what to set, and the status to exit with, as
+    sysexits.h has them; 0 for a mere warning."""
+
+    text: str
+    exit_status: int = os.EX_CONFIG
+
+
+class NoDatabase(Exception):
+    def __init__(self, text: str, exit_status: int) -> None:
+        super().__init__(text)
+        self.finding = Finding(text, exit_status)
 
 
 def require_database() -> None:
-    """Connect once, or stop the process with the cause; it takes no more than the
-    connect time-out for each address of the host.
-
-    The connection is one of its own, not the pool's: a pool answers every cause alike,
-    after its acquire time-out, with "couldn't get a connection".
-    """
+    """Stop the process with a sentence if the database can't be connected to; it tries once,
+    which takes no more than the connect time-out for each address of the host."""
     try:
-        psycopg.connect(**connection.get_connection_params()).close()
-    except psycopg.Error as error:
-        # libpq names host, port, user and database in its messages, and no password.
-        print(f"The database can't be reached: {error}".rstrip(), file=sys.stderr)
-        sys.exit(EX_UNAVAILABLE)
+        connect().close()
+    except NoDatabase as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.finding.exit_status)
+
+
+def connect(patience: float = 0) -> Connection:
+    """A session with the database; tries again for `patience` seconds while that may help.
+
+    Raises NoDatabase, at the end of that time if the host has one address.
+    """
+    until = monotonic() + patience
+    params = _params()
+    while True:
+        try:
+            if patience:
+                left = math.ceil(until - monotonic())
+                params["connect_timeout"] = min(timeout_from_conninfo(params), max(2, left))
+            return Connection.connect(**params, autocommit=True)
+        except psycopg.Error as error:
+            if _is_final(error, params):
+                raise NoDatabase(_refused(error), os.EX_CONFIG) from error
+            # After a time-out another try would take psycopg's least, 2 s.
+            timed_out = isinstance(error, psycopg.errors.ConnectionTimeout)
+            if monotonic() + (2 if timed_out else RETRY_INTERVAL) > until:
+                raise NoDatabase(unreachable(error), os.EX_UNAVAILABLE) from error
+        time.sleep(RETRY_INTERVAL)
+
+
+def _params() -> dict[str, Any]:
+    try:
+        return default_database().get_connection_params()
+    except psycopg.OperationalError as error:  # the embedded server has not started
+        raise NoDatabase(_in_a_line(error), os.EX_UNAVAILABLE) from error
+
+
+def _is_final(error: psycopg.Error, params: dict[str, Any]) -> bool:
+    """Whether there is a server, and it is not content with us: waiting won't cure that.
+
+    libpq keeps the server's error code to itself, and its words may be in any language. But
+    it says of an address whether there is a server that takes connections, without TLS or a
+    log-in.
+    """
+    if cause_of(error) in _PASSING or _PASSING_WORDS.search(str(error)):
+        return False
+    address = {name: params[name] for name in _ADDRESS if name in params}
+    return pq.PGconn.ping(make_conninfo(**address).encode()) == pq.Ping.OK
+
+
+def _refused(error: psycopg.Error) -> str:
+    if "startup parameter" in str(error):
+        to_set = "DATABASE_PGBOUNCER=on"
+    else:
+        to_set = _TO_SET.get(cause_of(error), "DATABASE_URL")
+    return f"The database can't be used: {_in_a_line(error)}; set {to_set}."
+
+
+def unreachable(error: psycopg.Error) -> str:
+    return f"The database can't be reached: {_in_a_line(error)}; DATABASE_URL says where it is."
+
+
+def _in_a_line(error: psycopg.Error) -> str:
+    # libpq's words name host, port, user and database, and no password.
+    return " ".join(str(error).split())
+
+
+def default_database() -> DatabaseWrapper:
+    return cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])

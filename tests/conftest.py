@@ -1,11 +1,12 @@
 """Alice writes, Bob follows Alice, Charlie must not touch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.core.cache import cache
 
 from articles.models import Article
+from database.probe import probe
 from tests.builders import follow, make_user, write_article
 from tests.client import ApiClient
 from users.models import User
@@ -15,6 +16,14 @@ from users.models import User
 def _rates_from_zero() -> None:
     """No test is throttled for what others have sent."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _probe_anew() -> Iterator[None]:
+    """No test is told of a database what others have seen; and the connection of the probe
+    does not keep the database of the tests from being dropped."""
+    yield
+    probe.close()
 
 
 @pytest.fixture

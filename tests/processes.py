@@ -21,7 +21,8 @@ from config.settings import BASE_DIR
 def environment(**variables: str) -> dict[str, str]:
     """This machine's environment with these variables of the project's and no others, and
     without a `.env`."""
-    ours = {"DATABASE_URL", "DEBUG", "DJANGO_SETTINGS_MODULE"}  # the others: tests/settings.py
+    # The others are gone: tests/settings.py
+    ours = {"DATABASE_URL", "DEBUG", "DJANGO_SETTINGS_MODULE", "SERVER_THREADS"}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return kept | {"ENV_FILE": os.devnull, "SECRET_KEY": settings.SECRET_KEY} | variables
 

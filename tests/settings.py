@@ -14,6 +14,7 @@ for name in re.findall(r"(?m)^([A-Z_]+)=", EXAMPLE.read_text()):
 os.environ |= {
     "ENV_FILE": os.devnull,
     "DEBUG": "on",
+    "SERVER_THREADS": "32",  # the tests of races begin twenty at once
     "SECRET_KEY": "a key for the tests alone: it signs nothing that lasts",
 }
 

@@ -1,32 +1,178 @@
-"""Django's PostgreSQL backend, for a server that may have to be started first."""
+"""Django's PostgreSQL backend with connections that can be trusted.
+
+In every mode a broken connection is found out, nothing waits for ever, and a thread that dies
+leaves nothing behind; with a pool, `pool.py` says what else.
+"""
 
 import atexit
+import os
+import time
+from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar
 
+import psycopg
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
-from psycopg_pool import ConnectionPool
+from django.utils.asyncio import async_unsafe
 
 from database import embedded
+from database.backend import connection as sessions
+from database.backend import housekeeping
+from database.backend.checkouts import Checkout, held
+from database.backend.connection import Connection
+from database.backend.current import at_work, current
+from database.backend.limits import Limits
+from database.backend.outages import Outage
+from database.backend.pool import RECONNECT_INTERVAL, Pool
+from database.backend.watchdog import watchdog
+from database.histogram import flush
 from database.supervisor import EmbeddedError
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    _connection_pools: ClassVar[dict[str, ConnectionPool]]
+    _connection_pools: ClassVar[dict[str, Pool]] = {}
+    _outages: ClassVar[dict[str, Outage]] = {}
+    _takes_from_pool = False
+
+    @property
+    def limits(self) -> Limits:
+        limits: Limits = self.settings_dict["OPTIONS"].get("limits", Limits())
+        return limits
+
+    @property
+    def pool(self) -> Pool | None:
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if self.alias == NO_DB_ALIAS or not options:
+            return None
+        if self.alias not in self._connection_pools:
+            # Two threads may make one each: the first counts, and none was opened yet.
+            self._connection_pools.setdefault(self.alias, self._new_pool(options))
+        return self._connection_pools[self.alias]
+
+    def _new_pool(self, options: dict[str, Any] | bool) -> Pool:
+        if self.settings_dict["CONN_MAX_AGE"]:
+            raise ImproperlyConfigured("A pool and persistent connections exclude each other.")
+        # The pool outlives this object, which belongs to a thread.
+        template = self.copy()
+        return Pool(
+            self.alias,
+            params=lambda: template.get_connection_params() | {"autocommit": True},
+            configure=template._configure_connection,  # type: ignore[attr-defined]  # Django's
+            limits=self.limits,
+            resets=not self.settings_dict["OPTIONS"].get("pgbouncer"),
+            **(options if isinstance(options, dict) else {}),
+        )
+
+    @async_unsafe
+    def connect(self) -> None:
+        self._takes_from_pool = self.pool is not None
+        try:
+            super().connect()
+        finally:
+            self._takes_from_pool = False
 
     def get_connection_params(self) -> dict[str, Any]:
-        """What psycopg connects with; starts the embedded server if that is the one.
+        """What psycopg connects with; reads the password anew where it is in a file, and
+        starts the embedded server if that is the one.
 
-        Raises what a refused connection raises when the embedded server can't start, so
-        that every caller's error handling holds for it too.
+        Raises what a refused connection raises when that fails, so that every caller's error
+        handling holds for it too.
         """
+        if self._takes_from_pool:
+            # The pool asks for itself, once a connection. Django asks at every checkout, and
+            # to look for the server takes longer than all the rest of one.
+            return {}
         params: dict[str, Any] = super().get_connection_params()
-        folder = params.pop("embedded", None)
-        if folder is not None:
-            try:
+        folder, password_file = params.pop("embedded", None), params.pop("password_file", None)
+        for name in ("limits", "pgbouncer"):
+            params.pop(name, None)
+        try:
+            if folder is not None:
                 params["host"] = str(embedded.start(folder))
-            except EmbeddedError as error:
-                raise self.Database.OperationalError(str(error)) from error
+            if password_file is not None:
+                params["password"] = Path(password_file).read_text().rstrip("\r\n")
+        except (EmbeddedError, OSError) as error:
+            raise self.Database.OperationalError(str(error)) from error
         return params
+
+    @async_unsafe
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
+        if self.pool:
+            connection: Connection = super().get_new_connection(conn_params)
+            return connection
+        connection = self._connect(conn_params)
+        self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        if level := self.settings_dict["OPTIONS"].get("isolation_level"):
+            connection.isolation_level = self.isolation_level = psycopg.IsolationLevel(level)
+        Checkout(connection, pool=None).begin()
+        watchdog.wake()
+        return connection
+
+    def _connect(self, params: dict[str, Any]) -> Connection:
+        """A connection without a pool; for a request it is tried again, as a pool would."""
+        request, until = current(), monotonic() + self.limits.acquire_timeout
+        outage = self._outages.setdefault(self.alias, Outage(self.alias))
+        while True:
+            try:
+                return Connection.connect(outage=outage, limits=self.limits, **params)
+            except psycopg.OperationalError:
+                if not request or monotonic() + RECONNECT_INTERVAL > (request.acquire_by or until):
+                    raise
+            time.sleep(RECONNECT_INTERVAL)
+
+    def set_autocommit(
+        self,
+        autocommit: bool,
+        force_begin_transaction_with_broken_autocommit: bool = False,
+    ) -> None:
+        # atomic() ends with it, also when the COMMIT has broken the connection. To open another
+        # for that would take the acquire time-out, if the database is away, and hide the error.
+        if autocommit and self.connection is None:
+            return
+        super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            held_by = held.get(id(self.connection))
+            if held_by is not None and held_by.pool is None:
+                del held[id(self.connection)]
+        super()._close()  # type: ignore[misc]  # Django's
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        if name:
+            # A cursor of the server's, which outlives its transaction.
+            self.connection.note("DECLARE")
+        return super().create_cursor(name)
+
+    def is_usable(self) -> bool:
+        return self.connection is not None and self.connection.ping(self.limits.ping_timeout)
+
+    def forget_connection(self) -> None:
+        """Let go of a connection that another process has."""
+        self.connection = None
+        if self.in_atomic_block:
+            self.closed_in_transaction = self.needs_rollback = True
+
+
+def open_pools(timeout: float) -> None:
+    """Open the pool of every database, and wait until it has its minimum of connections.
+
+    Raises psycopg_pool.PoolTimeout if one has not after `timeout` seconds, or
+    psycopg.OperationalError; the pool then connects at the first use.
+    """
+    for wrapper in connections.all():
+        pool = wrapper.pool if isinstance(wrapper, DatabaseWrapper) else None
+        if pool is None:
+            continue
+        try:
+            pool.open(wait=True, timeout=timeout)
+        except psycopg.OperationalError:
+            # psycopg closes a pool that was waited for in vain.
+            DatabaseWrapper._connection_pools.pop(wrapper.alias, None)
+            raise
 
 
 @atexit.register
@@ -34,5 +180,49 @@ def close_pools() -> None:
     """Stop the threads of every pool before the interpreter takes them away: a pool that
     is collected later waits 5 s for each of them, and a management command ends 20 s late.
     """
-    for pool in DatabaseWrapper._connection_pools.values():
+    for pool in list(DatabaseWrapper._connection_pools.values()):
         pool.close()
+    DatabaseWrapper._connection_pools.clear()
+    flush()  # what was observed in the last second
+
+
+def lift_timeouts(alias: str = DEFAULT_DB_ALIAS) -> None:
+    """For a command that may take its time: no time-out for statements and for idling in
+    this thread's connection, until the transaction ends or, outside of one, it is given back.
+
+    Behind PgBouncer, outside of a transaction, the session is everybody's: nothing changes.
+    """
+    wrapper = connections[alias]
+    scope = "LOCAL" if wrapper.in_atomic_block else "SESSION"
+    if scope == "SESSION" and wrapper.settings_dict["OPTIONS"].get("pgbouncer"):
+        return
+    with wrapper.cursor() as cursor:
+        cursor.execute(f"SET {scope} statement_timeout = 0")
+        cursor.execute(f"SET {scope} idle_in_transaction_session_timeout = 0")
+
+
+# --- Forks ---------------------------------------------------------------------------
+
+_inherited: list[Any] = []
+
+
+def _drop_what_is_the_parents() -> None:
+    """After a fork: the parent's sockets must not be used, closed with a word to the server,
+    or shut; and its threads, which a pool waits for, do not exist here."""
+    for session in list(sessions.opened):
+        session.abandon()
+        _inherited.append(session)
+    _inherited.extend(DatabaseWrapper._connection_pools.values())
+    DatabaseWrapper._connection_pools.clear()
+    DatabaseWrapper._outages.clear()
+    sessions.opened.clear()
+    held.clear()
+    at_work.clear()
+    watchdog.forget_everything()
+    housekeeping.forget_everything()
+    for wrapper in connections.all(initialized_only=True):
+        if isinstance(wrapper, DatabaseWrapper):
+            wrapper.forget_connection()
+
+
+os.register_at_fork(after_in_child=_drop_what_is_the_parents)

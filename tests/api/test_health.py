@@ -11,6 +11,9 @@ from tests.client import ApiClient
 
 Api = Callable[..., ApiClient]
 
+PATHS = ["/health", "/livez", "/readyz"]
+PROBED = [*PATHS, "/metrics"]
+
 
 @pytest.fixture
 def unreachable_database(django_db_blocker: DjangoDbBlocker) -> Iterator[int]:
@@ -52,36 +55,137 @@ def test_it_says_that_the_database_is_away(api: Api, unreachable_database: int) 
     assert response.headers["Content-Type"].startswith("application/json")
     assert response.json()["status"] == "error"
     assert response.json()["database"] == "disconnected"
-    assert isinstance(response.json()["error"], str)
-    assert response.json()["error"]
+    assert response.json()["error"].endswith(
+        "Is the server running on that host and accepting TCP/IP connections?"
+    )
 
 
-def test_it_tells_nobody_where_the_database_is(api: Api, unreachable_database: int) -> None:
+@pytest.mark.django_db
+def test_it_shows_the_pool(api: Api) -> None:
+    pool = api().get("/health").json()["pool"]
+
+    assert pool["max"] == 8
+    assert sorted(pool) == ["idle", "in_use", "max", "size", "waiting"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("header", [{"X-Forwarded-For": "192.0.2.1"}, {"Forwarded": "for=_"}])
+def test_it_shows_no_figures_to_whoever_comes_through_a_proxy(
+    api: Api, header: dict[str, str]
+) -> None:
+    assert api(headers=header).get("/health").json() == {"status": "ok", "database": "connected"}
+
+
+@pytest.mark.django_db
+def test_it_shows_the_figures_to_whoever_has_the_token(api: Api, settings: Settings) -> None:
+    settings.METRICS_TOKEN = "a token for the metrics"
+    authorized = api(headers={"Authorization": "Bearer a token for the metrics"})
+
+    assert "pool" in authorized.get("/health").json()
+    assert api().get("/health").json() == {"status": "ok", "database": "connected"}
+
+
+def test_it_tells_nobody_else_where_the_database_is(
+    api: Api, unreachable_database: int, settings: Settings
+) -> None:
+    settings.METRICS_TOKEN = "a token for the metrics"
+
+    assert api().get("/health").json() == {
+        "status": "error",
+        "database": "disconnected",
+        "error": "is unavailable",
+    }
+
+
+def test_nobody_at_all_is_told_a_secret(api: Api, unreachable_database: int) -> None:
     text = api().get("/health").text
 
-    for detail in ("127.0.0.1", str(unreachable_database), "a secret", "Traceback", "psycopg"):
+    assert "127.0.0.1" in text
+    for detail in ("a secret", "Traceback", "psycopg"):
         assert detail not in text
 
 
+def test_the_process_is_alive_without_its_database(api: Api, unreachable_database: int) -> None:
+    response = api().get("/livez")
+
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+
+
 @pytest.mark.django_db
+def test_it_is_ready_with_its_database(api: Api) -> None:
+    response = api().get("/readyz")
+
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok"}
+
+
+def test_it_is_not_ready_without_its_database(api: Api, unreachable_database: int) -> None:
+    response = api().get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json() == {"status": "error", "reason": "unreachable"}
+
+
+@pytest.mark.django_db
+def test_it_does_not_ask_the_database_anew_within_a_second(
+    api: Api, request: pytest.FixtureRequest
+) -> None:
+    assert api().get("/readyz").status_code == 200
+    request.getfixturevalue("unreachable_database")
+
+    assert api().get("/readyz").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("header", ["Token garbage", "Basic eDp5", ""])
-def test_it_needs_no_token(api: Api, header: str) -> None:
-    assert api(headers={"Authorization": header}).get("/health").status_code == 200
+def test_they_need_no_token(api: Api, path: str, header: str) -> None:
+    assert api(headers={"Authorization": header}).get(path).status_code == 200
 
 
 @pytest.mark.django_db
-def test_head_is_get_without_a_body(api: Api) -> None:
-    response = api().head("/health")
+@pytest.mark.parametrize("path", PATHS)
+def test_head_is_get_without_a_body(api: Api, path: str) -> None:
+    response = api().head(path)
 
     assert response.status_code == 200
     assert response.content == b""
 
 
 @pytest.mark.django_db
-def test_it_answers_a_probe_over_plain_http_where_others_are_sent_to_https(
-    api: Api, settings: Settings
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_else_is_allowed(api: Api, path: str) -> None:
+    assert api().post(path).status_code == 405
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", PATHS)
+def test_no_proxy_keeps_the_answer(api: Api, path: str) -> None:
+    assert "no-store" in api().get(path).headers["Cache-Control"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", PROBED)
+def test_a_probe_may_call_the_host_as_it_likes(api: Api, path: str) -> None:
+    assert api(headers={"Host": "10.20.30.40:8000"}).get(path).status_code == 200
+    assert api(headers={"Host": "10.20.30.40:8000"}).get("/api/tags").status_code == 400
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", PROBED)
+def test_a_probe_comes_over_plain_http_where_others_are_sent_to_https(
+    api: Api, settings: Settings, path: str
 ) -> None:
     settings.SECURE_SSL_REDIRECT = True
 
-    assert api().get("/health").status_code == 200
+    assert api().get(path).status_code == 200
     assert api().get("/api/tags").status_code == 301
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_session_is_not_looked_up(api: Api, unreachable_database: int, path: str) -> None:
+    client = api()
+    client.cookies["sessionid"] = "somebody's"
+
+    assert client.get(path).status_code == {"/livez": 200}.get(path, 503)

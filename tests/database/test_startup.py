@@ -1,21 +1,20 @@
-"""A server that can't reach its database says so, and does not start."""
+"""What starts without a database says so, or waits for it in silence."""
 
-import subprocess
 import time
 
 import pytest
 
-from config.settings import BASE_DIR
-from tests.processes import environment, free_port, granian, run
+from tests.database.load import ask
+from tests.database.servers import migrated, wait_until
+from tests.processes import free_port, granian, run, serving
 
 NOBODY_LISTENS = "postgresql://conduit:hidden@127.0.0.1:{port}/conduit"
 
 
 def assert_it_says_why(stderr: str) -> None:
-    sentence = next(line for line in stderr.splitlines() if "can't be reached" in line)
+    (sentence,) = stderr.splitlines()
     assert sentence.startswith("The database can't be reached: connection ")
     assert "hidden" not in stderr
-    assert "Traceback" not in stderr
 
 
 @pytest.mark.parametrize(
@@ -33,17 +32,17 @@ def test_a_command_stops_with_a_sentence(command: list[str]) -> None:
     assert_it_says_why(process.stderr)
 
 
-def test_the_production_server_stops_with_a_sentence() -> None:
-    url = NOBODY_LISTENS.format(port=free_port())
+@pytest.mark.faults
+def test_a_server_of_its_own_waits_for_the_database() -> None:
+    """`granian config.wsgi:application`, without the checks of `serve`."""
+    with migrated() as database:
+        database.stop()
+        with serving(granian, DATABASE_URL=database.url(), DATABASE_ACQUIRE_TIMEOUT="1") as server:
+            assert server.call("GET", "/livez").status == 200
+            assert server.call("GET", "/readyz").status == 503
+            assert server.call("GET", "/api/tags").status == 503
 
-    process = subprocess.run(  # noqa: S603 -- our own interpreter
-        granian(free_port()),
-        cwd=BASE_DIR,
-        env=environment(DATABASE_URL=url),
-        capture_output=True,
-        text=True,
-        timeout=20,
-    )
+            database.start()
 
-    assert process.returncode != 0
-    assert_it_says_why(process.stderr)
+            wait_until(lambda: ask(server.port, "/api/tags").status == 200, "it answers", 2)
+            wait_until(lambda: ask(server.port, "/readyz").status == 200, "it is ready", 2)

@@ -4,10 +4,12 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
@@ -25,6 +27,8 @@ from articles.models import Article, Comment, Favorite, Tag, Tagging, slugs_for
 from profiles.models import Follow
 from tests.builders import make_user, write_article
 from tests.client import ApiClient
+from tests.database.servers import wait_until
+from tests.processes import database_url
 from users.models import User, fold
 
 Api = Callable[..., ApiClient]
@@ -352,6 +356,32 @@ def test_of_two_at_once_one_finds_the_content_of_the_other() -> None:
         thread.join()
 
     assert sorted(text.split()[0] for text in said) == ["8", "No"]
+    assert Article.objects.count() == 12
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_may_take_longer_than_a_request() -> None:
+    waiting = (
+        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND query_start < clock_timestamp() - interval '0.3 seconds'"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '0.1s'")
+
+    with psycopg.connect(database_url(), autocommit=True) as other, ThreadPoolExecutor() as threads:
+        other.execute("SELECT pg_advisory_lock(hashtext('demo_data'))")
+
+        def let_go() -> None:
+            try:
+                wait_until(lambda: other.execute(waiting).rowcount > 0, "it waits for the lock")
+            finally:
+                other.execute("SELECT pg_advisory_unlock_all()")
+
+        released = threads.submit(let_go)
+        load()
+        released.result()
+
+    connection.close()
     assert Article.objects.count() == 12
 
 

@@ -20,6 +20,7 @@ from articles.demo.publication import Publication
 from articles.demo.size import Size
 from articles.demo.tables import analyze, begin
 from articles.models import Article, Comment, Favorite, Tag, Tagging
+from database.backend.base import lift_timeouts
 from profiles.models import Follow
 from users.models import User
 
@@ -71,6 +72,7 @@ class Command(BaseCommand):
         publication = Publication(options["seed"], size, population)
         try:
             with transaction.atomic():
+                lift_timeouts()  # a COPY of a million rows takes minutes
                 begin()
                 if not self._may_load(options):
                     return

@@ -1,0 +1,77 @@
+"""Which connections are out, who has them, and where they were taken."""
+
+import sys
+import threading
+import traceback
+from math import inf
+from time import monotonic
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from database.backend.connection import Connection
+    from database.backend.pool import Pool
+
+DEPTH = 40  # frames of a stack that are kept: from the pool up to the view, and some more
+
+
+class Checkout:
+    """A connection that a thread has, of a pool or its own."""
+
+    __slots__ = (
+        "_frames",
+        "connection",
+        "cut",
+        "leak_after",
+        "pool",
+        "reported",
+        "since",
+        "thread",
+    )
+
+    def __init__(self, connection: "Connection", pool: "Pool | None") -> None:
+        self.connection = connection
+        self.pool = pool
+        self.since = monotonic()
+        self.thread = threading.current_thread()
+        self.cut = self.reported = False
+        # A connection of one's own is meant to be kept, and so is that of a command, which
+        # runs in the main thread.
+        shared = pool is not None and self.thread is not threading.main_thread()
+        self.leak_after = connection.limits.leak_warning if shared else inf
+        # Nothing but code and positions: it takes 5 µs, and keeps nobody's variables alive.
+        self._frames: list[tuple[CodeType, int]] = []
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and len(self._frames) < DEPTH:
+            self._frames.append((frame.f_code, frame.f_lasti))
+            frame = frame.f_back
+
+    def begin(self) -> Self:
+        held[id(self.connection)] = self
+        return self
+
+    def stack(self) -> str:
+        """Where the connection was taken, as a traceback shows it."""
+        frames = [
+            traceback.FrameSummary(code.co_filename, _line(code, position), code.co_name)
+            for code, position in reversed(self._frames)
+        ]
+        return "".join(traceback.StackSummary.from_list(frames).format())
+
+
+# The connections of this process that are out, by id().
+held: dict[int, Checkout] = {}
+
+
+def where_it_is(thread: threading.Thread) -> str:
+    """What a thread does at this moment, as a traceback shows it."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return "".join(traceback.format_stack(frame)) if frame else "  nowhere: it has ended\n"
+
+
+def _line(code: CodeType, position: int) -> int:
+    # As an instruction's position counts: two bytes each, lines for ranges of them.
+    for start, end, line in code.co_lines():
+        if start <= position < end:
+            return line or code.co_firstlineno
+    return code.co_firstlineno

@@ -1,0 +1,26 @@
+"""The request that each thread is at work on, as the connection layer sees it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import get_ident
+
+
+@dataclass(slots=True)
+class Current:
+    route: Callable[[], str]
+    """What the log calls the request; asked only when there is something to log."""
+    deadline: float
+    """When its connection is cut; `time.monotonic()`."""
+    acquire_by: float | None = None
+    """Until when a second try may wait for a connection; None for a first one."""
+    cut: bool = False
+    """Whether the deadline has passed, and its connection was cut."""
+
+
+# By the identifier of the thread. Not a context variable: the watchdog reads it too.
+at_work: dict[int, Current] = {}
+
+
+def current() -> Current | None:
+    """The request that this thread is at work on; None in a command or a test."""
+    return at_work.get(get_ident())

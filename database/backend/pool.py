@@ -1,0 +1,183 @@
+"""psycopg's pool, hardened through its public methods.
+
+What it adds: a checkout that is bounded as a whole, the ping included; one broken connection
+throws away all idle ones, instead of one after the other with a pause in between; attempts to
+reconnect at a constant rate, not ever more rarely; the real cause in the error of an empty
+pool; a session that is clean when it comes back; and a record of who has what.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from math import inf
+from time import monotonic
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from database import metrics
+from database.backend import housekeeping
+from database.backend.checkouts import Checkout, held
+from database.backend.connection import Connection
+from database.backend.current import current
+from database.backend.hygiene import Leaves
+from database.backend.limits import Limits
+from database.backend.outages import Outage
+from database.backend.watchdog import watchdog
+
+logger = logging.getLogger("database.pool")
+
+_acquired = metrics.ACQUIRES.labels("ok")  # looked up once: it is counted at every checkout
+
+# Seconds between two attempts to connect while the database is away. psycopg's own double from
+# 1 s up to minutes; after an outage of 100 s, it was noticed 16 s late that it was over.
+RECONNECT_INTERVAL = 0.5
+
+
+class Pool(ConnectionPool[Connection]):
+    def __init__(
+        self,
+        alias: str,
+        params: Callable[[], dict[str, Any]],
+        configure: Callable[[Connection], Any],
+        *,
+        limits: Limits,
+        resets: bool,
+        max_waiting: float = inf,
+        **options: Any,
+    ) -> None:
+        """`params` is asked for every new connection, and so may read a password anew;
+        `resets` is off behind a pooler that hands sessions around; `max_waiting` clients may
+        wait for somebody to give a connection back; other `options` are psycopg's.
+        """
+        self.limits = limits
+        self.queue_limit = max_waiting
+        # In getconn at this moment. The lock makes one step of leaving it and having a
+        # connection, so that nobody counts twice, or not at all.
+        self._asking = 0
+        self._counting = threading.Lock()
+        self.outage = Outage(alias)
+        self._resets = resets
+        self._configure_session = configure
+        self._invalidated_at = 0.0
+        self._invalidating = threading.Lock()
+        super().__init__(
+            kwargs=lambda: params() | {"outage": self.outage, "limits": limits},
+            connection_class=Connection,
+            configure=self._prepare,
+            # The ping is made outside, because psycopg sleeps 1, 2, 4 … s after each that fails.
+            check=None,
+            open=False,
+            name=f"database-{alias}",
+            # Not psycopg's limit, which counts those too for whom a connection is on its way: of
+            # a burst on a pool that has not grown yet it would refuse those it has room for.
+            max_waiting=0,
+            reconnect_timeout=RECONNECT_INTERVAL,
+            # Begins the next attempt, whether or not somebody waits for it.
+            reconnect_failed=ConnectionPool.check,
+            **options,
+        )
+
+    @property
+    def in_use(self) -> int:
+        """How many connections are out."""
+        return sum(checkout.pool is self for checkout in list(held.values()))
+
+    def open(self, wait: bool = False, timeout: float = 30.0) -> None:
+        opens = self.closed  # Django asks for it at every checkout
+        super().open(wait, timeout)
+        if opens:
+            housekeeping.look_after(self)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all connections and all places in the queue are taken."""
+        return self._asking + self.in_use >= self.max_size + self.queue_limit
+
+    def getconn(self, timeout: float | None = None) -> Connection:
+        """A connection that has just answered, within `timeout` seconds in all.
+
+        Raises PoolTimeout, with the reason if there is one beside "all are in use";
+        TooManyRequests at once if the queue is full; PoolClosed after `close`.
+        """
+        started = monotonic()
+        with self._counting:
+            if self.is_full:
+                metrics.ACQUIRES.labels("queue_full").inc()
+                raise TooManyRequests(f"{self.queue_limit} are waiting already")
+            self._asking += 1
+        connection = None
+        try:
+            connection = self._getconn_that_answers(self._until(started, timeout))
+        except PoolTimeout:
+            metrics.ACQUIRES.labels("timeout").inc()
+            waited = monotonic() - started
+            why = self.outage.cause or f"all {self.max_size} are in use"
+            raise PoolTimeout(f"no connection within {waited:.2f} s: {why}") from None
+        except PoolClosed:
+            metrics.ACQUIRES.labels("closed").inc()
+            raise
+        finally:
+            with self._counting:
+                self._asking -= 1
+                if connection is not None:
+                    Checkout(connection, self).begin()
+        _acquired.inc()
+        metrics.WAIT.observe(monotonic() - started)
+        watchdog.wake()
+        return connection
+
+    def _until(self, started: float, timeout: float | None) -> float:
+        until = started + (self.timeout if timeout is None else timeout)
+        request = current()
+        if request and request.acquire_by is not None:
+            return min(until, request.acquire_by)
+        return until
+
+    def _getconn_that_answers(self, until: float) -> Connection:
+        while True:
+            connection = super().getconn(until - monotonic())
+            if connection.ping(min(self.limits.ping_timeout, until - monotonic())):
+                return connection
+            self._invalidate(connection)
+            self.replace(connection)
+
+    def putconn(self, conn: Connection) -> None:
+        """Take back a connection, as clean as it was; a broken one is replaced."""
+        checkout = held.pop(id(conn), None)
+        if checkout is not None:
+            metrics.USE.observe(monotonic() - checkout.since)
+        if not self._resets:
+            conn.leaves = Leaves.NOTHING
+        resets = conn.leaves is not Leaves.NOTHING
+        if conn.clean() and resets:
+            self._prepare(conn)
+        super().putconn(conn)
+
+    def replace(self, connection: Connection) -> None:
+        """Close a connection that is out, and open another in its place."""
+        connection.close()
+        super().putconn(connection)
+
+    def _invalidate(self, broken: Connection) -> None:
+        """Throw away what was opened before `broken` was found to be so: one restart breaks
+        all of them, and none is worth another request's time. Once for each such event."""
+        with self._invalidating:
+            if broken.opened_at <= self._invalidated_at:
+                return
+            self._invalidated_at = monotonic()
+        metrics.RECONNECTS.inc()
+        logger.warning("A connection does not answer; all idle ones of %r are replaced", self.name)
+        self.drain()
+
+    def _prepare(self, connection: Connection) -> None:
+        self._configure_session(connection)
+        # What configuring has left is meant to stay.
+        connection.leaves = Leaves.NOTHING
+
+    @staticmethod
+    def check_connection(conn: Connection) -> None:
+        """What `check` asks of each idle connection, within a bound."""
+        if not conn.ping(conn.limits.ping_timeout):
+            raise psycopg.OperationalError("the connection does not answer")

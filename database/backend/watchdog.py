@@ -1,0 +1,131 @@
+"""The thread that bounds what nothing else can.
+
+A server that is frozen, and a network that drops packets, answer nothing: no time-out of
+PostgreSQL's runs, libpq waits, and Python can't interrupt it. Another thread can, by shutting
+the socket: the waiting one gets an error at once. The watchdog does so for every round trip
+that the layer makes by itself, and for the connection of a request at its hard deadline. It
+also takes back the connections of threads that have died, and reports those that are out for
+too long. It never waits for the network itself.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from database import metrics
+from database.backend.checkouts import Checkout, held, where_it_is
+from database.backend.current import at_work
+
+if TYPE_CHECKING:
+    from database.backend.connection import Connection
+
+logger = logging.getLogger("database.pool")
+
+TICK = 0.1  # seconds: how late a bound may be kept; ten looks a second cost 0.1 % of a core
+
+
+class Watchdog:
+    """Starts its thread at the first use, and lets it sleep while there is nothing to watch."""
+
+    def __init__(self) -> None:
+        self.forget_everything()
+
+    def forget_everything(self) -> None:
+        """Begin anew, also in a process that was forked: threads are not."""
+        self._bounds: dict[int, tuple[Connection, float]] = {}
+        self._something = threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        if not self._something.is_set():
+            self._something.set()
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
+
+    @contextmanager
+    def bounded(self, connection: "Connection", seconds: float) -> Iterator[None]:
+        """Cut the connection if what is done inside takes longer than so many seconds."""
+        key = id(connection)
+        self._bounds[key] = (connection, monotonic() + seconds)
+        self.wake()
+        try:
+            yield
+        finally:
+            self._bounds.pop(key, None)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._run, name="database-watchdog", daemon=True
+                )
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            if not self._bounds and not held:
+                self._something.clear()
+                # Looked at again: whoever came in between has seen it set.
+                if not self._bounds and not held:
+                    self._something.wait()
+            time.sleep(TICK)
+            self._look(monotonic())
+
+    def _look(self, now: float) -> None:
+        # The copies are made in one step of the interpreter; other threads go on meanwhile.
+        for key, (connection, until) in list(self._bounds.items()):
+            if now >= until and self._bounds.pop(key, None) is not None:
+                metrics.HUNG.inc()
+                connection.cut()
+        alive = set(threading.enumerate())
+        for checkout in list(held.values()):
+            if checkout.thread not in alive:
+                self._take_back(checkout)
+            else:
+                self._look_at(checkout, now)
+
+    def _look_at(self, checkout: Checkout, now: float) -> None:
+        request = at_work.get(checkout.thread.ident or 0)
+        if request and now >= request.deadline and not checkout.cut:
+            request.cut = checkout.cut = True
+            metrics.HUNG.inc()
+            logger.error(
+                "%s is over its hard deadline, and its connection was cut. It is here:\n%s",
+                request.route(),
+                where_it_is(checkout.thread),
+            )
+            checkout.connection.cut()
+        if not checkout.reported and now - checkout.since >= checkout.leak_after:
+            checkout.reported = True
+            metrics.LEAKS.labels("held").inc()
+            logger.warning(
+                "A connection has been out for %.1f s. It was taken here:\n%s"
+                "and the thread is here now:\n%s",
+                now - checkout.since,
+                checkout.stack(),
+                where_it_is(checkout.thread),
+            )
+
+    def _take_back(self, checkout: Checkout) -> None:
+        if held.pop(id(checkout.connection), None) is None:
+            return  # it was given back this moment
+        if checkout.pool:
+            metrics.LEAKS.labels("dead_thread").inc()
+            logger.error(
+                "The thread %s died with a connection, which was closed. It was taken here:\n%s",
+                checkout.thread.name,
+                checkout.stack(),
+            )
+        # Closed first: giving back a healthy one would roll back, which waits.
+        checkout.connection.cut()
+        checkout.connection.close()
+        if checkout.pool:
+            checkout.pool.replace(checkout.connection)
+
+
+watchdog = Watchdog()

@@ -1,0 +1,144 @@
+"""Whether the database is as the server needs it, asked before it takes traffic."""
+
+import os
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any, LiteralString
+
+import psycopg
+from django.db.migrations.loader import MigrationLoader
+
+from database.backend.connection import Connection
+from database.backend.watchdog import watchdog
+from database.startup import Finding, NoDatabase, connect, default_database, unreachable
+from database.tls import HERE
+
+_DEMAND_TLS = frozenset({"require", "verify-ca", "verify-full"})
+
+
+def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding]:
+    """Everything that is wrong for a server of so many processes with so many threads each.
+
+    The database has `patience` seconds to appear, and to answer.
+    """
+    until = monotonic() + patience
+    try:
+        session = connect(patience)
+        # A server that freezes now must not keep this process for ever.
+        with session, watchdog.bounded(session, max(1, until - monotonic())):
+            yield from _migrations(session)
+            yield from _role(session)
+            if default_database().settings_dict["OPTIONS"].get("pgbouncer"):
+                # What connects to the server is PgBouncer, with limits of its own.
+                yield from _pgbouncer(session)
+            else:
+                yield from _capacity(session, workers, threads)
+                yield from _tls(session)
+    except NoDatabase as error:
+        yield error.finding
+    except psycopg.errors.InsufficientPrivilege as error:
+        yield Finding(f"The role may too little: {error}; docs/roles.sql grants what it needs.")
+    except psycopg.OperationalError as error:
+        yield Finding(unreachable(error), os.EX_UNAVAILABLE)
+
+
+def _capacity(session: Connection, workers: int, threads: int) -> Iterator[Finding]:
+    """Whether every process gets all the connections that it may open, and one for its probe."""
+    pool = default_database().settings_dict["OPTIONS"].get("pool")
+    each, name = (pool["max_size"], "DATABASE_POOL_MAX") if pool else (threads, "SERVER_THREADS")
+    needed = workers * (each + 1)
+    server, role, database, *names = _row(
+        session,
+        "SELECT current_setting('max_connections')::int"
+        " - current_setting('superuser_reserved_connections')::int"
+        # From PostgreSQL 16 on.
+        " - coalesce(current_setting('reserved_connections', true)::int, 0),"
+        " rolconnlimit, datconnlimit, rolname, datname"
+        " FROM pg_roles, pg_database"
+        " WHERE rolname = session_user AND datname = current_database()",
+    )
+    limits = [
+        (server, "max_connections less the reserved ones is"),
+        (role, f'the CONNECTION LIMIT of the role "{names[0]}" is'),
+        (database, f'the CONNECTION LIMIT of the database "{names[1]}" is'),
+    ]
+    limit, what = min(entry for entry in limits if entry[0] >= 0)  # -1: there is none
+    if limit < needed:
+        yield Finding(
+            f"The server needs {workers} x ({each} + 1) = {needed} connections, and {what}"
+            f" {limit}; set SERVER_WORKERS or {name} lower, or that higher."
+        )
+
+
+def _migrations(session: Connection) -> Iterator[Finding]:
+    (table,) = _row(session, "SELECT to_regclass('django_migrations')")
+    applied = set(session.execute("SELECT app, name FROM django_migrations") if table else ())
+    missing = [
+        ".".join(key)
+        for key, migration in MigrationLoader(None).graph.nodes.items()
+        if key not in applied
+        # A squashed one is as good as applied when all that it stands for are.
+        and not (migration and migration.replaces and applied.issuperset(migration.replaces))
+    ]
+    if missing:
+        yield Finding(
+            f"Migrations are not applied, {len(missing)} of them ({missing[0]}, for one);"
+            " run `manage.py migrate`."
+        )
+
+
+def _tls(session: Connection) -> Iterator[Finding]:
+    """libpq has made sure of the way to whatever it is connected to; the server says whether
+    it is TLS that arrives there."""
+    mode = default_database().settings_dict["OPTIONS"].get("sslmode", "prefer")
+    host = session.info.host
+    (encrypted,) = _row(session, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+    if encrypted or host.startswith(("/", "@")):  # a unix socket
+        return
+    if mode in _DEMAND_TLS:
+        yield Finding(
+            f"sslmode is {mode}, and the connection arrives at the server without TLS: what"
+            " stands between has to use it too, or DATABASE_SSLMODE must say disable."
+        )
+    elif mode != "disable" and host not in HERE:
+        yield _warning(f"What is sent to {host} is not encrypted; set DATABASE_SSLMODE.")
+
+
+def _role(session: Connection) -> Iterator[Finding]:
+    role, superuser = _row(
+        session, "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = session_user"
+    )
+    if superuser and "embedded" not in default_database().settings_dict["OPTIONS"]:
+        yield _warning(
+            f'The role "{role}" is a superuser; docs/roles.sql makes one that may do no more'
+            " than it needs, for DATABASE_URL."
+        )
+
+
+def _pgbouncer(session: Connection) -> Iterator[Finding]:
+    """PgBouncer takes no startup options: what comes with them elsewhere, the role must have."""
+    settings = dict(session.execute("SELECT name, setting FROM pg_settings"))
+    if settings["TimeZone"] != "UTC":
+        yield _of_the_role(session, "TimeZone = 'UTC'")
+    deadline = default_database().limits.hard_deadline * 1000
+    if not 0 < int(settings["statement_timeout"]) < deadline:
+        yield _of_the_role(session, "statement_timeout = '10s'")
+    if int(settings["idle_in_transaction_session_timeout"]) == 0:
+        yield _of_the_role(session, "idle_in_transaction_session_timeout = '10s'")
+
+
+def _of_the_role(session: Connection, setting: str) -> Finding:
+    return Finding(
+        "Behind PgBouncer the role has to bring what startup options bring elsewhere:"
+        f' ALTER ROLE "{session.info.user}" SET {setting};'
+    )
+
+
+def _warning(text: str) -> Finding:
+    return Finding(f"Warning: {text}", exit_status=0)
+
+
+def _row(session: Connection, query: LiteralString) -> tuple[Any, ...]:
+    """The one row that the query has."""
+    (row,) = session.execute(query)
+    return tuple(row)

@@ -1,0 +1,55 @@
+"""A histogram of prometheus_client's, at a tenth of the price."""
+
+from bisect import bisect_right
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+import prometheus_client
+
+_histograms: list["Histogram"] = []
+_somebody_flushes = False
+
+
+class Histogram(prometheus_client.Histogram):
+    """Where prometheus_client keeps its figures in files, the six observations of a request
+    cost 20 µs: 3 % of a small request. Here they wait in a queue, until `flush` adds up what
+    a second has brought; in a process where nobody flushes, they are not put off.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: deque[float] = deque()
+        _histograms.append(self)  # also each child that `labels` makes
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        if _somebody_flushes:
+            self._waiting.append(amount)
+        else:
+            super().observe(amount, exemplar)
+
+    def flush(self) -> None:
+        """Do what the base class does in `observe`, once for all amounts that wait."""
+        amounts = []
+        with suppress(IndexError):  # all of them
+            while True:
+                amounts.append(self._waiting.popleft())
+        if not amounts:
+            return
+        amounts.sort()
+        self._sum.inc(sum(amounts))
+        counted = 0
+        for bound, bucket in zip(self._upper_bounds, self._buckets, strict=True):
+            within = bisect_right(amounts, bound)
+            if within > counted:
+                bucket.inc(within - counted)
+                counted = within
+
+
+def flush() -> None:
+    """Add up everything that was observed before. To be called once a second, or never: from
+    the first time on, all histograms leave their work for it."""
+    global _somebody_flushes
+    _somebody_flushes = True
+    for histogram in list(_histograms):
+        histogram.flush()

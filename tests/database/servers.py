@@ -1,0 +1,228 @@
+"""A PostgreSQL of a test's own, which it starts, stops, freezes and kills."""
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, LiteralString, Self
+from urllib.parse import quote, urlencode
+
+import psycopg
+
+from database import supervisor
+from tests.database import clusters
+from tests.database.certificates import certify
+from tests.database.clusters import DATABASE, PASSWORD, ROLE, Kind, unprivileged
+from tests.processes import free_port, run
+
+OBSERVER = "observer"  # the application_name of the tests' own sessions
+CLIENTS: LiteralString = """
+    SELECT pid FROM pg_stat_activity
+    WHERE backend_type = 'client backend' AND application_name <> %s
+"""
+
+# Without a unique constraint, so that a duplicate shows.
+SCRATCH: LiteralString = "CREATE TABLE scratch (id text NOT NULL)"
+
+SETTINGS: dict[str, object] = {
+    "max_connections": 100,
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # Loses nothing here: a commit is written to the kernel before it is acknowledged, and
+    # the kernel outlives every process that a test kills. Only a power cut would show.
+    "fsync": "off",
+}
+
+_templates = threading.RLock()  # tests start servers side by side, in threads
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> float:
+    """Wait for the condition; return the time.monotonic() at which it held.
+
+    Raises TimeoutError after `seconds`, in the words of `what`.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds:g} s")
+        time.sleep(0.01)
+    return time.monotonic()
+
+
+class PostgreSQL:
+    """A server on a free TCP port, with SCRAM as in production, and on a unix socket, without.
+
+        with PostgreSQL(max_connections=20, log_min_messages="debug1") as server:
+            server.stop("immediate")
+
+    Its programs are the embedded server's; Debian's once TLS, ICU or contrib is asked for.
+    """
+
+    def __init__(
+        self,
+        *,
+        ssl: bool = False,
+        icu: bool = False,
+        contrib: bool = False,
+        host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
+        **settings: object,
+    ) -> None:
+        """`prefix` goes before the command line: `ip netns exec NAME`, and `host` with it."""
+        self.kind = clusters.debian(icu=icu) if ssl or icu or contrib else clusters.embedded()
+        self.host, self.port, self.prefix = host, free_port(), prefix
+        self.settings = SETTINGS | {"ssl": "on" if ssl else "off"} | settings
+        self.template: Callable[[Kind], Path] = clusters.initialised
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._temporary = TemporaryDirectory(prefix="postgresql-")
+        self.folder = Path(self._temporary.name)
+        self.log = self.folder / "log"
+        with _templates:
+            template = self.template(self.kind)
+        shutil.copytree(template, self.folder / "data")
+        if self.settings["ssl"] == "on":
+            self.authority = certify(self.folder / "data", self.host)
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self.kill()
+        self._temporary.cleanup()
+
+    def url(self, **options: str) -> str:
+        """The DATABASE_URL that leads here, with these options of libpq."""
+        user = f"{ROLE}:{quote(PASSWORD, safe='')}"
+        query = urlencode(options, quote_via=quote)
+        return f"postgresql://{user}@{self.host}:{self.port}/{DATABASE}?{query}".rstrip("?")
+
+    def start(self) -> float:
+        """Start, and return the time.monotonic() at which the server accepts connections."""
+        settings = self.settings | {
+            "listen_addresses": self.host,
+            "port": self.port,
+            "unix_socket_directories": self.folder,
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        postgres, data = self.kind.programs / "postgres", self.folder / "data"
+        with self.log.open("ab") as log:
+            self._process = process = subprocess.Popen(  # noqa: S603 -- PostgreSQL's own program
+                [*self.prefix, *unprivileged(self.folder, postgres, "-D", data, *options)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+        def is_ready() -> bool:
+            assert process.poll() is None, supervisor.log_tail(self.folder)
+            return supervisor.socket_of(self.folder) is not None
+
+        return wait_until(is_ready, "PostgreSQL is ready")
+
+    def stop(self, mode: str = "fast") -> None:
+        """End every session; "immediate" leaves it to the next start to recover."""
+        self._postmaster.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
+        self._postmaster.wait(30)
+        self._process = None
+
+    def kill(self) -> None:
+        """Crash: every process of the server is gone at the same moment."""
+        processes = self.freeze()
+        for pid in processes:
+            os.kill(pid, signal.SIGKILL)
+        self._postmaster.wait(10)
+        wait_until(lambda: all(_stat(pid)[0] in "ZX" for pid in processes), "PostgreSQL is dead")
+        self._process = None
+        (self.folder / "data/postmaster.pid").unlink(missing_ok=True)
+
+    def freeze(self) -> list[int]:
+        """Stop every process of the server where it is, its sockets open; return the pids."""
+        postmaster = self._postmaster.pid
+        os.kill(postmaster, signal.SIGSTOP)
+        wait_until(lambda: _stat(postmaster)[0] in "TZ", "the postmaster forks no more")
+        children = _children(postmaster)
+        for pid in children:
+            os.kill(pid, signal.SIGSTOP)
+        return [postmaster, *children]
+
+    def thaw(self) -> float:
+        """Let a frozen server go on; return the time.monotonic() at which it does."""
+        for pid in [*_children(self._postmaster.pid), self._postmaster.pid]:
+            os.kill(pid, signal.SIGCONT)
+        return time.monotonic()
+
+    @contextmanager
+    def session(self) -> Iterator[psycopg.Connection]:
+        """A superuser's session of the test's own, with autocommit."""
+        with psycopg.connect(
+            host=str(self.folder),
+            port=self.port,
+            user=ROLE,
+            dbname=DATABASE,
+            application_name=OBSERVER,
+            autocommit=True,
+        ) as session:
+            yield session
+
+    def execute(self, query: LiteralString, parameters: Sequence[object] = ()) -> list[Any]:
+        """The rows of a statement, in a session that begins and ends with it."""
+        with self.session() as session:
+            cursor = session.execute(query, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def sessions(self) -> list[int]:
+        """The process ids of the sessions of clients, without the tests' own."""
+        return [pid for (pid,) in self.execute(CLIENTS, [OBSERVER])]
+
+    def terminate_sessions(self) -> int:
+        """End the sessions of all clients; return how many it were, once they are gone."""
+        pids = self.sessions()
+        self.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [pids])
+        wait_until(lambda: not {*pids} & {*self.sessions()}, "the sessions are gone")
+        return len(pids)
+
+    @property
+    def _postmaster(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, "the server is not running"
+        return self._process
+
+
+def migrated(**options: Any) -> PostgreSQL:
+    """A PostgreSQL with the project's tables, empty, and the table that the test site writes to."""
+    server = PostgreSQL(**options)
+    server.template = _migrated
+    return server
+
+
+@cache
+def _migrated(kind: Kind) -> Path:
+    server = PostgreSQL()
+    server.kind = kind
+    with server:
+        process = run("manage.py", "migrate", "--verbosity=0", DATABASE_URL=server.url())
+        assert process.returncode == 0, process.stderr
+        server.execute(SCRATCH)
+        server.stop()
+        return shutil.copytree(server.folder / "data", clusters.temporary_folder() / "data")
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent and so on as in proc(5); a zombie's where there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ["Z", "0"]
+
+
+def _children(pid: int) -> list[int]:
+    processes = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [process for process in processes if _stat(process)[1] == str(pid)]

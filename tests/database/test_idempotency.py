@@ -1,0 +1,248 @@
+"""`Idempotency-Key` where it matters: requests at the same moment, and lost connections."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from articles.models import Article, Comment, Tag
+from database.models import IdempotencyKey
+from tests.api.test_idempotency import ARTICLES, INVALID, NEW_ARTICLE, assert_same, send
+from tests.api.test_races import Api, at_once, statuses, while_deleting
+from tests.processes import database_url
+from users.models import User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MANY = 6  # as many as a pool that has just been opened lets wait
+
+COMMENTS = "/api/articles/how-to-train-your-dragon/comments"
+COMMENT = {"comment": {"body": "Thank you!"}}
+
+
+@pytest.fixture
+def session(db: None) -> Iterator[psycopg.Connection]:
+    """Another connection, for what somebody else does meanwhile."""
+    with psycopg.connect(database_url(), autocommit=True) as session:
+        yield session
+
+
+@contextmanager
+def table_held(session: psycopg.Connection, table: str) -> Iterator[None]:
+    """Whoever wants to read the table waits until this is over."""
+    with session.transaction():
+        session.execute(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE')
+        yield
+
+
+def wait_for_waiting(session: psycopg.Connection, count: int) -> list[int]:
+    """The processes that wait for a lock, in the order of their transactions, once there are
+    so many; fails after ten seconds."""
+    deadline = timezone.now() + timedelta(seconds=10)
+    while True:
+        rows = session.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database() ORDER BY xact_start"
+        ).fetchall()
+        if len(rows) == count:
+            return [pid for (pid,) in rows]
+        assert timezone.now() < deadline, rows
+
+
+def in_thread(threads: ThreadPoolExecutor, call: Callable[[], Any]) -> "Future[Any]":
+    def run() -> Any:
+        try:
+            return call()
+        finally:
+            connection.close()
+
+    return threads.submit(run)
+
+
+def test_the_same_many_times_at_once_is_done_once(api: Api, alice: User) -> None:
+    client = api(alice)
+
+    answers = at_once([lambda: send(client, ARTICLES, NEW_ARTICLE)] * MANY)
+
+    assert statuses(answers) == {201: MANY}
+    for answer in answers:
+        assert_same(answers[0], answer)
+    assert Article.objects.count() == IdempotencyKey.objects.count() == 1
+
+
+def test_the_same_at_once_is_done_once_again_a_day_later(api: Api, alice: User) -> None:
+    client = api(alice)
+    first = send(client, ARTICLES, NEW_ARTICLE)
+    IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=24))
+
+    answers = at_once([lambda: send(client, ARTICLES, NEW_ARTICLE)] * MANY)
+
+    assert statuses(answers) == {201: MANY}
+    for answer in answers:
+        assert_same(answers[0], answer)
+    assert answers[0].content != first.content
+    assert Article.objects.count() == 2
+
+
+def test_different_keys_at_once_are_no_deadlock(api: Api, alice: User, bob: User) -> None:
+    tags = [f"tag{n}" for n in range(30)]
+
+    def write(user: User, key: str, tags: list[str]) -> Callable[[], Any]:
+        content = {"article": NEW_ARTICLE["article"] | {"tagList": tags}}
+        return lambda: send(api(user), ARTICLES, content, key)
+
+    answers = at_once(
+        [
+            write(user, key, tags[::step])
+            for user, key, step in ((alice, "1", 1), (alice, "2", -1), (bob, "1", 1))
+            for _ in range(MANY // 3)
+        ]
+    )
+
+    assert statuses(answers) == {201: MANY}
+    assert Article.objects.count() == IdempotencyKey.objects.count() == 3
+    assert Tag.objects.count() == len(tags)
+
+
+def test_the_second_waits_for_the_first(
+    api: Api, alice: User, article: Article, session: psycopg.Connection
+) -> None:
+    with ThreadPoolExecutor(2) as threads, table_held(session, "articles_comment"):
+        first = in_thread(threads, lambda: send(api(alice), COMMENTS, COMMENT))
+        wait_for_waiting(session, 1)
+        second = in_thread(threads, lambda: send(api(alice), COMMENTS, COMMENT))
+        wait_for_waiting(session, 2)
+
+    assert first.result().status_code == 201
+    assert_same(first.result(), second.result())
+    assert Comment.objects.count() == 1
+
+
+def test_the_second_goes_on_where_the_first_has_failed(
+    api: Api, alice: User, article: Article, session: psycopg.Connection
+) -> None:
+    with ThreadPoolExecutor(2) as threads, table_held(session, "articles_article"):
+        first = in_thread(threads, lambda: send(api(alice), COMMENTS, {"comment": {}}))
+        wait_for_waiting(session, 1)
+        second = in_thread(threads, lambda: send(api(alice), COMMENTS, COMMENT))
+        wait_for_waiting(session, 2)
+
+    assert (first.result().status_code, second.result().status_code) == (422, 201)
+    assert Comment.objects.count() == 1
+    assert_same(second.result(), send(api(alice), COMMENTS, COMMENT))
+
+
+def test_the_second_waits_no_longer_than_a_statement_may(
+    api: Api, alice: User, article: Article, session: psycopg.Connection
+) -> None:
+    client = api(alice, raise_request_exception=False)
+
+    def hasty() -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 200")
+        return send(client, COMMENTS, COMMENT)
+
+    with ThreadPoolExecutor(2) as threads, table_held(session, "articles_comment"):
+        first = in_thread(threads, lambda: send(client, COMMENTS, COMMENT))
+        wait_for_waiting(session, 1)
+        second = in_thread(threads, hasty).result()
+
+    assert second.status_code == 504
+    assert second.json() == {"errors": {"database": ["took too long"]}}
+    assert first.result().status_code == 201
+    assert_same(first.result(), send(api(alice), COMMENTS, COMMENT))
+
+
+def test_a_connection_that_is_lost_in_the_view_is_no_fault_under_a_key(
+    api: Api, alice: User, article: Article, session: psycopg.Connection
+) -> None:
+    with ThreadPoolExecutor(1) as threads, table_held(session, "articles_comment"):
+        answer = in_thread(threads, lambda: send(api(alice), COMMENTS, COMMENT))
+        for pid in wait_for_waiting(session, 1):
+            session.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    assert answer.result().status_code == 201
+    assert Comment.objects.count() == 1
+    assert_same(answer.result(), send(api(alice), COMMENTS, COMMENT))
+
+
+def test_a_connection_that_is_lost_while_waiting_for_the_first_is_no_fault(
+    api: Api, alice: User, article: Article, session: psycopg.Connection
+) -> None:
+    client = api(alice, raise_request_exception=False)
+    with ThreadPoolExecutor(2) as threads, table_held(session, "articles_comment"):
+        first = in_thread(threads, lambda: send(client, COMMENTS, COMMENT))
+        wait_for_waiting(session, 1)
+        second = in_thread(threads, lambda: send(client, COMMENTS, COMMENT))
+        last = wait_for_waiting(session, 2)[-1]
+        session.execute("SELECT pg_terminate_backend(%s)", [last])
+
+    assert first.result().status_code == 201
+    assert_same(first.result(), second.result())
+    assert Comment.objects.count() == 1
+
+
+def test_without_a_key_a_connection_that_is_lost_leaves_the_outcome_unknown(
+    api: Api, alice: User, article: Article, session: psycopg.Connection
+) -> None:
+    with ThreadPoolExecutor(1) as threads, table_held(session, "articles_comment"):
+        answer = in_thread(threads, lambda: api(alice).post(COMMENTS, COMMENT))
+        for pid in wait_for_waiting(session, 1):
+            session.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+    assert answer.result().status_code == 503
+    assert answer.result().json() == {"errors": {"database": ["outcome is unknown"]}}
+    assert not Comment.objects.exists()
+
+
+def test_nobody_waits_for_old_answers_that_somebody_else_is_at(
+    api: Api, alice: User, session: psycopg.Connection
+) -> None:
+    send(api(alice), ARTICLES, NEW_ARTICLE, key="old")
+    IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=24))
+
+    with session.transaction():
+        session.execute("SELECT FROM database_idempotencykey FOR UPDATE")
+        assert send(api(alice), ARTICLES, NEW_ARTICLE, key="new").status_code == 201
+    assert IdempotencyKey.objects.count() == 2
+
+    send(api(alice), ARTICLES, NEW_ARTICLE, key="new")
+    assert IdempotencyKey.objects.count() == 1
+
+
+@pytest.mark.parametrize("key", ["one", ""])
+@pytest.mark.parametrize("path", [COMMENTS, COMMENTS.replace("comments", "favorite")])
+def test_an_article_that_ends_meanwhile_is_404(
+    api: Api, bob: User, article: Article, path: str, key: str
+) -> None:
+    answer = while_deleting(article, lambda: send(api(bob), path, COMMENT, key))
+
+    assert answer.status_code == 404
+    assert answer.json() == {"errors": {"article": ["not found"]}}
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_a_user_who_leaves_meanwhile_is_401(api: Api, bob: User, article: Article) -> None:
+    client = api(bob)
+
+    answer = while_deleting(bob, lambda: send(client, COMMENTS, COMMENT))
+
+    assert answer.status_code == 401
+    assert answer.json() == {"errors": {"token": ["is invalid"]}}
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_nothing_is_left_in_a_session_after_a_refusal(api: Api, alice: User) -> None:
+    """What was rolled back is over, and foreign keys wait for the COMMIT as they always did."""
+    answer = send(api(alice), ARTICLES, NEW_ARTICLE, key="")
+
+    assert (answer.status_code, answer.json()) == (422, INVALID)
+    assert not Article.objects.exists()
+    assert not Tag.objects.exists()
+    assert not connection.in_atomic_block

@@ -1,0 +1,219 @@
+"""What is counted, and that all processes of a server are counted together."""
+
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import prometheus_client
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from database import histogram
+from database.histogram import Histogram
+from database.metrics import AllProcesses
+from tests.client import ApiClient
+from tests.database.servers import wait_until
+from tests.processes import Server, database_url, serving
+
+BUCKETS = (0.001, 0.1, 1)
+
+
+# What is counted
+
+
+def requests(method: str, route: str, status: int) -> float:
+    """How many have been counted in this process."""
+    histogram.flush()
+    labels = {"method": method, "route": route, "status": str(status)}
+    return REGISTRY.get_sample_value("http_request_seconds_count", labels) or 0
+
+
+def test_requests_are_counted_by_method_route_and_status(client: ApiClient) -> None:
+    read, refused = requests("GET", "livez", 200), requests("POST", "livez", 405)
+
+    client.get("/livez")
+    client.get("/livez")
+    client.post("/livez")
+
+    assert requests("GET", "livez", 200) == read + 2
+    assert requests("POST", "livez", 405) == refused + 1
+
+
+def test_no_client_can_make_up_a_series(client: ApiClient) -> None:
+    unknown, brewed = requests("GET", "unrouted", 404), requests("other", "unrouted", 404)
+
+    for path in ("/one", "/two?three", "/four/five", "/static/nothing.css"):
+        client.get(path)
+    client.generic("BREW", "/coffee")
+
+    assert requests("GET", "unrouted", 404) == unknown + 4
+    assert requests("other", "unrouted", 404) == brewed + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "values"),
+    [
+        ("database_pool_acquires_total", "result", ["ok", "timeout", "queue_full", "closed"]),
+        ("database_pool_leaks_total", "kind", ["held", "dead_thread"]),
+    ],
+)
+def test_every_outcome_is_there_before_it_happens(name: str, label: str, values: list[str]) -> None:
+    for value in values:
+        assert REGISTRY.get_sample_value(name, {label: value}) is not None
+
+
+def test_what_was_put_off_is_counted_as_if_it_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    amounts = [0.0, 0.0005, 0.001, 0.0011, 0.1, 0.5, 0.5, 1.0, 60.0]
+    at_once = CollectorRegistry()
+    put_off = CollectorRegistry()
+    theirs = prometheus_client.Histogram("it", "It", ["who"], registry=at_once, buckets=BUCKETS)
+    ours = Histogram("it", "It", ["who"], registry=put_off, buckets=BUCKETS)
+    monkeypatch.setattr(histogram, "_somebody_flushes", True)
+
+    for amount in amounts:
+        theirs.labels("alice").observe(amount)
+        ours.labels("alice").observe(amount)
+
+    assert put_off.get_sample_value("it_count", {"who": "alice"}) == 0
+    histogram.flush()
+    histogram.flush()
+    assert samples(put_off) == samples(at_once)
+
+
+def test_where_nobody_flushes_nothing_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = CollectorRegistry()
+    ours = Histogram("it", "It", registry=registry, buckets=BUCKETS)
+    monkeypatch.setattr(histogram, "_somebody_flushes", False)
+
+    ours.observe(0.5)
+
+    assert registry.get_sample_value("it_count") == 1
+
+
+def samples(registry: CollectorRegistry) -> list[tuple[str, dict[str, str], float]]:
+    return [
+        (sample.name, sample.labels, round(sample.value, 9))
+        for metric in registry.collect()
+        for sample in metric.samples
+        if not sample.name.endswith("_created")
+    ]
+
+
+# All processes together
+
+
+class Scraped(Server):
+    """A server of two processes, which keep their figures in a folder."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        super().__init__(port)
+        self.folder = folder
+
+    def page(self) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def figure(self, name: str, **labels: str) -> float:
+        """The sum of all series that have these labels."""
+        return sum(
+            sample.value
+            for metric in text_string_to_metric_families(self.page())
+            for sample in metric.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def count(self) -> float:
+        """How many requests for tags have been counted."""
+        labels = {"method": "GET", "route": "api/tags$", "status": "200"}
+        return self.figure("http_request_seconds_count", **labels)
+
+    def processes(self, kind: str = "gauge_livesum") -> set[int]:
+        return {int(file.stem.rpartition("_")[2]) for file in self.folder.glob(f"{kind}_*.db")}
+
+    def busy(self) -> set[int]:
+        """The processes that have answered a request for tags."""
+        found = set()
+        for pid in self.processes("histogram"):
+            route = b'"route": "api/tags$"'
+            if route in (self.folder / f"histogram_{pid}.db").read_bytes():
+                found.add(pid)
+        return found
+
+
+@contextmanager
+def two_processes(folder: Path) -> Iterator[Scraped]:
+    def command(port: int) -> list[str]:
+        application = ["config.wsgi.application", "--port", str(port), "--workers", "2"]
+        return [sys.executable, "-m", "database.server", *application]
+
+    variables = {"DATABASE_URL": database_url(), "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    with serving(command, **variables) as server:
+        yield Scraped(server.port, folder)
+
+
+def ask_until(server: Scraped, processes: int) -> int:
+    """Ask for tags until so many processes have answered; return the number of answers."""
+    asked = 0
+
+    def enough_have_answered() -> bool:
+        nonlocal asked
+        with suppress(ConnectionError):  # it came to the one that was killed
+            assert server.call("GET", "/api/tags").status == 200
+            asked += 1
+        return len(server.busy()) >= processes
+
+    wait_until(enough_have_answered, f"{processes} processes answer")
+    return asked
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_processes_are_counted_together_and_what_the_dead_have_counted_stays(
+    tmp_path: Path,
+) -> None:
+    with two_processes(tmp_path) as server:
+        asked = ask_until(server, processes=2)
+        wait_until(lambda: server.count() == asked, f"{asked} requests are counted")
+        wait_until(lambda: server.figure("database_pool_max") == 16, "both pools are seen")
+        assert server.figure("database_pool_acquires_total", result="ok") == asked
+        assert server.figure("database_pool_wait_seconds_count") == asked
+        assert server.figure("database_pool_use_seconds_count") == asked
+        assert server.figure("database_pool_in_use") == 0
+        assert lint(server.page()) == ""
+
+        killed = min(server.processes())
+        os.kill(killed, signal.SIGKILL)
+        # A successor that has answered is also one that hears when it is to end.
+        asked += ask_until(server, processes=3)
+
+        wait_until(lambda: server.count() == asked, f"{asked} requests are counted")
+        wait_until(lambda: server.figure("database_pool_max") == 16, "the dead one is not")
+        assert killed not in server.processes()
+        assert killed in server.processes("counter")
+
+
+def test_a_process_that_starts_this_moment_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "histogram_1.db").touch()
+
+    assert not list(AllProcesses(tmp_path).collect())
+
+
+def lint(page: str) -> str:
+    """What Prometheus' own tool finds wrong with the page; nothing where there is no such tool."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        return ""
+    check = subprocess.run(  # noqa: S603 -- found on the path
+        [promtool, "check", "metrics"], input=page, capture_output=True, text=True, timeout=20
+    )
+    return check.stdout + check.stderr

@@ -1,0 +1,208 @@
+"""What becomes of a request whose connection breaks, is cut, or takes too long: views that
+do so to themselves, on a real connection."""
+
+import select
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.test import Client
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+from pytest_django import Settings
+
+from database import metrics
+from database.backend.base import DatabaseWrapper
+from database.backend.current import at_work
+from database.backend.limits import Limits
+from tests.database.test_pool import value
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
+
+UNAVAILABLE = {"errors": {"database": ["is unavailable"]}}
+UNKNOWN = {"errors": {"database": ["outcome is unknown"]}}
+TOOK_TOO_LONG = {"errors": {"database": ["took too long"]}}
+
+calls: list[str] = []
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def break_connection() -> None:
+    """The session is ended by an administrator, and asked something all the same."""
+    execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    execute("SELECT 1")
+
+
+@csrf_exempt
+def breaks(request: HttpRequest) -> JsonResponse:
+    """Breaks its connection the first `times` times."""
+    calls.append(request.method or "")
+    if "key" in request.GET:
+        request.idempotent = True  # type: ignore[attr-defined]  # as the keys' middleware does
+    if len(calls) <= int(request.GET["times"]):
+        break_connection()
+    execute("SELECT 1")
+    return JsonResponse({"calls": len(calls)})
+
+
+def takes_too_long(request: HttpRequest) -> HttpResponse:
+    calls.append("")
+    execute("SET statement_timeout = 50")
+    execute("SELECT pg_sleep(5)")
+    return HttpResponse()
+
+
+def idles(request: HttpRequest) -> HttpResponse:
+    """PostgreSQL ends the session of a transaction that does nothing."""
+    calls.append("")
+    execute("SET idle_in_transaction_session_timeout = 50")
+    with transaction.atomic():
+        execute("SELECT 1")
+        # PostgreSQL says that it ends the session.
+        select.select([connection.connection.pgconn.socket], [], [], 5)
+        execute("SELECT 1")
+    return HttpResponse()
+
+
+def is_wrong(request: HttpRequest) -> HttpResponse:
+    execute("SELECT nothing")
+    return HttpResponse()
+
+
+def is_fine(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({})
+
+
+urlpatterns = [
+    path("api/breaks", breaks),
+    path("breaks", breaks),
+    path("api/takes-too-long", takes_too_long),
+    path("api/idles", idles),
+    path("api/is-wrong", is_wrong),
+    path("api/is-fine", is_fine),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_calls_yet() -> Iterator[None]:
+    calls.clear()
+    yield
+    connection.close()  # the test client does not, and the views have done things to it
+
+
+@pytest.fixture
+def browser() -> Client:
+    return Client(raise_request_exception=False)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_a_read_is_tried_again_on_another_connection(
+    browser: Client, method: str, times: int
+) -> None:
+    retries = value(metrics.RETRIES)
+
+    response = getattr(browser, method)(f"/api/breaks?times={times}")
+
+    assert response.status_code == 200
+    assert len(calls) == times + 1
+    assert value(metrics.RETRIES) - retries == times
+
+
+def test_a_read_is_not_tried_for_ever(browser: Client) -> None:
+    response = browser.get("/api/breaks?times=9")
+
+    assert (response.status_code, response.json()) == (503, UNAVAILABLE)
+    assert response["Retry-After"] == "1"
+    assert len(calls) == 3
+
+
+def test_there_is_no_second_try_once_the_time_is_up(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DatabaseWrapper, "limits", Limits(acquire_timeout=0))
+
+    assert browser.get("/api/breaks?times=1").status_code == 503
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+def test_a_write_is_never_tried_again(browser: Client, method: str) -> None:
+    response = getattr(browser, method)("/api/breaks?times=1")
+
+    assert (response.status_code, response.json()) == (503, UNKNOWN)
+    assert "Retry-After" not in response
+    assert len(calls) == 1
+
+
+def test_a_write_with_a_key_is(browser: Client) -> None:
+    assert browser.post("/api/breaks?times=2&key").json() == {"calls": 3}
+
+
+def test_a_statement_over_its_time_is_a_504_at_the_first_try(browser: Client) -> None:
+    response = browser.get("/api/takes-too-long")
+
+    assert (response.status_code, response.json()) == (504, TOOK_TOO_LONG)
+    assert len(calls) == 1
+
+
+def test_a_transaction_that_idled_is_a_503_at_the_first_try(browser: Client) -> None:
+    response = browser.get("/api/idles")
+
+    assert (response.status_code, response.json()) == (503, UNAVAILABLE)
+    assert response["Retry-After"] == "1"
+    assert len(calls) == 1
+
+
+def test_elsewhere_a_browser_gets_a_page(browser: Client) -> None:
+    response = browser.get("/breaks?times=9")
+
+    assert response.status_code == 503
+    assert response["Content-Type"].startswith("text/html")
+    assert response["Retry-After"] == "1"
+    assert "The database is unavailable." in response.content.decode()
+
+
+def test_a_mistake_of_ours_is_none_of_the_databases(browser: Client) -> None:
+    assert browser.get("/api/is-wrong").status_code == 500
+
+
+class AsksTheDatabase:
+    """A middleware that breaks its connection, the first time."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        calls.append("")
+        if len(calls) <= int(request.GET["times"]):
+            break_connection()
+        return self.get_response(request)
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, 200), (9, 503)])
+def test_a_middleware_may_ask_the_database_too(
+    browser: Client, settings: Settings, times: int, status: int
+) -> None:
+    settings.MIDDLEWARE = [
+        "database.middleware.DatabaseMiddleware",
+        f"{__name__}.{AsksTheDatabase.__name__}",
+    ]
+    response: Any = browser.get(f"/api/is-fine?times={times}")
+
+    assert response.status_code == status
+    if status == 503:
+        assert response.json() == UNAVAILABLE
+
+
+def test_nothing_is_remembered_of_a_request_that_is_over(browser: Client) -> None:
+    browser.get("/api/breaks?times=9")
+    browser.get("/api/is-wrong")
+
+    assert at_work == {}

@@ -1,0 +1,364 @@
+"""The pool by itself: what it gives, what it takes back, and what it says."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from threading import get_ident
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from database import metrics
+from database.backend import housekeeping
+from database.backend.connection import Connection, Cursor
+from database.backend.current import Current, at_work
+from database.backend.limits import Limits
+from database.backend.outages import Outage
+from database.backend.pool import Pool
+from tests.database.servers import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MakePool = Callable[..., Pool]
+
+
+@pytest.fixture
+def make_pool() -> Iterator[MakePool]:
+    """`make_pool(max_size=1, ping_timeout=0.2)`: an open pool on the database of the test."""
+    pools = []
+
+    def make(*, min_size: int = 1, max_size: int = 1, **changes: Any) -> Pool:
+        limits = Limits(**{name: changes.pop(name) for name in LIMITS & changes.keys()})
+        params = connection.get_connection_params() | {"cursor_factory": Cursor}
+        params |= {"autocommit": True} | changes.pop("params", {})
+        changes = {"timeout": 2.0, "max_waiting": 10} | changes
+        pool = Pool(
+            "test",
+            lambda: params,
+            lambda session: None,
+            limits=limits,
+            resets=True,
+            min_size=min_size,
+            max_size=max_size,
+            **changes,
+        )
+        pool.open()
+        pools.append(pool)
+        return pool
+
+    yield make
+    for pool in pools:
+        pool.close()
+
+
+LIMITS = set(Limits.__dataclass_fields__)
+
+
+@contextmanager
+def taken(pool: Pool) -> Iterator[Connection]:
+    session = pool.getconn()
+    try:
+        yield session
+    finally:
+        pool.putconn(session)
+
+
+def backend(pool: Pool) -> int:
+    with taken(pool) as session:
+        return session.info.backend_pid
+
+
+def terminate(*pids: int) -> None:
+    with connection.cursor() as cursor:
+        for pid in pids:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+def value(counter: Any, **labels: str) -> float:
+    """What a counter has counted up to now."""
+    samples = [s for metric in counter.collect() for s in metric.samples]
+    return sum(
+        float(s.value)
+        for s in samples
+        if s.name.endswith("_total") and labels.items() <= s.labels.items()
+    )
+
+
+def filled(pool: Pool, size: int) -> list[int]:
+    """The backends of a pool that has grown to its size, all idle again."""
+    sessions = [pool.getconn() for _ in range(size)]
+    pids = [session.info.backend_pid for session in sessions]
+    for session in sessions:
+        pool.putconn(session)
+    return pids
+
+
+# --- What it gives ---------------------------------------------------------------------
+
+
+def test_one_broken_connection_replaces_all_idle_ones_at_once(make_pool: MakePool) -> None:
+    pool = make_pool(max_size=4)
+    terminate(*filled(pool, 4))
+    reconnects = value(metrics.RECONNECTS)
+
+    started = time.monotonic()
+    with taken(pool) as session:
+        assert session.execute("SELECT 1").fetchone() == (1,)
+
+    assert time.monotonic() - started < 0.5
+    assert value(metrics.RECONNECTS) - reconnects == 1
+    wait_until(lambda: pool.get_stats()["pool_available"] == 4, "the pool is full again")
+
+
+def test_a_silent_server_costs_the_ping_time_out_and_no_more(make_pool: MakePool) -> None:
+    pool = make_pool(ping_timeout=0.3)
+    silent = backend(pool)
+    os.kill(silent, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        fresh = backend(pool)
+        seconds = time.monotonic() - started
+    finally:
+        os.kill(silent, signal.SIGCONT)
+
+    assert fresh != silent
+    assert 0.3 <= seconds < 1
+
+
+def test_an_empty_pool_says_that_all_are_in_use(make_pool: MakePool) -> None:
+    pool = make_pool(timeout=0.2)
+    with taken(pool), pytest.raises(PoolTimeout, match=r"within 0\.2. s: all 1 are in use"):
+        pool.getconn()
+
+
+def test_a_pool_that_cannot_connect_says_why(
+    make_pool: MakePool, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors = value(metrics.CONNECT_ERRORS, cause="does_not_exist")
+    pool = make_pool(timeout=0.7, params={"dbname": "no_such_database"})
+
+    with pytest.raises(PoolTimeout, match='"no_such_database" does not exist'):
+        pool.getconn()
+
+    lines = [record for record in caplog.records if record.name == "database.outages"]
+    assert [line.levelname for line in lines] == ["ERROR"]  # however many attempts there were
+    assert "no_such_database" in lines[0].getMessage()
+    assert value(metrics.CONNECT_ERRORS, cause="does_not_exist") - errors >= 2
+
+
+def test_a_full_queue_refuses_at_once(make_pool: MakePool) -> None:
+    pool = make_pool(max_waiting=1, timeout=1)
+    with taken(pool), ThreadPoolExecutor() as threads:
+        waiting = threads.submit(pool.getconn)
+        wait_until(lambda: pool.get_stats().get("requests_waiting") == 1, "one waits")
+        started = time.monotonic()
+        with pytest.raises(TooManyRequests):
+            pool.getconn()
+        assert time.monotonic() - started < 0.1
+        with pytest.raises(PoolTimeout):
+            waiting.result()
+
+
+def test_a_burst_finds_all_connections_of_a_pool_that_has_yet_to_grow(
+    make_pool: MakePool,
+) -> None:
+    pool = make_pool(max_size=4, max_waiting=1)
+    everybody = threading.Barrier(4)
+
+    def work() -> None:
+        with taken(pool):
+            everybody.wait(5)
+
+    with ThreadPoolExecutor() as threads:
+        for result in [threads.submit(work) for _ in range(4)]:
+            result.result()
+
+
+def test_a_closed_pool_refuses_at_once(make_pool: MakePool) -> None:
+    pool = make_pool()
+    pool.close()
+    with pytest.raises(PoolClosed):
+        pool.getconn()
+
+
+def test_a_second_try_waits_only_for_what_is_left_of_the_first(make_pool: MakePool) -> None:
+    pool = make_pool(timeout=5)
+    now = time.monotonic()
+    at_work[get_ident()] = Current(lambda: "GET", deadline=now + 9, acquire_by=now + 0.2)
+    try:
+        with taken(pool), pytest.raises(PoolTimeout):
+            pool.getconn()
+    finally:
+        del at_work[get_ident()]
+    assert time.monotonic() - now < 0.5
+
+
+# --- What it takes back ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1", "SELECT nothing"])
+def test_an_open_transaction_is_rolled_back(make_pool: MakePool, statement: str) -> None:
+    pool = make_pool()
+    with taken(pool) as session:
+        before = session.info.backend_pid
+        session.autocommit = False
+        with suppress(psycopg.Error):
+            session.execute(statement)
+    with taken(pool) as session:
+        assert session.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        assert session.info.backend_pid == before
+
+
+def test_a_session_that_was_only_used_is_not_reset(make_pool: MakePool) -> None:
+    pool = make_pool()
+    with taken(pool) as session:
+        # Behind the back of the connection, so that it knows of no reason for a reset.
+        session.pgconn.exec_(b"SET work_mem = '7MB'")
+        session.execute("SELECT 1")
+    with taken(pool) as session:
+        assert session.execute("SHOW work_mem").fetchone() == ("7MB",)
+
+
+def test_statements_prepared_by_psycopg_survive_a_reset(make_pool: MakePool) -> None:
+    pool = make_pool(params={"prepare_threshold": 5})
+    with taken(pool) as session:
+        with psycopg.Cursor(session) as cursor:
+            cursor.execute("SELECT 1", prepare=True)
+        session.execute("SET work_mem = '7MB'")
+    with taken(pool) as session:
+        assert session.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (1,)
+        assert session.execute("SHOW work_mem").fetchone() != ("7MB",)
+
+
+def test_a_session_with_a_prepared_name_of_its_own_is_closed(make_pool: MakePool) -> None:
+    pool = make_pool()
+    with taken(pool) as session:
+        before = session.info.backend_pid
+        session.execute("PREPARE mine AS SELECT 1")
+    assert backend(pool) != before
+
+
+def test_an_idle_connection_over_its_lifetime_is_replaced(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "SAMPLE_INTERVAL", 0.1)
+    pool = make_pool(max_lifetime=0.5)
+    before = backend(pool)
+
+    def replaced() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [before])
+            return cursor.fetchone() is None
+
+    wait_until(replaced, "nobody uses it, and still it is closed")
+
+
+# --- Who has what, and for how long ----------------------------------------------------
+
+
+def test_a_connection_that_is_out_for_long_is_reported_with_both_places(
+    make_pool: MakePool, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool(leak_warning=0.2)
+    leaks = value(metrics.LEAKS, kind="held")
+    done = threading.Event()
+
+    def forgetful() -> None:
+        with taken(pool):
+            done.wait(10)
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(forgetful)
+        wait_until(lambda: value(metrics.LEAKS, kind="held") - leaks == 1, "it is reported")
+        done.set()
+
+    report = next(r.getMessage() for r in caplog.records if "has been out" in r.getMessage())
+    taken_here, is_here = report.split("the thread is here now")
+    assert "in forgetful" in taken_here
+    assert "done.wait(10)" in is_here
+
+
+def test_a_thread_that_dies_gives_its_connection_back(
+    make_pool: MakePool, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool()
+
+    def die() -> None:
+        pool.getconn()
+
+    thread = threading.Thread(target=die)
+    thread.start()
+    thread.join()
+    started = time.monotonic()
+
+    with taken(pool):
+        assert time.monotonic() - started < 0.5
+
+    report = next(r.getMessage() for r in caplog.records if "died with" in r.getMessage())
+    assert f'{__file__}", line {die.__code__.co_firstlineno + 1}, in die' in report
+
+
+def test_the_hard_deadline_of_a_request_cuts_its_connection(
+    make_pool: MakePool, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool()
+    request = Current(lambda: "GET test/sleep", deadline=time.monotonic() + 0.3)
+    at_work[get_ident()] = request
+    started = time.monotonic()
+    try:
+        with taken(pool) as session:
+            pid = session.info.backend_pid
+            with pytest.raises(psycopg.OperationalError):
+                session.execute("SELECT pg_sleep(10)")
+    finally:
+        del at_work[get_ident()]
+
+    assert time.monotonic() - started < 1
+    terminate(pid)  # it sleeps on, and knows nothing
+    assert request.cut
+    assert any("GET test/sleep is over its hard deadline" in r.message for r in caplog.records)
+
+
+def test_figures_count_what_is_out_and_what_is_in(make_pool: MakePool) -> None:
+    pool = make_pool(max_size=2)
+    filled(pool, 2)
+    with taken(pool):
+        assert pool.in_use == 1
+        assert pool.get_stats()["pool_available"] == 1
+    assert pool.in_use == 0
+
+
+# --- Slow statements -------------------------------------------------------------------
+
+
+def test_a_slow_statement_is_logged_without_its_parameters(
+    make_pool: MakePool, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool(slow_query=0.05)
+    with taken(pool) as session:
+        session.execute("SELECT pg_sleep(0.1),\n    %s::text", ["a secret"])
+        session.execute("SELECT 1")
+
+    lines = [r.getMessage() for r in caplog.records if r.name == "database.statements"]
+    assert len(lines) == 1
+    assert "SELECT pg_sleep(0.1), %s::text" in lines[0]
+    assert "a secret" not in lines[0]
+
+
+def test_an_outage_has_one_line_for_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage("default")
+    for words in ("connection refused", "the database system is starting up"):
+        outage.failed(psycopg.OperationalError(words))
+    outage.ended()
+    outage.ended()
+
+    begin, end = (record.getMessage() for record in caplog.records)
+    assert "connection refused" in begin
+    assert "is back after 0.0 s; it was: the database system is starting up" in end

@@ -1,0 +1,183 @@
+"""What docs/roles.sql promises: the owner migrates, and the API reads and writes rows."""
+
+import subprocess
+from collections.abc import Iterator
+from typing import LiteralString
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg.errors import InsufficientPrivilege
+
+from config.settings import BASE_DIR
+from tests.api import test_session
+from tests.database import clusters
+from tests.database.clusters import DATABASE, ROLE
+from tests.database.servers import PostgreSQL
+from tests.processes import environment, run, serving
+
+OWNER, APP = "conduit_owner", "conduit_app"
+PASSWORD = 'it\'s "a" $ecret'
+PASSWORDS = {"CONDUIT_OWNER_PASSWORD": PASSWORD, "CONDUIT_PASSWORD": PASSWORD}
+
+
+def set_roles(
+    server: PostgreSQL, *options: str, database: str = DATABASE, **variables: str
+) -> None:
+    """Run docs/roles.sql as whoever sets a server up."""
+    psql = clusters.embedded().programs / "psql"
+    address = [f"--host={server.folder}", f"--port={server.port}", f"--username={ROLE}"]
+    script = ["--no-psqlrc", "--quiet", "--file=docs/roles.sql", f"--dbname={database}"]
+    process = subprocess.run(  # noqa: S603 -- PostgreSQL's own program
+        [psql, *address, *script, f"--set=app={APP}", *options],
+        cwd=BASE_DIR,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+def url_of(
+    server: PostgreSQL, role: str, *, password: str = PASSWORD, database: str = DATABASE
+) -> str:
+    user = f"{role}:{quote(password, safe='')}"
+    return f"postgresql://{user}@{server.host}:{server.port}/{database}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    """A server with the roles, and with the tables as the owner has migrated them."""
+    with PostgreSQL() as server:
+        set_roles(server, **PASSWORDS)
+        set_roles(server, **PASSWORDS)
+        migrated = run("manage.py", "migrate", "--verbosity=0", DATABASE_URL=url_of(server, OWNER))
+        assert migrated.returncode == 0, migrated.stderr
+        yield server
+
+
+@pytest.fixture
+def app(server: PostgreSQL) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(url_of(server, APP), autocommit=True) as session:
+        yield session
+
+
+def test_the_whole_api_works_with_the_rights_of_the_app(server: PostgreSQL) -> None:
+    with serving(DATABASE_URL=url_of(server, APP)) as api:
+        test_session.test_it_goes_from_registration_to_deletion(api)
+
+
+def test_the_commands_for_content_work_with_the_rights_of_the_app(server: PostgreSQL) -> None:
+    variables = {"DATABASE_URL": url_of(server, APP), "DEMO_PASSWORD": "password123"}
+
+    loaded = run("manage.py", "demo_data", "--users=3", "--articles=5", "--append", **variables)
+    exported = run("manage.py", "export_articles", **variables)
+
+    assert loaded.returncode == 0, loaded.stderr
+    assert exported.stdout.count("\n") == 5, exported.stderr
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE own (id bigint)",
+        "CREATE TEMPORARY TABLE own (id bigint)",
+        "CREATE SCHEMA own",
+        "CREATE FUNCTION own() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "ALTER TABLE articles_article DROP COLUMN body",
+        "ALTER TABLE articles_article DISABLE TRIGGER ALL",
+        "DROP TABLE articles_article",
+        "TRUNCATE articles_article CASCADE",
+        "CREATE INDEX ON articles_article (title)",
+        "SET ROLE conduit_owner",
+        "ALTER ROLE conduit_app SUPERUSER",
+        "ALTER ROLE conduit_app CONNECTION LIMIT 1000",
+        "CREATE ROLE somebody",
+        "CREATE DATABASE own",
+        "COPY articles_article TO PROGRAM 'cat'",
+        "SELECT pg_read_file('PG_VERSION')",
+    ],
+)
+def test_the_app_can_do_nothing_but_read_and_write_rows(
+    app: psycopg.Connection, statement: LiteralString
+) -> None:
+    with pytest.raises(InsufficientPrivilege):
+        app.execute(statement)
+
+
+def test_every_table_is_covered_and_so_is_that_of_a_later_migration(
+    server: PostgreSQL, app: psycopg.Connection
+) -> None:
+    with psycopg.connect(url_of(server, OWNER), autocommit=True) as owner:
+        owner.execute("CREATE TABLE later (id bigserial, text text)")
+
+    allowed = app.execute(
+        "SELECT tablename, string_agg(privilege, ' ' ORDER BY privilege) FROM pg_tables,"
+        " unnest('{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) AS privilege"
+        " WHERE schemaname = 'public' AND has_table_privilege(tablename, privilege)"
+        " GROUP BY tablename"
+    ).fetchall()
+
+    tables = server.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert sorted(allowed) == sorted((name, "DELETE INSERT SELECT UPDATE") for (name,) in tables)
+    app.execute("INSERT INTO later (text) VALUES ('by the sequence')")
+    assert app.execute("SELECT id FROM later").fetchone() == (1,)
+
+
+def test_neither_has_a_right_beyond_the_database(server: PostgreSQL) -> None:
+    rights = server.execute(
+        "SELECT rolname, rolconnlimit, rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication"
+        " OR rolbypassrls FROM pg_roles WHERE rolname = ANY(%s) ORDER BY rolname",
+        [[APP, OWNER]],
+    )
+
+    assert rights == [(APP, 90, False), (OWNER, -1, False)]
+
+
+def test_nobody_else_comes_in(server: PostgreSQL) -> None:
+    server.execute("CREATE ROLE charlie LOGIN PASSWORD 'charlie'")
+
+    with pytest.raises(psycopg.OperationalError, match='permission denied for database "conduit"'):
+        psycopg.connect(url_of(server, "charlie", password="charlie"))
+
+
+def test_a_password_is_changed_when_there_is_a_new_one(server: PostgreSQL) -> None:
+    set_roles(server, CONDUIT_PASSWORD="another", CONDUIT_OWNER_PASSWORD="")
+
+    psycopg.connect(url_of(server, APP, password="another")).close()
+    psycopg.connect(url_of(server, OWNER)).close()
+    set_roles(server, **PASSWORDS)
+
+
+def test_behind_pgbouncer_the_server_knows_time_zone_and_time_outs(server: PostgreSQL) -> None:
+    server.execute("CREATE DATABASE pooled")
+    set_roles(server, "--set=pgbouncer=on", database="pooled")
+
+    with psycopg.connect(url_of(server, APP, database="pooled")) as app:
+        settings = app.execute(
+            "SELECT current_setting('TimeZone'), current_setting('statement_timeout'),"
+            " current_setting('idle_in_transaction_session_timeout')"
+        ).fetchone()
+    with psycopg.connect(url_of(server, OWNER, database="pooled")) as owner:
+        migration = owner.execute("SHOW statement_timeout").fetchone()
+
+    assert settings == ("UTC", "10s", "10s")
+    assert migration == ("0",)
+
+
+def test_a_role_that_owned_everything_does_no_longer(server: PostgreSQL) -> None:
+    server.execute("CREATE ROLE everything LOGIN CREATEDB PASSWORD 'everything'")
+    server.execute("CREATE DATABASE old OWNER everything")
+    url = url_of(server, "everything", password="everything", database="old")
+    with psycopg.connect(url) as session:
+        session.execute("CREATE TABLE kept (id bigserial)")
+        session.execute("INSERT INTO kept DEFAULT VALUES")
+
+    set_roles(server, "--set=app=everything", database="old")
+
+    with psycopg.connect(url, autocommit=True) as session:
+        assert session.execute("INSERT INTO kept DEFAULT VALUES RETURNING id").fetchone() == (2,)
+        for statement in ("DROP TABLE kept", "CREATE TABLE own ()", "DROP DATABASE conduit"):
+            with pytest.raises(InsufficientPrivilege):
+                session.execute(statement)

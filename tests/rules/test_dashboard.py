@@ -1,0 +1,181 @@
+"""The dashboard and the alarms speak of what is counted, and say something when it matters."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.metrics import MetricWrapperBase
+
+from config.settings import BASE_DIR
+from database import metrics
+
+DASHBOARD = json.loads((BASE_DIR / "docs" / "dashboard.json").read_text())
+ALERTS = BASE_DIR / "docs" / "alerts.yml"
+# What Grafana fills in.
+VARIABLES = {"$__rate_interval": "1m", "$instance": ".*"}
+
+promtool = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(
+    promtool is None, reason="promtool, which comes with Prometheus, is not installed"
+)
+
+
+def metric_names() -> dict[str, set[str]]:
+    """The metrics that the layer has, each with the names of its series."""
+    suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"], "gauge": [""]}
+    module = [*vars(metrics).values(), *metrics.GAUGES.values()]
+    return {
+        metric.name: {metric.name + suffix for suffix in suffixes[metric.type]}
+        for wrapper in module
+        if isinstance(wrapper, MetricWrapperBase)
+        for metric in wrapper.describe()
+    }
+
+
+def expressions() -> Iterator[str]:
+    for panel in DASHBOARD["panels"]:
+        for target in panel.get("targets", []):
+            expression = target["expr"]
+            for name, value in VARIABLES.items():
+                expression = expression.replace(name, value)
+            yield expression
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"\b(?:database|http)_[a-z_]+", text))
+
+
+def test_the_dashboard_and_the_alarms_name_no_metric_that_there_is_not() -> None:
+    there_are = set().union(*metric_names().values())
+
+    assert names_in(" ".join(expressions())) <= there_are
+    assert names_in(ALERTS.read_text()) <= there_are
+
+
+def test_the_dashboard_shows_every_metric() -> None:
+    shown = names_in(" ".join(expressions()))
+
+    assert [name for name, series in metric_names().items() if not series & shown] == []
+
+
+def test_the_dashboard_can_be_read() -> None:
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
+
+    assert len(set(ids)) == len(ids)
+    assert rows == ["Connections", "Faults", "Statements", "HTTP"]
+    for panel in DASHBOARD["panels"]:
+        assert panel["title"]
+        if panel["type"] != "row":
+            assert panel["datasource"]["uid"] == "${datasource}"
+            assert panel["description"].endswith(".")
+
+
+def check(*arguments: str | Path) -> None:
+    assert promtool is not None
+    process = subprocess.run(  # noqa: S603 -- found on the path
+        [promtool, *arguments], capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+
+
+@needs_promtool
+def test_prometheus_understands_the_dashboard(tmp_path: Path) -> None:
+    rules = [
+        {"record": f"expression_{number}", "expr": expression}
+        for number, expression in enumerate(expressions())
+    ]
+    # JSON is YAML.
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+
+    check("check", "rules", file)
+
+
+@needs_promtool
+def test_prometheus_understands_the_alarms() -> None:
+    check("check", "rules", ALERTS)
+
+
+# Every 15 s, for 10 minutes: "a+bx40" starts at a and adds b each time.
+WELL = {
+    "database_pool_waiting": "0+0x40",
+    'database_pool_acquires_total{result="ok"}': "0+900x40",
+    'database_pool_acquires_total{result="timeout"}': "7+0x40",
+    'database_pool_acquires_total{result="queue_full"}': "7+0x40",
+    'database_connect_errors_total{cause="refused"}': "7+0x40",
+    'http_request_seconds_count{method="GET",route="api/tags$",status="503"}': "7+0x40",
+    'database_pool_leaks_total{kind="held"}': "7+0x40",
+    'database_pool_leaks_total{kind="dead_thread"}': "7+0x40",
+    "database_hung_connections_total": "7+0x40",
+}
+REFUSED = 'http_request_seconds_count{method="GET",route="api/tags$",status="503"}'
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    ("changes", "alarms"),
+    [
+        ({}, {}),
+        # For one look in three there is a queue.
+        ({"database_pool_waiting": " ".join(["0 0 3"] * 14)}, {}),
+        ({"database_pool_waiting": "0+0x20 3+0x20"}, {"DatabasePoolExhausted": "warning"}),
+        (
+            {'database_pool_acquires_total{result="queue_full"}': "0+5x40"},
+            {"DatabasePoolExhausted": "warning"},
+        ),
+        ({'database_connect_errors_total{cause="refused"}': "0+5x40"}, {}),
+        ({REFUSED: "0+5x40"}, {}),
+        (
+            {'database_connect_errors_total{cause="refused"}': "0+5x40", REFUSED: "0+5x40"},
+            {"DatabaseUnreachable": "critical"},
+        ),
+        (
+            {'database_pool_leaks_total{kind="held"}': "0+0x30 1+0x10"},
+            {"DatabaseConnectionsStuck": "warning"},
+        ),
+        (
+            {"database_hung_connections_total": "0+0x30 1+0x10"},
+            {"DatabaseConnectionsStuck": "warning"},
+        ),
+    ],
+)
+def test_each_alarm_is_raised_by_its_fault_alone(
+    tmp_path: Path, changes: dict[str, str], alarms: dict[str, str]
+) -> None:
+    series = WELL | changes
+    labels = 'job="conduit",instance="one:8000"'
+    raised = [
+        f'ALERTS{{alertname="{name}",alertstate="firing",{labels},severity="{severity}"}}'
+        for name, severity in alarms.items()
+    ]
+    test: dict[str, Any] = {
+        "interval": "15s",
+        "input_series": [
+            {"series": with_labels(name, labels), "values": values}
+            for name, values in series.items()
+        ],
+        "promql_expr_test": [
+            {
+                "expr": 'ALERTS{alertstate="firing"}',
+                "eval_time": "10m",
+                "exp_samples": [{"labels": alarm, "value": 1} for alarm in raised],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(
+        json.dumps({"rule_files": [str(ALERTS)], "evaluation_interval": "15s", "tests": [test]})
+    )
+
+    check("test", "rules", file)
+
+
+def with_labels(series: str, labels: str) -> str:
+    name, _, own = series.partition("{")
+    return f"{name}{{{labels},{own or '}'}"

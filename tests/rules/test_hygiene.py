@@ -1,0 +1,93 @@
+"""Which statements make a session need a reset before its next user gets it."""
+
+import pytest
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db import connection, transaction
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Coalesce, Lower, TruncDay
+
+from articles.models import Article, Tag
+from database.backend.connection import Connection
+from database.backend.hygiene import Leaves, leaves
+
+HARMLESS = [
+    "SELECT 1",
+    "  select now()",
+    'INSERT INTO "articles_tag" ("name") VALUES (%s) RETURNING "id"',
+    'INSERT INTO public."tag" (name) VALUES (%s) ON CONFLICT ("name") DO NOTHING',
+    "WITH new AS (INSERT INTO tag (name) VALUES (%s) RETURNING id) SELECT * FROM new",
+    'UPDATE "a" SET "b" = COALESCE("b", %s) WHERE "c" IN (SELECT 1)',
+    'SAVEPOINT "s1_x1"',
+    "SELECT pg_advisory_xact_lock(1)",
+    "SELECT 1;",
+    "SET LOCAL work_mem = '1MB'",
+    "SET CONSTRAINTS ALL IMMEDIATE",
+]
+HARMFUL = [
+    "SET TIME ZONE 'Asia/Tokyo'",
+    "SET SESSION work_mem = '1MB'",
+    "SELECT set_config('work_mem', '1MB', false)",
+    "SELECT pg_advisory_lock(1)",
+    'SELECT "pg_advisory_lock" (1)',
+    "SELECT pg_catalog.pg_advisory_lock\n(1)",
+    "SELECT pg_try_advisory_lock_shared(1)",
+    "SELECT a_function_of_somebody(1)",
+    "CREATE TEMPORARY TABLE t (id int)",
+    "SELECT 1 INTO TEMPORARY t",
+    "WITH a AS (SELECT 1) SELECT * INTO TEMPORARY t FROM a",
+    "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+    "LISTEN news",
+    "DO $$ BEGIN PERFORM set_config('work_mem', '1MB', false); END $$",
+    "UPDATE pg_settings SET setting = '1' WHERE name = 'work_mem'",
+    "SELECT 1; SET work_mem = '1MB'",
+    "SELECT pg_advisory_lock/**/(1)",
+    "SELECT pg_advisory_lock--\n(1)",
+    "",
+]
+FOR_GOOD = ["PREPARE mine AS SELECT 1", "LOAD 'auto_explain'", "SELECT 1; PREPARE mine AS SELECT 2"]
+
+
+@pytest.mark.parametrize("statement", HARMLESS)
+def test_reading_and_writing_leave_nothing(statement: str) -> None:
+    assert leaves(statement) is Leaves.NOTHING
+
+
+@pytest.mark.parametrize("statement", HARMFUL)
+def test_what_outlives_a_transaction_needs_a_reset(statement: str) -> None:
+    assert leaves(statement) is Leaves.STATE
+
+
+@pytest.mark.parametrize("statement", FOR_GOOD)
+def test_what_no_reset_takes_back_needs_a_new_session(statement: str) -> None:
+    assert leaves(statement) is Leaves.NAMES
+
+
+@pytest.mark.parametrize(
+    "queryset",
+    [
+        Tag.objects.annotate(used=Count("articles", distinct=True)).order_by("-used"),
+        Article.objects.filter(Q(title__icontains="a") | Q(created_at__year=2026)),
+        Article.objects.annotate(day=TruncDay("created_at"), names=ArrayAgg("tags__name")),
+        Article.objects.annotate(either=Coalesce(Lower("title"), F("description"))).distinct(),
+        Article.objects.filter(pk__in=Article.objects.order_by("-pk")[:3]),
+    ],
+    ids=["counted", "filtered", "aggregated", "coalesced", "nested"],
+)
+def test_what_the_orm_asks_leaves_nothing(queryset: "QuerySet[Article]") -> None:
+    sql, _ = queryset.query.sql_with_params()
+
+    assert leaves(sql) is Leaves.NOTHING
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_orm_writes_leaves_nothing() -> None:
+    connection.close()  # whatever the fixtures have left is somebody else's
+    with transaction.atomic():
+        Tag.objects.bulk_create([Tag(name="python")], ignore_conflicts=True)
+        with transaction.atomic():
+            Tag.objects.filter(name="python").update(name="python3")
+        Tag.objects.select_for_update().get(name="python3").delete()
+
+    session = connection.connection
+    assert isinstance(session, Connection)
+    assert session.leaves is Leaves.NOTHING
