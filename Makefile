@@ -8,7 +8,7 @@ MANAGE := $(BIN)/python manage.py
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
 
-.PHONY: dev test test-faults check lock audit
+.PHONY: dev serve test test-faults check lock audit
 .DEFAULT_GOAL := dev
 # What a failed command has begun to write is not taken for done.
 .DELETE_ON_ERROR:

@@ -33,6 +33,7 @@ def remove() -> None:
 
 
 def mark_draining() -> None:
+    _folder().mkdir(exist_ok=True)  # whoever tidies up temporary files may have been here
     (_folder() / _DRAINING).touch()
 
 

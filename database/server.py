@@ -8,9 +8,9 @@ whatever it had, connections, threads, settings, each worker would inherit.
 """
 
 import argparse
+import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from multiprocessing import parent_process
@@ -46,6 +46,7 @@ def main() -> None:
         # Unless it dies a second time within 5.5 s: then the whole server ends, with status 1.
         respawn_failed_workers=True,
         workers_kill_timeout=options.grace,
+        log_dictconfig=options.logging,
     )
     stop = Stop(server.signal_handler_interrupt, options.drain_delay)
     server.on_startup(stop.on_signals)
@@ -74,9 +75,11 @@ class Stop:
 
     def _begin(self, *_: object) -> None:
         if os.getpid() != self._pid:
-            # A worker, which has this handler until the application is loaded. granian's own
-            # would be deaf there until the grace is over.
-            sys.exit()
+            # A worker, which has this handler until the application is loaded; granian's own
+            # would be deaf there until the grace is over. Not an exception: a destructor that
+            # happens to run would swallow it.
+            os._exit(0)
+        rundir.mark_draining()
         if self._begun or not self._delay:
             self._stop()
         else:
@@ -84,7 +87,6 @@ class Stop:
             delay.daemon = True
             delay.start()
         self._begun = True
-        rundir.mark_draining()
 
 
 def load(application: str) -> Any:
@@ -114,6 +116,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--drain-delay", type=float, default=0)
     parser.add_argument("--grace", type=int, default=30)
+    parser.add_argument("--logging", type=json.loads, help="a dictionary as logging.config has it")
     return parser.parse_args()
 
 

@@ -187,6 +187,11 @@ def _set_socket_bounds(options: dict[str, Any], env: Environment) -> None:
     options.setdefault("connect_timeout", max(2, math.ceil(connect)))
     user_timeout = env.milliseconds("DATABASE_TCP_USER_TIMEOUT", 3000, minimum=1)
     options.setdefault("tcp_user_timeout", user_timeout)
+    # It counts for data that the other end has not confirmed. Whoever only waits for an answer
+    # has sent none: what notices then that the network is gone is a probe of the kernel's. Both
+    # in seconds: the first just before the time-out, so that the two end at the same moment.
+    options.setdefault("keepalives_idle", max(1, user_timeout // 1000 - 1))
+    options.setdefault("keepalives_interval", 1)
     options.setdefault("application_name", "conduit")
 
 

@@ -67,6 +67,8 @@ def test_an_address_is_enough(entry: Entry) -> None:
         "OPTIONS": {
             "connect_timeout": 3,
             "tcp_user_timeout": 3000,
+            "keepalives_idle": 2,
+            "keepalives_interval": 1,
             "application_name": "conduit",
             "options": f"{BOUNDS} -c TimeZone=UTC",
             "pool": {

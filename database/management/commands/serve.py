@@ -1,5 +1,6 @@
 """The production server, once its database is as it needs it."""
 
+import json
 import math
 import os
 import signal
@@ -41,6 +42,8 @@ class Command(BaseCommand):
             f"--threads={threads}",
             f"--drain-delay={settings.SERVER_DRAIN_DELAY}",
             f"--grace={math.ceil(settings.SERVER_GRACE)}",
+            # The main process has lines to log, and no settings.
+            f"--logging={json.dumps(settings.LOGGING)}",
         )
 
 

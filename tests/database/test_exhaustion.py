@@ -1,0 +1,43 @@
+"""More requests than connections: some wait, some are told at once."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.database import application
+from tests.database.load import Reply, ask_at_once, slowest
+from tests.database.servers import migrated, wait_until
+
+pytestmark = pytest.mark.faults
+
+LIMITS = {
+    "DATABASE_POOL_MIN": "4",
+    "DATABASE_POOL_MAX": "4",
+    "DATABASE_ACQUIRE_TIMEOUT": "2",
+    "DATABASE_MAX_WAITING": "4",
+}
+
+
+def test_twelve_requests_share_four_connections(figures: Callable[[str], None]) -> None:
+    with migrated() as server, application.serving(server.url(), LIMITS) as site:
+        wait_until(lambda: len(server.sessions()) >= 4, "the pool is filled")
+        replies = ask_at_once(site.port, ["/api/test/hold?seconds=5"] * 12)
+
+    served = [reply for reply in replies if reply.status == 200]
+    refused = sorted((reply for reply in replies if reply.status == 503), key=seconds)
+    at_once, waited = refused[:4], refused[4:]
+    figures(
+        f"{len(served)} x 200; {len(refused)} x 503: after"
+        f" {', '.join(f'{reply.seconds:.2f}' for reply in refused)} s"
+    )
+
+    assert (len(served), len(refused)) == (4, 8)
+    assert slowest(at_once) <= 0.1
+    assert all(1.7 <= reply.seconds <= 2.3 for reply in waited)
+    for reply in refused:
+        assert reply.json() == {"errors": {"database": ["is unavailable"]}}
+        assert reply.headers["retry-after"].isdecimal()
+
+
+def seconds(reply: Reply) -> float:
+    return reply.seconds

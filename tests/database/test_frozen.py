@@ -1,0 +1,79 @@
+"""PostgreSQL is there and answers nothing: its sockets stay open, and no time-out of its own
+or of TCP's helps."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.database import application
+from tests.database.application import POOL_MAX
+from tests.database.load import (
+    Reply,
+    ask_at_once,
+    failures,
+    first_success,
+    load,
+    reading,
+    slowest,
+)
+from tests.database.servers import PostgreSQL, migrated, wait_until
+
+pytestmark = pytest.mark.faults
+
+HARD_DEADLINE = 15.0  # the larger one: a request waits 5 s for a connection
+FROZEN = 17.0
+CLIENTS = 20
+
+
+def frozen_while_idle() -> tuple[list[Reply], float]:
+    """What clients were answered who came during the freeze, and when it ended."""
+    with migrated() as server, application.serving(server.url()) as site:
+        assert not failures(ask_at_once(site.port, ["/api/test/hold?seconds=0.2"] * POOL_MAX))
+        server.freeze()
+        with load(site.port, CLIENTS, reading("/api/test/select-1")) as replies:
+            time.sleep(FROZEN)
+            thawed = server.thaw()
+            time.sleep(2)
+        return replies, thawed
+
+
+def frozen_in_mid_query() -> tuple[list[Reply], float]:
+    """The same with statements that had begun when the server froze: on every connection."""
+    with (
+        migrated() as server,
+        application.serving(server.url()) as site,
+        ThreadPoolExecutor() as threads,
+    ):
+        queries = threads.submit(ask_at_once, site.port, ["/api/test/sleep?seconds=5"] * POOL_MAX)
+        wait_until(lambda: sleeping(server) == POOL_MAX, "every connection has a statement to run")
+        server.freeze()
+        with load(site.port, CLIENTS - POOL_MAX, reading("/api/test/select-1")) as replies:
+            time.sleep(FROZEN)
+            thawed = server.thaw()
+            time.sleep(2)
+        return [*queries.result(), *replies], thawed
+
+
+def sleeping(server: PostgreSQL) -> int:
+    return len(server.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+
+
+def test_every_answer_comes_in_time_and_a_success_as_soon_as_it_can(
+    figures: Callable[[str], None],
+) -> None:
+    faults = [frozen_while_idle, frozen_in_mid_query]
+    with ThreadPoolExecutor() as threads:
+        freezes = [thread.result() for thread in [threads.submit(fault) for fault in faults]]
+
+    for fault, (replies, thawed) in zip(faults, freezes, strict=True):
+        figures(
+            f"{fault.__name__}: {len(replies)} GETs, {len(failures(replies))} failed, the"
+            f" slowest after {slowest(replies):.2f} s; first success"
+            f" {first_success(replies, thawed):.2f} s after the freeze"
+        )
+    for replies, thawed in freezes:
+        assert slowest(replies) <= HARD_DEADLINE + 0.5
+        assert first_success(replies, thawed) <= 1
+        assert all(reply.status == 503 for reply in failures(replies))

@@ -1,0 +1,45 @@
+"""The network between the server and PostgreSQL loses every packet: no reset, no refusal."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.database import application
+from tests.database.load import failures, first_success, load, reading, slowest
+from tests.database.network import Network
+from tests.database.servers import migrated
+
+pytestmark = pytest.mark.faults
+
+ACQUIRE_TIMEOUT = 5.0
+
+
+def test_a_lost_network_is_noticed_and_so_is_its_return(figures: Callable[[str], None]) -> None:
+    read = reading("/api/test/select-1", "/api/articles")
+    wait = reading("/api/test/sleep?seconds=1")
+    with Network() as network, migrated(host=network.address, prefix=network.prefix) as server:
+        # TLS is what production asks for on another machine; it is not what this is about.
+        url = server.url(sslmode="disable")
+        with (
+            application.serving(url) as site,
+            load(site.port, 16, read) as reads,
+            # Most of the time, these have nothing but an answer to wait for.
+            load(site.port, 4, wait) as waits,
+        ):
+            time.sleep(1.5)
+            with network.lost():
+                time.sleep(30)
+            back = time.monotonic()
+            time.sleep(4)
+
+    replies = [*reads, *waits]
+    failed = failures(replies)
+    figures(
+        f"{len(replies)} GETs, {len(failed)} failed, the slowest after {slowest(replies):.2f} s"
+        f" ({slowest(waits):.2f} s of those with a statement of 1 s);"
+        f" first success {first_success(replies, back):.2f} s after the network was back"
+    )
+    assert slowest(replies) <= ACQUIRE_TIMEOUT + 1
+    assert first_success(replies, back) <= 2
+    assert all(reply.status == 503 for reply in failed)

@@ -1,0 +1,98 @@
+"""PostgreSQL is away for longer than anybody waits."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.database import application
+from tests.database.load import (
+    Reply,
+    ask,
+    failures,
+    first_success,
+    load,
+    reading,
+    slowest,
+)
+from tests.database.servers import migrated, wait_until
+
+pytestmark = pytest.mark.faults
+
+CLIENTS = 20
+ACQUIRE_TIMEOUT = 5.0
+
+UNAVAILABLE = {"errors": {"database": ["is unavailable"]}}
+
+
+def outage(seconds: float) -> tuple[list[Reply], float]:
+    """What clients were answered before, during and after it, and the time.monotonic() at
+    which PostgreSQL accepted connections again."""
+    read = reading("/api/test/select-1", "/api/articles")
+    with migrated() as server, application.serving(server.url()) as site:
+        with load(site.port, CLIENTS, read, pause=0.05) as replies:
+            time.sleep(1.5)
+            server.stop()
+            time.sleep(seconds)
+            back = server.start()
+            time.sleep(3)
+        return replies, back
+
+
+def test_the_first_success_comes_within_a_second_however_long_it_took(
+    figures: Callable[[str], None],
+) -> None:
+    lengths = [3, 20, 45]
+    with ThreadPoolExecutor() as threads:
+        outages = list(threads.map(outage, lengths))
+
+    for length, (replies, back) in zip(lengths, outages, strict=True):
+        failed = failures(replies)
+        figures(
+            f"{length} s: first success after {first_success(replies, back):.2f} s;"
+            f" {len(replies)} GETs, {len(failed)} failed,"
+            f" the slowest after {slowest(replies):.2f} s"
+        )
+    for replies, back in outages:
+        failed = failures(replies)
+        assert first_success(replies, back) <= 1
+        assert all(reply.status == 503 and "retry-after" in reply.headers for reply in failed)
+        assert all(reply.json() == UNAVAILABLE for reply in failed)
+        assert slowest(replies) <= ACQUIRE_TIMEOUT + 0.5
+
+
+@pytest.mark.parametrize("size", [8, 20])
+def test_an_idle_pool_whose_sessions_were_all_ended_serves_at_once(
+    size: int, figures: Callable[[str], None]
+) -> None:
+    pool = {"DATABASE_POOL_MIN": str(size), "DATABASE_POOL_MAX": str(size)}
+    with migrated() as server, application.serving(server.url(), pool) as site:
+        wait_until(lambda: len(server.sessions()) >= size, "the pool is filled")
+        ended = server.terminate_sessions()
+        reply = ask(site.port, "/api/test/select-1")
+
+    figures(f"{ended} sessions ended; next request: {reply}")
+    assert reply.status == 200
+    assert reply.seconds <= 0.5
+
+
+def test_what_needs_no_database_answers_all_the_same(figures: Callable[[str], None]) -> None:
+    with (
+        migrated() as server,
+        application.serving(server.url(), threads=16) as site,
+        load(site.port, 48, reading("/api/test/select-1"), pause=0.05) as reads,
+        load(site.port, 1, reading("/livez"), pause=0.02) as probes,
+    ):
+        time.sleep(1)
+        server.stop()
+        time.sleep(12)
+        server.start()
+        time.sleep(1)
+
+    figures(
+        f"{len(probes)} of /livez, the slowest after {slowest(probes):.3f} s;"
+        f" {len(failures(reads))} of {len(reads)} GETs failed"
+    )
+    assert not failures(probes)
+    assert slowest(probes) <= 0.25

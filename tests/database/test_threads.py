@@ -1,0 +1,46 @@
+"""Threads that end without giving their connection back."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.database import application
+from tests.database.load import ask, ask_at_once, failures, slowest
+from tests.database.servers import migrated, wait_until
+from tests.database.site.views import take_and_die
+
+pytestmark = pytest.mark.faults
+
+DEAD = 20
+
+
+@pytest.mark.parametrize("size", [application.POOL_MAX, DEAD])
+def test_connections_of_dead_threads_come_back_with_a_word_on_who_took_them(
+    size: int, figures: Callable[[str], None]
+) -> None:
+    pool = {
+        "DATABASE_POOL_MIN": str(size),
+        "DATABASE_POOL_MAX": str(size),
+        # Whoever comes before the last connection is back is to wait for it.
+        "DATABASE_MAX_WAITING": str(DEAD),
+    }
+    with migrated() as server, application.serving(server.url(), pool) as site:
+        dying = ask_at_once(site.port, ["/api/test/thread-dies"] * DEAD)
+        following = ask(site.port, "/api/test/select-1")
+        # Each keeps its connection until the others have one too.
+        holders = ask_at_once(site.port, ["/api/test/hold?seconds=1"] * size)
+        wait_until(lambda: stacks(site) == DEAD, f"{DEAD} stack traces", seconds=5)
+
+    figures(
+        f"pool of {size}: {DEAD} threads died; next request: {following};"
+        f" all connections held {slowest(holders) - 1:.2f} s later"
+    )
+    assert not failures(dying)
+    assert following.status == 200
+    assert following.seconds <= 0.5
+    assert not failures(holders)
+    assert slowest(holders) - 1 <= 1
+
+
+def stacks(site: application.Application) -> int:
+    return site.said().count(f", in {take_and_die.__name__}")
