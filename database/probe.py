@@ -41,8 +41,8 @@ class Probe:
         """
         with self._lock:
             if not self._asking and monotonic() - self._ended_at > BOUND:
-                self._asking, self._started_at = True, monotonic()
                 threading.Thread(target=self._run, args=[params], daemon=True).start()
+                self._asking, self._started_at = True, monotonic()
             left = self._started_at + BOUND - monotonic()
             if self._lock.wait_for(lambda: not self._asking, left):
                 return self._error

@@ -8,6 +8,8 @@ from time import monotonic
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Self
 
+from database.backend.current import current
+
 if TYPE_CHECKING:
     from database.backend.connection import Connection
     from database.backend.pool import Pool
@@ -35,10 +37,10 @@ class Checkout:
         self.since = monotonic()
         self.thread = threading.current_thread()
         self.cut = self.reported = False
-        # A connection of one's own is meant to be kept, and so is that of a command, which
-        # runs in the main thread.
-        shared = pool is not None and self.thread is not threading.main_thread()
-        self.leak_after = connection.limits.leak_warning if shared else inf
+        # A connection of one's own is meant to be kept, and so is that of a command.
+        is_command = self.thread is threading.main_thread() and current() is None
+        kept = pool is None or is_command
+        self.leak_after = inf if kept else connection.limits.leak_warning
         # Nothing but code and positions: it takes 5 µs, and keeps nobody's variables alive.
         self._frames: list[tuple[CodeType, int]] = []
         frame: FrameType | None = sys._getframe(1)
