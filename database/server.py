@@ -12,6 +12,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from multiprocessing import parent_process
 from threading import Thread, Timer
@@ -29,6 +30,7 @@ CONNECTIONS = 1024
 # Seconds that an idle thread is kept, as long as granian lets it be: it takes its connection
 # along where connections are persistent.
 THREAD_LIFETIME = 600
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> None:
@@ -48,8 +50,9 @@ def main() -> None:
         workers_kill_timeout=options.grace,
         log_dictconfig=options.logging,
     )
-    stop = Stop(server.signal_handler_interrupt, options.drain_delay)
-    server.on_startup(stop.on_signals)
+    server.on_startup(
+        partial(stop_on_signals, server.signal_handler_interrupt, options.drain_delay)
+    )
     rundir.make()
     try:
         server.serve(target_loader=load)
@@ -57,40 +60,36 @@ def main() -> None:
         rundir.remove()
 
 
-class Stop:
-    """SIGTERM and SIGINT: for `delay` seconds everything is served as ever while /readyz says
-    503, so that load balancers look for another server; then nothing is accepted any more, and
-    what has begun is finished. A second signal ends the delay, and cuts nothing off."""
+def stop_on_signals(stop: Callable[[], None], delay: float) -> None:
+    """Have a thread call `stop` after SIGTERM or SIGINT, in place of granian's own handler: that
+    one sets an Event, and if the main thread is just about to wait for it, both hang.
 
-    def __init__(self, stop: Callable[[], None], delay: float) -> None:
-        self._stop = stop
-        self._delay = delay
-        self._pid = os.getpid()
-        self._begun = False
+    Nothing else takes these signals any more; a process that is forked has to unblock them.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    Thread(target=_stop_in_good_order, args=[stop, delay], daemon=True).start()
 
-    def on_signals(self) -> None:
-        """To be called when granian has set its own handlers."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._begin)
 
-    def _begin(self, *_: object) -> None:
-        if os.getpid() != self._pid:
-            # A worker, which has this handler until the application is loaded; granian's own
-            # would be deaf there until the grace is over. Not an exception: a destructor that
-            # happens to run would swallow it.
-            os._exit(0)
-        rundir.mark_draining()
-        if self._begun or not self._delay:
-            self._stop()
-        else:
-            delay = Timer(self._delay, self._stop)
-            delay.daemon = True
-            delay.start()
-        self._begun = True
+def _stop_in_good_order(stop: Callable[[], None], delay: float) -> None:
+    """For `delay` seconds everything is served as ever while /readyz says 503, so that load
+    balancers look for another server; then nothing is accepted any more, and what has begun is
+    finished. A second signal ends the delay, and cuts nothing off."""
+    signal.sigwait(SIGNALS)
+    rundir.mark_draining()
+    if delay:
+        second = Timer(delay, os.kill, [os.getpid(), signal.SIGTERM])
+        second.daemon = True
+        second.start()
+        signal.sigwait(SIGNALS)
+    stop()
 
 
 def load(application: str) -> Any:
     """What each worker does before it takes traffic: import the application."""
+    # A signal ends it until granian has handlers here; one that came before this has waited.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     # Ctrl-C goes to every process in a terminal's foreground; the workers stop when the main
     # process says so, and not before the delay is over.
     os.setpgid(0, 0)

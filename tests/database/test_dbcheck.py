@@ -1,0 +1,455 @@
+"""What `manage.py dbcheck` finds, and how soon; and that `serve` does not start with it."""
+
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from subprocess import CompletedProcess
+from tempfile import TemporaryDirectory
+from typing import LiteralString
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from psycopg import sql
+
+from database.checks import findings
+from tests.database.pgbouncer import PgBouncer
+from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.processes import database_url, free_port, run
+
+# dbcheck over an embedded server of the test's own.
+EMBEDDED = """
+import sys
+from pathlib import Path
+from config import settings
+settings.DATABASES["default"]["OPTIONS"]["embedded"] = Path(sys.argv[1])
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "dbcheck"])
+"""
+
+
+def dbcheck(url: str, *arguments: str, **variables: str) -> "CompletedProcess[str]":
+    variables = {"SERVER_WORKERS": "2", "DATABASE_STARTUP_TIMEOUT": "1"} | variables
+    return run("manage.py", "dbcheck", *arguments, DATABASE_URL=url, **variables)
+
+
+def finding(process: "CompletedProcess[str]", exit_status: int) -> str:
+    """The one line that the check has written before it has ended so."""
+    assert process.returncode == exit_status, process.stderr
+    assert process.stdout == ""
+    (line,) = process.stderr.splitlines()
+    return line
+
+
+# --- What is set otherwise than the server needs it ----------------------------------
+
+
+@pytest.fixture
+def session(db: None) -> Iterator[psycopg.Connection]:
+    """A superuser's, with autocommit."""
+    with psycopg.connect(database_url(), autocommit=True) as session:
+        yield session
+
+
+@pytest.fixture
+def reader(session: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The database is the same, but used by a role that may do no more than read."""
+    session.execute("CREATE ROLE reader LOGIN")
+    session.execute("GRANT pg_read_all_data TO reader")
+    monkeypatch.setitem(connection.settings_dict, "USER", "reader")
+    yield
+    session.execute("DROP OWNED BY reader")
+    session.execute("DROP ROLE reader")
+
+
+@pytest.fixture
+def unmigrated(
+    session: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, reader: None
+) -> Iterator[None]:
+    """The database is another, and empty."""
+    session.execute("CREATE DATABASE unmigrated")
+    monkeypatch.setitem(connection.settings_dict, "NAME", "unmigrated")
+    yield
+    session.execute("DROP DATABASE unmigrated")
+
+
+def check(*, workers: int = 2, threads: int = 16) -> list[str]:
+    found = list(findings(workers=workers, threads=threads, patience=0))
+    assert {finding.exit_status for finding in found} <= {78}
+    return [finding.text for finding in found]
+
+
+def test_it_is_content(db: None) -> None:
+    process = dbcheck(database_url())
+
+    assert process.returncode == 0
+    assert process.stderr.startswith('Warning: The role "conduit" is a superuser; docs/roles.sql')
+    assert process.stdout == "The database is as the server needs it.\n"
+
+
+def test_it_is_content_with_a_role_that_is_no_superuser(reader: None) -> None:
+    assert check() == []
+
+
+def test_it_starts_the_embedded_server() -> None:
+    with TemporaryDirectory(prefix="embedded-") as folder:
+        Path(folder).chmod(0o755)
+        settings = {"DJANGO_SETTINGS_MODULE": "config.settings", "DEBUG": "on"}
+        process = run("-c", EMBEDDED, f"{folder}/pg", **settings)
+        pid = Path(folder, "pg/data/postmaster.pid")
+        wait_until(lambda: not pid.exists(), "the server has stopped")
+
+    # Nothing else: a superuser is what everybody is there.
+    assert finding(process, 78).startswith("Migrations are not applied, ")
+
+
+def test_it_names_a_database_that_does_not_exist(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connection.settings_dict, "NAME", "nobody-has-made-it")
+
+    (text,) = check()
+
+    assert text.startswith("The database can't be used: connection failed: ")
+    assert text.endswith('FATAL: database "nobody-has-made-it" does not exist; set DATABASE_URL.')
+
+
+def test_it_counts_the_migrations_that_are_not_applied(unmigrated: None) -> None:
+    (text,) = check()
+
+    assert text.startswith("Migrations are not applied, ")
+    assert text.endswith("; run `manage.py migrate`.")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_misses_a_single_migration(session: psycopg.Connection, reader: None) -> None:
+    last = ("articles", "0001_initial")
+    session.execute("DELETE FROM django_migrations WHERE app = %s AND name = %s", last)
+    try:
+        (text,) = check()
+    finally:
+        session.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", last
+        )
+
+    assert text.startswith("Migrations are not applied, 1 of them (articles.0001_initial, ")
+
+
+def test_it_needs_the_right_to_read_the_tables(session: psycopg.Connection, reader: None) -> None:
+    session.execute("REVOKE pg_read_all_data FROM reader")
+
+    (text,) = check()
+
+    assert "permission denied for table django_migrations" in text
+    assert "docs/roles.sql" in text
+
+
+@pytest.mark.parametrize(("workers", "largest"), [(30, 8), (2, 98)])
+def test_it_needs_room_for_every_pool(
+    reader: None, monkeypatch: pytest.MonkeyPatch, workers: int, largest: int
+) -> None:
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"]["pool"], "max_size", largest)
+
+    assert check(workers=workers) == [
+        f"The server needs {workers} x ({largest} + 1) = {workers * (largest + 1)} connections,"
+        " and max_connections less the reserved ones is 197; set SERVER_WORKERS or"
+        " DATABASE_POOL_MAX lower, or that higher."
+    ]
+
+
+def test_without_a_pool_it_needs_room_for_every_thread(
+    reader: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(connection.settings_dict["OPTIONS"], "pool")
+
+    assert check(workers=4, threads=48) == []
+    (text,) = check(workers=4, threads=49)
+    assert text.startswith("The server needs 4 x (49 + 1) = 200 connections, and max_connections")
+    assert "set SERVER_WORKERS or SERVER_THREADS lower" in text
+
+
+@pytest.mark.parametrize(
+    ("alter", "whose"),
+    [
+        ("ALTER ROLE reader CONNECTION LIMIT {}", 'role "reader"'),
+        ("ALTER DATABASE {} CONNECTION LIMIT {}", 'database "{}"'),
+    ],
+)
+def test_it_knows_the_limit_of_a_role_and_of_a_database(
+    session: psycopg.Connection, reader: None, alter: LiteralString, whose: str
+) -> None:
+    name = connection.settings_dict["NAME"]
+    of_database = [sql.Identifier(name)] if "DATABASE" in alter else []
+
+    def limit(count: int) -> None:
+        session.execute(sql.SQL(alter).format(*of_database, count))
+
+    limit(17)
+    (text,) = check(workers=2)
+    limit(18)
+    enough = check(workers=2)
+    limit(-1)
+
+    assert f"the CONNECTION LIMIT of the {whose.format(name)} is 17; set " in text
+    assert enough == []
+
+
+def test_behind_pgbouncer_the_role_has_to_bring_the_bounds(
+    session: psycopg.Connection, reader: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pgbouncer", True)
+    monkeypatch.delitem(connection.settings_dict["OPTIONS"], "options")
+    session.execute("ALTER ROLE reader SET TimeZone = 'Asia/Tokyo'")
+
+    # There is no limit to compare with: that of PgBouncer is unknown.
+    assert [text.partition("ALTER ROLE ")[2] for text in check(workers=1000)] == [
+        "\"reader\" SET TimeZone = 'UTC';",
+        "\"reader\" SET statement_timeout = '10s';",
+        "\"reader\" SET idle_in_transaction_session_timeout = '10s';",
+    ]
+    session.execute("ALTER ROLE reader SET TimeZone = 'UTC'")
+    session.execute("ALTER ROLE reader SET statement_timeout = '15s'")  # the hard deadline
+    session.execute("ALTER ROLE reader SET idle_in_transaction_session_timeout = '1s'")
+    (text,) = check()
+    assert text.endswith("SET statement_timeout = '10s';")
+    session.execute("ALTER ROLE reader SET statement_timeout = '14s'")
+    assert check() == []
+
+
+def test_everything_is_said_at_once(unmigrated: None) -> None:
+    assert len(check(workers=30)) == 2
+
+
+@pytest.mark.parametrize("option", ["--workers", "--threads"])
+def test_there_is_no_server_of_nothing(option: str) -> None:
+    with pytest.raises(CommandError, match=f"{option}: it must be 1 or more"):
+        call_command("dbcheck", f"{option}=0")
+
+
+# --- Servers that are not there, or will not have us ---------------------------------
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    with migrated() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tls_server() -> Iterator[PostgreSQL]:
+    """With TLS, which nobody has to use."""
+    with migrated(ssl=True) as server:
+        yield server
+
+
+Command = Callable[..., "CompletedProcess[str]"]
+
+
+def serve(url: str, *arguments: str, **variables: str) -> "CompletedProcess[str]":
+    variables = {"SERVER_WORKERS": "2", "DATABASE_STARTUP_TIMEOUT": "1"} | variables
+    port = ["--port", str(free_port())]
+    return run("manage.py", "serve", *port, *arguments, DATABASE_URL=url, **variables)
+
+
+both = pytest.mark.parametrize("command", [dbcheck, serve])
+
+
+def assert_it_is_quiet_about(secret: str, process: "CompletedProcess[str]") -> None:
+    said = process.stdout + process.stderr
+    assert secret not in said
+    assert "Traceback" not in said
+
+
+@pytest.fixture(scope="module")
+def interpreter() -> float:
+    """How long a command takes, at the load of the moment, to come to its work."""
+    started = time.monotonic()
+    run("manage.py", "dbcheck", "--help", DEBUG="on")
+    return time.monotonic() - started
+
+
+@both
+@pytest.mark.parametrize("budget", [0.5, 3])
+def test_a_server_that_is_down_is_waited_for_no_longer_than_said(
+    command: Command, budget: float, interpreter: float
+) -> None:
+    url = f"postgresql://alice:hidden@127.0.0.1:{free_port()}/conduit"
+    started = time.monotonic()
+
+    process = command(url, DATABASE_STARTUP_TIMEOUT=str(budget))
+
+    assert budget - 0.5 < time.monotonic() - started < budget + 2 + interpreter
+    line = finding(process, 69)
+    assert line.startswith("The database can't be reached: connection failed: connection to")
+    assert "Connection refused" in line
+    assert line.endswith("; DATABASE_URL says where it is.")
+    assert_it_is_quiet_about("hidden", process)
+
+
+@both
+@pytest.mark.faults
+def test_a_wrong_password_is_said_at_once(command: Command, server: PostgreSQL) -> None:
+    url = f"postgresql://conduit:hidden@127.0.0.1:{server.port}/conduit"
+    started = time.monotonic()
+
+    process = command(url, DATABASE_STARTUP_TIMEOUT="60")
+
+    assert time.monotonic() - started < 5
+    line = finding(process, 78)
+    assert 'FATAL: password authentication failed for user "conduit"' in line
+    assert line.endswith("; set DATABASE_URL or DATABASE_PASSWORD_FILE.")
+    assert_it_is_quiet_about("hidden", process)
+
+
+@both
+@pytest.mark.faults
+def test_a_certificate_that_nobody_vouches_for_is_said_at_once(
+    command: Command, tls_server: PostgreSQL
+) -> None:
+    with migrated(ssl=True) as stranger:
+        url = tls_server.url(sslmode="verify-full", sslrootcert=str(stranger.authority))
+        process = command(url, DATABASE_STARTUP_TIMEOUT="60")
+
+    line = finding(process, 78)
+    assert "certificate verify failed" in line
+    assert line.endswith("; set DATABASE_SSLMODE or DATABASE_SSLROOTCERT.")
+    assert_it_is_quiet_about("secret", process)
+
+
+@pytest.mark.faults
+def test_the_right_certificate_is_as_good_as_none_at_all(tls_server: PostgreSQL) -> None:
+    verified = tls_server.url(sslmode="verify-full", sslrootcert=str(tls_server.authority))
+
+    assert dbcheck(verified).returncode == 0
+    assert dbcheck(tls_server.url(sslmode="disable")).returncode == 0
+
+
+@pytest.mark.faults
+def test_a_server_without_tls_is_said_at_once(server: PostgreSQL) -> None:
+    process = dbcheck(server.url(sslmode="require"), DATABASE_STARTUP_TIMEOUT="60")
+
+    line = finding(process, 78)
+    assert "server does not support SSL, but SSL was required" in line
+    assert line.endswith("; set DATABASE_SSLMODE or DATABASE_SSLROOTCERT.")
+
+
+@pytest.mark.faults
+def test_it_warns_of_another_machine_without_tls() -> None:
+    # An address that is not said to be this machine, though it is.
+    with migrated(host="127.0.0.2") as elsewhere:
+        process = dbcheck(elsewhere.url(sslmode="prefer"))
+
+    assert process.returncode == 0
+    assert "Warning: What is sent to 127.0.0.2 is not encrypted" in process.stderr
+
+
+@both
+@pytest.mark.faults
+def test_too_many_processes_are_said_at_once(command: Command, server: PostgreSQL) -> None:
+    process = command(server.url(), "--workers", "11")
+
+    assert process.returncode == 78
+    assert "The server needs 11 x (8 + 1) = 99 connections" in process.stderr
+    assert_it_is_quiet_about("secret", process)
+
+
+@pytest.mark.faults
+def test_a_server_that_comes_up_meanwhile_is_in_time() -> None:
+    with migrated() as server, ThreadPoolExecutor(1) as thread:
+        server.stop()
+        with socket.create_server((server.host, server.port)) as listener:
+            result = thread.submit(dbcheck, server.url(), DATABASE_STARTUP_TIMEOUT="20")
+            listener.accept()[0].close()  # it has tried, in vain
+        server.start()
+
+        assert result.result().returncode == 0
+
+
+@pytest.mark.faults
+def test_a_server_that_is_full_for_a_moment_is_waited_for() -> None:
+    full = b"too many clients already"
+    few = {"SERVER_WORKERS": "1", "DATABASE_POOL_MAX": "2"}
+    with migrated(max_connections=10) as server, ThreadPoolExecutor(1) as thread:
+        with ExitStack() as sessions:
+            for _ in range(10):
+                sessions.enter_context(server.session())
+            given_up = dbcheck(server.url(), **few)
+            tries = server.log.read_bytes().count(full)
+            result = thread.submit(dbcheck, server.url(), DATABASE_STARTUP_TIMEOUT="20", **few)
+            wait_until(lambda: server.log.read_bytes().count(full) > tries, "it has tried")
+
+        assert full.decode() in finding(given_up, 69)
+        assert tries > 1
+        assert result.result().returncode == 0
+
+
+@pytest.mark.faults
+def test_a_frozen_server_is_given_up_in_time(interpreter: float) -> None:
+    with PostgreSQL() as server:
+        server.freeze()
+        started = time.monotonic()
+
+        process = dbcheck(server.url(), DATABASE_STARTUP_TIMEOUT="2")
+
+        assert time.monotonic() - started < 4 + interpreter
+        assert "timeout" in finding(process, 69)
+        server.thaw()
+
+
+@pytest.mark.faults
+def test_startup_options_tell_of_a_pgbouncer(server: PostgreSQL) -> None:
+    with PgBouncer(server) as pgbouncer:
+        refused = dbcheck(pgbouncer.url())
+        unbounded = dbcheck(pgbouncer.url(), DATABASE_PGBOUNCER="on")
+
+    line = finding(refused, 78)
+    assert "unsupported startup parameter" in line
+    assert line.endswith("; set DATABASE_PGBOUNCER=on.")
+    assert "statement_timeout" in unbounded.stderr
+
+
+@contextmanager
+def unwrapping(server: PostgreSQL) -> Iterator[int]:
+    """A proxy that ends TLS and goes on without, for one connection; yields its port."""
+
+    def serve_one() -> None:
+        client = listener.accept()[0]
+        assert client.recv(8)[4:] == b"\x04\xd2\x16\x2f"  # SSLRequest
+        client.sendall(b"S")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(server.authority, server.folder / "data/server.key")
+        with (
+            context.wrap_socket(client, server_side=True) as outside,
+            socket.create_connection((server.host, server.port)) as inside,
+        ):
+            other = {outside: inside, inside: outside}
+            while True:
+                for end in select.select(other, [], [])[0]:
+                    data = end.recv(65536)  # more than a record of TLS
+                    if not data:
+                        return
+                    other[end].sendall(data)
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        thread = threading.Thread(target=serve_one)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+@pytest.mark.faults
+def test_tls_that_ends_on_the_way_is_not_what_was_asked_for(tls_server: PostgreSQL) -> None:
+    demanded = {"sslmode": "verify-full", "sslrootcert": str(tls_server.authority)}
+    with unwrapping(tls_server) as port:
+        url = tls_server.url(**demanded).replace(f":{tls_server.port}/", f":{port}/")
+        process = dbcheck(url)
+
+    assert process.returncode == 78
+    assert "sslmode is verify-full, and the connection arrives at the server without TLS" in (
+        process.stderr
+    )

@@ -1,0 +1,371 @@
+"""`manage.py serve`: it starts with its connections open, outlives its workers, and stops without
+losing a request."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from config.settings import BASE_DIR
+from tests.database.application import Application, serve, serving
+from tests.database.load import Reply, ask, failures, load, reading
+from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.processes import environment, free_port, run
+
+pytestmark = pytest.mark.faults
+
+EOF = "unexpected EOF"
+
+# The child asks, and lets go of what it has; the parent's session must not feel it.
+FORKED = """
+import django; django.setup()
+import os, time
+from django.db import connection
+from database.probe import BOUND, probe
+from database.startup import connect
+
+def sessions():
+    with connect() as session:
+        return session.execute(
+            "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        ).fetchall()
+
+assert probe.error(connection.get_connection_params) is None
+before = sessions()
+if child := os.fork():
+    os.waitpid(child, 0)
+    time.sleep(BOUND)
+    assert probe.error(connection.get_connection_params) is None
+    print("parent:", "the same session" if sessions() == before else "another")
+else:
+    print("child:", probe.error(connection.get_connection_params), flush=True)
+    probe.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    # At debug1 PostgreSQL tells of every client that is gone without a word.
+    with migrated(log_min_messages="debug1", log_disconnections="on") as server:
+        yield server
+
+
+def workers_of(site: Application) -> list[int]:
+    """The process ids of the workers, the main process's children."""
+    children = Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children")
+    return [int(pid) for pid in children.read_text().split()]
+
+
+def stop(site: Application, number: signal.Signals = signal.SIGTERM) -> int:
+    """The exit status of the server after a signal."""
+    site.process.send_signal(number)
+    return site.process.wait(20)
+
+
+# --- Start ---------------------------------------------------------------------------
+
+
+def test_its_connections_are_open_before_it_takes_traffic(server: PostgreSQL) -> None:
+    sizes = {"DATABASE_POOL_MIN": "4", "DATABASE_POOL_MAX": "4"}
+    with serving(server.url(), sizes) as site:
+        assert ask(site.port, "/health").json()["pool"]["size"] == 4
+
+
+def test_the_queue_is_as_long_as_its_threads_allow(server: PostgreSQL) -> None:
+    """Six threads: three connections, one request that waits, two that answer the others."""
+    one = {"DATABASE_POOL_MAX": "3"}
+    with serving(server.url(), one, threads=6) as site, ThreadPoolExecutor(4) as clients:
+        held = [clients.submit(ask, site.port, "/api/test/sleep?seconds=3") for _ in range(4)]
+        wait_until(lambda: pool_of(site)["waiting"] == 1, "one waits")
+        refused = ask(site.port, "/api/tags")
+
+        assert (refused.status, refused.seconds < 1) == (503, True)
+        assert ask(site.port, "/readyz").json() == {"status": "error", "reason": "queue full"}
+        assert ask(site.port, "/livez").status == 200
+        assert [future.result().status for future in held] == [200] * 4
+        assert ask(site.port, "/readyz").status == 200
+
+
+def pool_of(site: Application) -> dict[str, int]:
+    figures: dict[str, int] = ask(site.port, "/health").json()["pool"]
+    return figures
+
+
+def test_the_main_process_logs_as_the_others_do(server: PostgreSQL) -> None:
+    with serving(server.url()) as site:
+        stop(site)
+        lines = [line for line in site.said().splitlines() if "Spawning worker-1" in line]
+
+    (entry,) = map(json.loads, lines)
+    assert (entry["level"], entry["logger"]) == ("INFO", "_granian")
+
+
+def test_it_can_be_stopped_while_it_waits_for_the_database() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        url = f"postgresql://alice@127.0.0.1:{nobody.getsockname()[1]}/conduit"
+        process = subprocess.Popen(  # noqa: S603 -- our own interpreter
+            serve(free_port()), cwd=BASE_DIR, env=environment(DATABASE_URL=url)
+        )
+        with nobody.accept()[0]:
+            process.send_signal(signal.SIGTERM)
+
+            assert process.wait(5) == 0
+
+
+def test_it_says_who_has_its_port(server: PostgreSQL) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        process = run("manage.py", "serve", "--port", port, DATABASE_URL=server.url())
+
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"CommandError: Nothing can be served at 127.0.0.1:{port}: ")
+    assert "Address already in use" in process.stderr
+
+
+# --- Workers that die ----------------------------------------------------------------
+
+
+def test_a_worker_that_dies_is_replaced_while_the_others_serve_on(server: PostgreSQL) -> None:
+    with serving(server.url(), workers=2) as site:
+        killed, other = workers_of(site)
+        with load(site.port, 8, reading("/api/tags")) as replies:
+            wait_until(lambda: len(replies) > 100, "there is traffic")
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda: killed not in workers_of(site), "it is dead")
+            wait_until(lambda: len(workers_of(site)) == 2, "it is replaced")
+            replaced = time.monotonic()
+            wait_until(lambda: len(replies) > 1000, "there is more of it")
+
+        # Only what it was at work on, or had not accepted yet, is lost.
+        assert len(failures(replies)) <= 8
+        assert not failures(reply for reply in replies if reply.started > replaced)
+        assert other in workers_of(site)
+        wait_until(lambda: gauge(site, "database_pool_max") == 16, "no figures of the dead remain")
+        assert stop(site) == 0
+
+
+def gauge(site: Application, name: str) -> float:
+    lines = ask(site.port, "/metrics").content.decode().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+
+def test_a_worker_that_starts_without_a_database_serves_what_needs_none() -> None:
+    with (
+        migrated() as server,
+        serving(server.url(), {"DATABASE_ACQUIRE_TIMEOUT": "1"}) as site,
+    ):
+        server.stop("immediate")
+        (worker,) = workers_of(site)
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: ask(site.port, "/livez").status == 200, "another answers")
+
+        refused = ask(site.port, "/api/tags")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert ask(site.port, "/readyz").json() == {"status": "error", "reason": "unreachable"}
+        assert worker not in workers_of(site)
+
+        server.start()
+        wait_until(lambda: ask(site.port, "/api/tags").status == 200, "it recovers", 1.5)
+        wait_until(lambda: ask(site.port, "/readyz").status == 200, "it is ready", 1.5)
+
+
+def test_workers_end_with_the_main_process(server: PostgreSQL, tmp_path: Path) -> None:
+    # Nobody is left to remove its folder.
+    with serving(server.url(), {"TMPDIR": str(tmp_path)}, workers=2) as site:
+        site.process.kill()
+        site.process.wait()
+
+        def is_down() -> bool:
+            return "refused" in ask(site.port, "/livez").error
+
+        wait_until(is_down, "the port is free again")
+        wait_until(lambda: not server.sessions(), "the connections are closed")
+
+
+# --- A frozen database ---------------------------------------------------------------
+
+
+def test_the_probes_answer_in_time_whatever_the_database_does() -> None:
+    with migrated() as server, serving(server.url()) as site:
+        assert ask(site.port, "/readyz").status == 200
+        server.freeze()
+        frozen = time.monotonic()
+        replies = []
+        while time.monotonic() < frozen + 5:
+            replies += [ask(site.port, path) for path in ("/livez", "/readyz", "/health")]
+        server.thaw()
+
+        assert max(reply.seconds for reply in replies) < 1.5
+        late = [reply for reply in replies if reply.started > frozen + 2.5]
+        assert {(reply.question.path, reply.status) for reply in late} == {
+            ("/livez", 200),
+            ("/readyz", 503),
+            ("/health", 503),
+        }
+        wait_until(lambda: ask(site.port, "/readyz").status == 200, "it is ready again", 2)
+
+
+def test_a_probe_that_was_cut_off_while_idle_is_no_reason_to_stay_away(
+    server: PostgreSQL,
+) -> None:
+    with serving(server.url()) as site:
+        assert ask(site.port, "/readyz").status == 200
+        server.terminate_sessions()
+        until = time.monotonic() + 1.5  # the first answer is a second old at the most
+
+        while time.monotonic() < until:
+            assert ask(site.port, "/readyz").status == 200
+
+
+def test_a_fork_has_a_probe_of_its_own(server: PostgreSQL) -> None:
+    process = run("-c", FORKED, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=server.url())
+
+    assert process.stderr == ""
+    assert process.stdout.splitlines() == ["child: None", "parent: the same session"]
+
+
+# --- The end -------------------------------------------------------------------------
+
+IN_FLIGHT = [
+    *["/api/test/hold?seconds=2"] * 2,
+    *["/api/test/sleep?seconds=2"] * 2,
+    *[f"/api/test/write?id={number}&seconds=2" for number in range(2)],
+]
+
+
+def test_what_is_in_flight_completes(server: PostgreSQL) -> None:
+    written = server.log.stat().st_size
+    with serving(server.url()) as site, ThreadPoolExecutor(6) as clients:
+        replies = in_flight(clients, site)
+        wait_until(lambda: pool_of(site)["in_use"] == 6, "all six are at work")
+
+        assert stop(site) == 0
+
+        assert sorted(reply.result().status for reply in replies) == [200] * 4 + [201] * 2
+        assert server.sessions() == []
+        log = server.log.read_bytes()[written:].decode()
+        assert "disconnection" in log
+        assert EOF not in log
+        assert server.execute("SELECT id FROM scratch ORDER BY id") == [("0",), ("1",)]
+
+
+def in_flight(clients: ThreadPoolExecutor, site: Application) -> "list[Future[Reply]]":
+    methods = ["POST" if "write" in path else "GET" for path in IN_FLIGHT]
+    return [
+        clients.submit(ask, site.port, path, method)
+        for path, method in zip(IN_FLIGHT, methods, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_on_for_a_while_and_says_that_it_is_not_ready(
+    server: PostgreSQL, number: signal.Signals
+) -> None:
+    with serving(server.url(), {"SERVER_DRAIN_DELAY": "2"}, workers=2) as site:
+        assert ask(site.port, "/readyz").status == 200
+        signalled = time.monotonic()
+        site.process.send_signal(number)
+        draining = {"status": "error", "reason": "draining"}
+        wait_until(lambda: ask(site.port, "/readyz").json() == draining, "it drains", 1)
+        with load(site.port, 4, reading("/api/tags")) as replies:
+            while time.monotonic() < signalled + 1.5:
+                assert ask(site.port, "/readyz").json() == draining
+        assert not failures(replies)
+        assert len(replies) > 20
+
+        assert site.process.wait(10) == 0
+        assert 2 < time.monotonic() - signalled < 5
+
+
+def test_a_second_signal_ends_the_delay_and_cuts_nothing_off(server: PostgreSQL) -> None:
+    variables = {"SERVER_DRAIN_DELAY": "60"}
+    with serving(server.url(), variables) as site, ThreadPoolExecutor(1) as client:
+        slow = client.submit(ask, site.port, "/api/test/sleep?seconds=2")
+        wait_until(lambda: pool_of(site)["in_use"] == 1, "it is at work")
+        site.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: ask(site.port, "/readyz").status == 503, "it drains")
+
+        assert stop(site) == 0
+        assert slow.result().status == 200
+
+
+def test_a_request_that_takes_longer_than_the_grace_is_cut_off(server: PostgreSQL) -> None:
+    with (
+        serving(server.url(), {"SERVER_GRACE": "1"}) as site,
+        ThreadPoolExecutor(1) as client,
+    ):
+        slow = client.submit(ask, site.port, "/api/test/sleep?seconds=9")
+        wait_until(lambda: pool_of(site)["in_use"] == 1, "it is at work")
+        signalled = time.monotonic()
+
+        assert stop(site) == 0
+        assert 1 < time.monotonic() - signalled < 5
+        assert slow.result().status == 0
+        assert "Killing worker-1" in site.said()
+
+
+def test_ctrl_c_in_a_terminal_is_for_the_main_process_alone(server: PostgreSQL) -> None:
+    """A terminal sends SIGINT to a whole group of processes; the workers are not in it."""
+    with serving(server.url(), workers=2) as site:
+        groups = {os.getpgid(pid) for pid in workers_of(site)}
+
+        assert os.getpgid(site.process.pid) not in groups
+
+
+def test_it_can_be_stopped_while_its_workers_start(server: PostgreSQL) -> None:
+    """granian's own handler would be deaf in a worker that is loading, for all its grace."""
+    process = subprocess.Popen(  # noqa: S603 -- our own interpreter
+        serve(free_port()),
+        cwd=BASE_DIR,
+        env=environment(DATABASE_URL=server.url(), SERVER_WORKERS="2"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    next(line for line in process.stdout if "Spawning worker-1" in line)
+    process.send_signal(signal.SIGTERM)
+    signalled = time.monotonic()
+    process.communicate()
+
+    assert process.returncode == 0
+    assert time.monotonic() - signalled < 5
+
+
+# --- The folder of a server ----------------------------------------------------------
+
+
+def test_its_folder_goes_with_it(server: PostgreSQL, tmp_path: Path) -> None:
+    with serving(server.url(), {"TMPDIR": str(tmp_path)}) as site:
+        (folder,) = tmp_path.iterdir()
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert list(folder.glob("gauge_livesum_*.db"))
+
+        stop(site)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_it_is_given_is_emptied_of_nothing_but_figures(
+    server: PostgreSQL, tmp_path: Path
+) -> None:
+    for name in ("gauge_livesum_1.db", "draining", "a letter"):
+        (tmp_path / name).touch()
+
+    with serving(server.url(), {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}) as site:
+        names = {path.name for path in tmp_path.iterdir()}
+        assert ask(site.port, "/readyz").status == 200
+        assert not {"gauge_livesum_1.db", "draining"} & names
+        assert f"gauge_livesum_{workers_of(site)[0]}.db" in names
+
+        stop(site)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["a letter"]
