@@ -3,9 +3,13 @@
 from enum import Enum
 
 import psycopg
-from django.db import IntegrityError, InterfaceError, InternalError, OperationalError
-from psycopg.errors import IdleInTransactionSessionTimeout, QueryCanceled
+from django.db import IntegrityError, InternalError, OperationalError
+from psycopg.errors import ConnectionTimeout, IdleInTransactionSessionTimeout, QueryCanceled
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+
+class NotConnected(psycopg.OperationalError):
+    """There is nothing to connect with: no embedded server, no password in its file."""
 
 
 class Failure(Enum):
@@ -28,7 +32,7 @@ def failure_of(error: BaseException | None, *, writes: bool) -> Failure | None:
     if isinstance(error, InternalError):
         # Django's class for a transaction that idled too long; others are bugs.
         return Failure.UNAVAILABLE if isinstance(cause, IdleInTransactionSessionTimeout) else None
-    if not isinstance(error, OperationalError | InterfaceError):
+    if not isinstance(error, OperationalError):
         return None
     if isinstance(cause, QueryCanceled):
         return Failure.TIMED_OUT
@@ -45,13 +49,22 @@ def was_lost(error: BaseException) -> bool:
     Not so where there was no connection at all, or where PostgreSQL itself refused.
     """
     cause = error.__cause__
-    if isinstance(cause, PoolTimeout | PoolClosed | TooManyRequests):
+    if not isinstance(error, OperationalError) or found_no_connection(error):
         return False
     if not isinstance(cause, psycopg.Error):
-        return isinstance(error, OperationalError | InterfaceError)
-    if cause.pgconn is not None:  # the attempt to connect failed
-        return False
+        return True
     return cause.sqlstate is None or cause.sqlstate.startswith(("08", "57P"))
+
+
+def found_no_connection(error: BaseException) -> bool:
+    """Whether there was none to be had: none was free in time, or none could be opened."""
+    cause = error.__cause__
+    if isinstance(cause, PoolTimeout | PoolClosed | TooManyRequests):
+        return True
+    if isinstance(cause, NotConnected | ConnectionTimeout):
+        return True
+    # psycopg attaches what it had of a connection to the error of an attempt, and to no other.
+    return isinstance(cause, psycopg.Error) and cause.pgconn is not None
 
 
 def refers_to_nothing(error: IntegrityError) -> bool:

@@ -1,5 +1,6 @@
 """A histogram of prometheus_client's, at a tenth of the price."""
 
+import os
 from bisect import bisect_right
 from collections import deque
 from contextlib import suppress
@@ -53,3 +54,12 @@ def flush() -> None:
     _somebody_flushes = True
     for histogram in list(_histograms):
         histogram.flush()
+
+
+def _forget_what_waits() -> None:
+    """In a process that was forked: its parent adds up what it has observed."""
+    for histogram in _histograms:
+        histogram._waiting.clear()
+
+
+os.register_at_fork(after_in_child=_forget_what_waits)

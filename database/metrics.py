@@ -7,7 +7,7 @@ prometheus_client decides that when it is imported, so it must be set before thi
 
 import ipaddress
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -108,15 +108,15 @@ class Pool(Protocol):
     def get_stats(self) -> dict[str, int]: ...
 
 
-def sample(pool: Pool) -> None:
-    """Show how the pool of this process is now, and what was observed in it up to now; to be
-    called once a second."""
-    stats = pool.get_stats()
-    GAUGES["max"].set(stats["pool_max"])
-    GAUGES["size"].set(stats["pool_size"])
-    GAUGES["in_use"].set(pool.in_use)
-    GAUGES["idle"].set(stats["pool_available"])
-    GAUGES["waiting"].set(stats["requests_waiting"])
+def sample(pools: Collection[Pool]) -> None:
+    """Show how the pools of this process are now, all of them together, and what was observed
+    up to now; to be called once a second."""
+    stats = [pool.get_stats() for pool in pools]
+    GAUGES["max"].set(sum(each["pool_max"] for each in stats))
+    GAUGES["size"].set(sum(each["pool_size"] for each in stats))
+    GAUGES["in_use"].set(sum(pool.in_use for pool in pools))
+    GAUGES["idle"].set(sum(each["pool_available"] for each in stats))
+    GAUGES["waiting"].set(sum(each["requests_waiting"] for each in stats))
     flush()
 
 

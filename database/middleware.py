@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 from database import metrics
 from database.backend.base import DatabaseWrapper
 from database.backend.current import Current, at_work
-from database.errors import Failure, failure_of, was_lost
+from database.errors import Failure, failure_of, found_no_connection, was_lost
 
 logger = logging.getLogger("database.requests")
 
@@ -47,6 +47,7 @@ class DatabaseMiddleware:
         started = monotonic()
         limits = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS]).limits
         current = Current(partial(route_of, request), deadline=started + limits.hard_deadline)
+        outer = at_work.get(get_ident())  # a request made by a view, or a test
         at_work[get_ident()] = current
         try:
             for tries_left in reversed(range(TRIES)):
@@ -61,7 +62,10 @@ class DatabaseMiddleware:
                 close_old_connections()  # the broken one, which is this thread's until then
             return self._answer(request, response, error)
         finally:
-            at_work.pop(get_ident(), None)
+            if outer:
+                at_work[get_ident()] = outer
+            else:
+                del at_work[get_ident()]
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         failure = failure_of(exception, writes=_writes(request))
@@ -79,8 +83,9 @@ class DatabaseMiddleware:
         if response.status_code == 500:
             response = self._render(request, failure)
         # Django adds a line of its own to the log for every 5xx that has none. This one has the
-        # cause; and where an outage has a line for itself, nobody needs another a request. The
-        # words of libpq name hosts and users, and no password.
+        # cause; and where there was no connection, which an outage has one line for, nobody
+        # needs another a request. libpq's words name hosts and users, and no password.
+        is_noted = error is not None and found_no_connection(error)
         log_response(
             "%s: %s: %s",
             route_of(request),
@@ -89,7 +94,7 @@ class DatabaseMiddleware:
             response=cast(HttpResponse, response),
             request=request,
             logger=logger,
-            level="debug" if failure is Failure.UNAVAILABLE else "warning",
+            level="debug" if is_noted else "warning",
         )
         return response
 
@@ -107,7 +112,7 @@ def _writes(request: HttpRequest) -> bool:
 def _may_try_again(request: HttpRequest, current: Current, error: BaseException) -> bool:
     """Whether the answer to a second try would be as good as one to the first: it reads, or
     is known by its key; and its connection broke, without having had all its time."""
-    repeatable = not _writes(request) or getattr(request, "idempotent", False)
+    repeatable = request.method in ("GET", "HEAD") or getattr(request, "idempotent", False)
     return repeatable and not current.cut and was_lost(error)
 
 

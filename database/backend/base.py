@@ -5,6 +5,7 @@ leaves nothing behind; with a pool, `pool.py` says what else.
 """
 
 import atexit
+import math
 import os
 import time
 from pathlib import Path
@@ -28,8 +29,11 @@ from database.backend.limits import Limits
 from database.backend.outages import Outage
 from database.backend.pool import RECONNECT_INTERVAL, Pool
 from database.backend.watchdog import watchdog
+from database.errors import NotConnected
 from database.histogram import flush
 from database.supervisor import EmbeddedError
+
+_DEFAULT_LIMITS = Limits()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -39,8 +43,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @property
     def limits(self) -> Limits:
-        limits: Limits = self.settings_dict["OPTIONS"].get("limits", Limits())
+        limits: Limits = self.settings_dict["OPTIONS"].get("limits", _DEFAULT_LIMITS)
         return limits
+
+    @property
+    def _outage(self) -> Outage:
+        return self._outages.setdefault(self.alias, Outage(self.alias))
 
     @property
     def pool(self) -> Pool | None:
@@ -53,12 +61,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return self._connection_pools[self.alias]
 
     def _new_pool(self, options: dict[str, Any] | bool) -> Pool:
-        if self.settings_dict["CONN_MAX_AGE"]:
+        if self.settings_dict["CONN_MAX_AGE"] != 0:
             raise ImproperlyConfigured("A pool and persistent connections exclude each other.")
         # The pool outlives this object, which belongs to a thread.
         template = self.copy()
         return Pool(
-            self.alias,
+            self._outage,
             params=lambda: template.get_connection_params() | {"autocommit": True},
             configure=template._configure_connection,  # type: ignore[attr-defined]  # Django's
             limits=self.limits,
@@ -94,8 +102,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 params["host"] = str(embedded.start(folder))
             if password_file is not None:
                 params["password"] = Path(password_file).read_text().rstrip("\r\n")
-        except (EmbeddedError, OSError) as error:
-            raise self.Database.OperationalError(str(error)) from error
+        except (EmbeddedError, OSError, UnicodeError) as error:
+            raise NotConnected(str(error)) from error
         return params
 
     @async_unsafe
@@ -114,13 +122,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _connect(self, params: dict[str, Any]) -> Connection:
         """A connection without a pool; for a request it is tried again, as a pool would."""
         request, until = current(), monotonic() + self.limits.acquire_timeout
-        outage = self._outages.setdefault(self.alias, Outage(self.alias))
+        if request and request.acquire_by:
+            until = request.acquire_by
         while True:
+            if request:
+                left = math.ceil(until - monotonic())
+                timeout = int(params.get("connect_timeout", left))
+                params["connect_timeout"] = max(2, min(timeout, left))  # psycopg's least is 2 s
             try:
-                return Connection.connect(outage=outage, limits=self.limits, **params)
+                connection = Connection.connect(outage=self._outage, limits=self.limits, **params)
             except psycopg.OperationalError:
-                if not request or monotonic() + RECONNECT_INTERVAL > (request.acquire_by or until):
+                if not request or monotonic() + RECONNECT_INTERVAL > until:
                     raise
+            else:
+                self._outage.ended()
+                return connection
             time.sleep(RECONNECT_INTERVAL)
 
     def set_autocommit(
@@ -130,8 +146,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     ) -> None:
         # atomic() ends with it, also when the COMMIT has broken the connection. To open another
         # for that would take the acquire time-out, if the database is away, and hide the error.
-        if autocommit and self.connection is None:
-            return
+        if autocommit and self.connection is None and self.settings_dict["AUTOCOMMIT"]:
+            return  # the next connection begins so
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
 
     def _close(self) -> None:
@@ -182,7 +198,6 @@ def close_pools() -> None:
     """
     for pool in list(DatabaseWrapper._connection_pools.values()):
         pool.close()
-    DatabaseWrapper._connection_pools.clear()
     flush()  # what was observed in the last second
 
 

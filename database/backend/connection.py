@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("database.statements")
 
 # What DISCARD ALL does, by PostgreSQL's documentation of it, in one round trip and without
-# its DEALLOCATE ALL: the statements that psycopg has prepared are worth keeping.
+# what it does to statements and their plans: those that psycopg has prepared are worth keeping.
 RESET = (
     b"CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *;"
     b" SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
 )
+BUSY_OR_BROKEN = (pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN)
 LOGGED_LENGTH = 2_000  # characters of a slow statement
 
 # Those of this process that nobody has closed, for whoever forks.
@@ -63,26 +64,27 @@ class Connection(psycopg.Connection[Any]):
         limits: Limits | None = None,
         **kwargs: Any,
     ) -> Self:
-        """As psycopg's; tells `outage` how it went. Raises psycopg.OperationalError."""
-        if kwargs.get("cursor_factory") is base.Cursor:
-            # Here, because those who connect by themselves with Django's parameters get one
-            # of psycopg's own connections, which observes nothing.
-            kwargs["cursor_factory"] = Cursor
+        """As psycopg's; tells `outage` of a failure. Raises psycopg.OperationalError."""
+        # Here, because those who connect by themselves with Django's parameters get one of
+        # psycopg's own connections, which observes nothing.
+        factory: Any = kwargs.get("cursor_factory")
+        kwargs["cursor_factory"] = OBSERVED.get(factory, factory)
         try:
             connection = super().connect(conninfo, **kwargs)
+        except OSError as error:  # there are no descriptors left for the handle
+            raise psycopg.OperationalError(str(error)) from error
         except psycopg.Error as error:
             if outage:
                 outage.failed(error)
             raise
         metrics.CONNECTS.inc()
-        if outage:
-            outage.ended()
         if limits:
             connection.limits = limits
         return connection
 
     def close(self) -> None:
         super().close()
+        opened.discard(self)
         with self._handle_lock:
             self._release()
 
@@ -90,50 +92,59 @@ class Connection(psycopg.Connection[Any]):
         """End whatever waits on the socket with an error, at once; safe in any thread."""
         with self._handle_lock:
             if self._release.alive:
-                # Not connected any more is as good as cut.
-                with suppress(OSError), socket.socket(fileno=os.dup(self._handle)) as handle:
+                handle = socket.socket(fileno=self._handle)
+                with suppress(OSError):  # not connected any more is as good as cut
                     handle.shutdown(socket.SHUT_RDWR)
+                handle.detach()
 
     def abandon(self) -> None:
         """Close the sockets of a connection that belongs to the process this one was forked
         from, without a word to the server. It must stay referenced for ever: whatever is
         closed when it is collected may be somebody else's by then."""
-        for descriptor in (self.pgconn.socket, self._handle):
-            with suppress(OSError):
-                os.close(descriptor)
+        if self._release.detach():
+            os.close(self._handle)
+        with suppress(OSError, psycopg.Error):  # libpq has closed its own already
+            os.close(self.pgconn.socket)
 
     def ping(self, seconds: float) -> bool:
         """Whether the server answers an empty query within so many seconds. One round trip;
         below psycopg's cursors, where it costs a third of `execute("")`."""
-        with watchdog.bounded(self, seconds):
+        with watchdog.bounded(self, seconds) as bound:
             try:
-                return self.pgconn.exec_(b"").status == pq.ExecStatus.EMPTY_QUERY
+                answered = self.pgconn.exec_(b"").status == pq.ExecStatus.EMPTY_QUERY
             except psycopg.OperationalError:
-                return False
+                answered = False
+        return answered and not bound.passed
 
-    def clean(self) -> bool:
-        """Take back what the last user left: a transaction, the state of the session.
+    def clean(self, configure: Callable[["Connection"], None]) -> None:
+        """Take back what the last user left: a transaction, the state of the session, which
+        `configure` then sets up anew. A connection that is of no more use is closed.
 
-        At most two round trips, none where there is nothing to take back. False if the
-        connection is of no more use; it is closed then.
+        Two round trips and what `configure` takes; none where there is nothing to take back.
         """
-        idle = self.pgconn.transaction_status == pq.TransactionStatus.IDLE
-        if idle and self.leaves is Leaves.NOTHING:
-            return True
-        with watchdog.bounded(self, self.limits.ping_timeout):
+        status = self.pgconn.transaction_status
+        if status == pq.TransactionStatus.IDLE and self.leaves is Leaves.NOTHING:
+            return
+        # In the middle of a statement: to roll back, one would have to wait for its user.
+        if status in BUSY_OR_BROKEN or self.leaves is Leaves.NAMES:
+            self.close()
+            return
+        with watchdog.bounded(self, self.limits.ping_timeout) as bound:
             try:
-                if not idle:
+                if status != pq.TransactionStatus.IDLE:
                     self.rollback()
                 if self.leaves is Leaves.STATE:
-                    result = self.pgconn.exec_(RESET)
-                    if result.status == pq.ExecStatus.FATAL_ERROR:
-                        self.leaves = Leaves.NAMES
+                    self._reset()
+                    configure(self)
             except psycopg.Error:
                 self.close()
-        if self.leaves is Leaves.NAMES:
+        if bound.passed:
             self.close()
-        self.leaves = Leaves.NOTHING
-        return not self.closed
+
+    def _reset(self) -> None:
+        result = self.pgconn.exec_(RESET)
+        if result.status == pq.ExecStatus.FATAL_ERROR:
+            raise psycopg.OperationalError("the session can't be reset")
 
     def note(self, query: Any) -> None:
         """Remember what the statement may leave behind."""
@@ -154,7 +165,7 @@ class Connection(psycopg.Connection[Any]):
             )
 
 
-class Cursor(base.CursorMixin, psycopg.ClientCursor[Any]):
+class ServerBindingCursor(base.CursorMixin, psycopg.Cursor[Any]):
     """Django's cursor; its connection observes every statement, also those that don't come
     through Django."""
 
@@ -185,3 +196,11 @@ class Cursor(base.CursorMixin, psycopg.ClientCursor[Any]):
     def stream(self, query: Query, *args: Any, **kwargs: Any) -> Iterator[Any]:
         self._observer.note(query)
         return super().stream(query, *args, **kwargs)
+
+
+class Cursor(ServerBindingCursor, psycopg.ClientCursor[Any]):
+    """The one that Django takes by default."""
+
+
+# By Django's own.
+OBSERVED = {base.Cursor: Cursor, base.ServerBindingCursor: ServerBindingCursor}

@@ -41,7 +41,7 @@ class Outage:
     """Whether a database can be connected to, as the attempts of this process show it."""
 
     def __init__(self, alias: str) -> None:
-        self._alias = alias
+        self.alias = alias
         self._lock = threading.Lock()
         self._since: float | None = None
         self.cause = ""
@@ -49,7 +49,7 @@ class Outage:
         users, and no password: for the log, not for clients."""
 
     def failed(self, error: psycopg.Error) -> None:
-        """An attempt to connect has failed."""
+        """An attempt to open a session has failed."""
         metrics.CONNECT_ERRORS.labels(cause_of(error)).inc()
         cause = " ".join(str(error).split())
         with self._lock:
@@ -58,10 +58,10 @@ class Outage:
                 self._since = monotonic()
             self.cause = cause
         if begins:
-            logger.error("No connection to the database %r: %s", self._alias, cause)
+            logger.error("No connection to the database %r: %s", self.alias, cause)
 
     def ended(self) -> None:
-        """An attempt to connect has succeeded."""
+        """An attempt to open a session has succeeded."""
         if self._since is None:  # nearly always; read without the lock, which is then spared
             return
         with self._lock:
@@ -70,7 +70,7 @@ class Outage:
         if since is not None:
             seconds = monotonic() - since
             logger.warning(
-                "The database %r is back after %.1f s; it was: %s", self._alias, seconds, cause
+                "The database %r is back after %.1f s; it was: %s", self.alias, seconds, cause
             )
 
 

@@ -38,7 +38,7 @@ RECONNECT_INTERVAL = 0.5
 class Pool(ConnectionPool[Connection]):
     def __init__(
         self,
-        alias: str,
+        outage: Outage,
         params: Callable[[], dict[str, Any]],
         configure: Callable[[Connection], Any],
         *,
@@ -57,19 +57,20 @@ class Pool(ConnectionPool[Connection]):
         # connection, so that nobody counts twice, or not at all.
         self._asking = 0
         self._counting = threading.Lock()
-        self.outage = Outage(alias)
+        self.outage = outage
+        self._params_of_now = params
         self._resets = resets
         self._configure_session = configure
         self._invalidated_at = 0.0
         self._invalidating = threading.Lock()
         super().__init__(
-            kwargs=lambda: params() | {"outage": self.outage, "limits": limits},
+            kwargs=self._params,
             connection_class=Connection,
             configure=self._prepare,
             # The ping is made outside, because psycopg sleeps 1, 2, 4 … s after each that fails.
             check=None,
             open=False,
-            name=f"database-{alias}",
+            name=f"database-{outage.alias}",
             # Not psycopg's limit, which counts those too for whom a connection is on its way: of
             # a burst on a pool that has not grown yet it would refuse those it has room for.
             max_waiting=0,
@@ -113,8 +114,7 @@ class Pool(ConnectionPool[Connection]):
         except PoolTimeout:
             metrics.ACQUIRES.labels("timeout").inc()
             waited = monotonic() - started
-            why = self.outage.cause or f"all {self.max_size} are in use"
-            raise PoolTimeout(f"no connection within {waited:.2f} s: {why}") from None
+            raise PoolTimeout(f"no connection within {waited:.2f} s: {self._why()}") from None
         except PoolClosed:
             metrics.ACQUIRES.labels("closed").inc()
             raise
@@ -138,8 +138,12 @@ class Pool(ConnectionPool[Connection]):
     def _getconn_that_answers(self, until: float) -> Connection:
         while True:
             connection = super().getconn(until - monotonic())
-            if connection.ping(min(self.limits.ping_timeout, until - monotonic())):
-                return connection
+            try:
+                if connection.ping(min(self.limits.ping_timeout, until - monotonic())):
+                    return connection
+            except BaseException:  # Ctrl-C: it is not lost, but not tried again either
+                self.replace(connection)
+                raise
             self._invalidate(connection)
             self.replace(connection)
 
@@ -148,12 +152,14 @@ class Pool(ConnectionPool[Connection]):
         checkout = held.pop(id(conn), None)
         if checkout is not None:
             metrics.USE.observe(monotonic() - checkout.since)
+            if checkout.cut:
+                conn.close()
         if not self._resets:
             conn.leaves = Leaves.NOTHING
-        resets = conn.leaves is not Leaves.NOTHING
-        if conn.clean() and resets:
-            self._prepare(conn)
-        super().putconn(conn)
+        try:
+            conn.clean(self._prepare)
+        finally:
+            super().putconn(conn)
 
     def replace(self, connection: Connection) -> None:
         """Close a connection that is out, and open another in its place."""
@@ -171,13 +177,36 @@ class Pool(ConnectionPool[Connection]):
         logger.warning("A connection does not answer; all idle ones of %r are replaced", self.name)
         self.drain()
 
+    def _why(self) -> str:
+        if self.outage.cause:
+            return self.outage.cause
+        if self.in_use >= self.max_size:
+            return f"all {self.max_size} are in use"
+        return "none was opened in time"
+
+    def _params(self) -> dict[str, Any]:
+        try:
+            params = self._params_of_now()
+        except psycopg.Error as error:
+            self.outage.failed(error)
+            raise
+        return params | {"outage": self.outage, "limits": self.limits}
+
     def _prepare(self, connection: Connection) -> None:
-        self._configure_session(connection)
+        """Set up a session that is new, or was reset."""
+        try:
+            self._configure_session(connection)
+        except psycopg.Error as error:
+            self.outage.failed(error)
+            raise
+        self.outage.ended()
         # What configuring has left is meant to stay.
         connection.leaves = Leaves.NOTHING
 
-    @staticmethod
-    def check_connection(conn: Connection) -> None:
+    def check_connection(self, conn: Connection) -> None:  # type: ignore[override]  # theirs needs no self
         """What `check` asks of each idle connection, within a bound."""
-        if not conn.ping(conn.limits.ping_timeout):
+        stale = conn.opened_at <= self._invalidated_at
+        if stale or not conn.ping(self.limits.ping_timeout):
+            self._invalidate(conn)
+            conn.close()
             raise psycopg.OperationalError("the connection does not answer")

@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from database import metrics
 from database.backend.checkouts import Checkout, held, where_it_is
-from database.backend.current import at_work
+from database.backend.current import Current, at_work
 
 if TYPE_CHECKING:
     from database.backend.connection import Connection
@@ -28,15 +29,23 @@ logger = logging.getLogger("database.pool")
 TICK = 0.1  # seconds: how late a bound may be kept; ten looks a second cost 0.1 % of a core
 
 
+@dataclass(slots=True, eq=False)
+class Bound:
+    connection: "Connection"
+    until: float
+    passed: bool = False
+    """Afterwards: whether the connection was cut, or is being cut."""
+
+
 class Watchdog:
-    """Starts its thread at the first use, and lets it sleep while there is nothing to watch."""
+    """Starts its thread at the first use, and lets it sleep while nothing is out."""
 
     def __init__(self) -> None:
         self.forget_everything()
 
     def forget_everything(self) -> None:
         """Begin anew, also in a process that was forked: threads are not."""
-        self._bounds: dict[int, tuple[Connection, float]] = {}
+        self._bounds: dict[int, Bound] = {}
         self._something = threading.Event()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -48,15 +57,16 @@ class Watchdog:
             self._start()
 
     @contextmanager
-    def bounded(self, connection: "Connection", seconds: float) -> Iterator[None]:
+    def bounded(self, connection: "Connection", seconds: float) -> "Iterator[Bound]":
         """Cut the connection if what is done inside takes longer than so many seconds."""
-        key = id(connection)
-        self._bounds[key] = (connection, monotonic() + seconds)
-        self.wake()
+        bound = Bound(connection, monotonic() + seconds)
+        self._bounds[id(bound)] = bound
         try:
-            yield
+            self.wake()
+            yield bound
         finally:
-            self._bounds.pop(key, None)
+            # Whoever of the two comes second finds that the first has taken it out.
+            bound.passed = self._bounds.pop(id(bound), None) is None
 
     def _start(self) -> None:
         with self._starting:
@@ -78,12 +88,14 @@ class Watchdog:
 
     def _look(self, now: float) -> None:
         # The copies are made in one step of the interpreter; other threads go on meanwhile.
-        for key, (connection, until) in list(self._bounds.items()):
-            if now >= until and self._bounds.pop(key, None) is not None:
+        for bound in list(self._bounds.values()):
+            if now >= bound.until and self._bounds.pop(id(bound), None) is not None:
                 metrics.HUNG.inc()
-                connection.cut()
+                bound.connection.cut()
+        checkouts = list(held.values())
+        # In this order: whoever has a connection in the copy is alive now, or has ended.
         alive = set(threading.enumerate())
-        for checkout in list(held.values()):
+        for checkout in checkouts:
             if checkout.thread not in alive:
                 self._take_back(checkout)
             else:
@@ -92,14 +104,7 @@ class Watchdog:
     def _look_at(self, checkout: Checkout, now: float) -> None:
         request = at_work.get(checkout.thread.ident or 0)
         if request and now >= request.deadline and not checkout.cut:
-            request.cut = checkout.cut = True
-            metrics.HUNG.inc()
-            logger.error(
-                "%s is over its hard deadline, and its connection was cut. It is here:\n%s",
-                request.route(),
-                where_it_is(checkout.thread),
-            )
-            checkout.connection.cut()
+            self._cut(checkout, request)
         if not checkout.reported and now - checkout.since >= checkout.leak_after:
             checkout.reported = True
             metrics.LEAKS.labels("held").inc()
@@ -110,6 +115,21 @@ class Watchdog:
                 checkout.stack(),
                 where_it_is(checkout.thread),
             )
+
+    def _cut(self, checkout: Checkout, request: Current) -> None:
+        place = where_it_is(checkout.thread)
+        # First the mark: if the connection is given back this moment, whoever takes it back
+        # closes it (`Pool.putconn`), and nobody else's is cut.
+        checkout.cut = request.cut = True
+        if held.get(id(checkout.connection)) is not checkout:
+            return
+        checkout.connection.cut()
+        metrics.HUNG.inc()
+        logger.error(
+            "%s is over its hard deadline, and its connection was cut. It is here:\n%s",
+            request.route(),
+            place,
+        )
 
     def _take_back(self, checkout: Checkout) -> None:
         if held.pop(id(checkout.connection), None) is None:

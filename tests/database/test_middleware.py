@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import Client
 from django.urls import path
@@ -75,6 +75,25 @@ def is_wrong(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+def takes_a_closed_cursor(request: HttpRequest) -> HttpResponse:
+    calls.append("")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    cursor.fetchone()
+    return HttpResponse()
+
+
+def finds_the_disk_full(request: HttpRequest) -> HttpResponse:
+    execute("DO $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$")
+    return HttpResponse()
+
+
+def sleeps(request: HttpRequest) -> HttpResponse:
+    calls.append("")
+    execute("SELECT pg_sleep(2)")
+    return HttpResponse()
+
+
 def is_fine(request: HttpRequest) -> JsonResponse:
     return JsonResponse({})
 
@@ -86,6 +105,9 @@ urlpatterns = [
     path("api/idles", idles),
     path("api/is-wrong", is_wrong),
     path("api/is-fine", is_fine),
+    path("api/takes-a-closed-cursor", takes_a_closed_cursor),
+    path("api/finds-the-disk-full", finds_the_disk_full),
+    path("api/sleeps", sleeps),
 ]
 
 
@@ -158,6 +180,39 @@ def test_a_transaction_that_idled_is_a_503_at_the_first_try(browser: Client) -> 
     assert (response.status_code, response.json()) == (503, UNAVAILABLE)
     assert response["Retry-After"] == "1"
     assert len(calls) == 1
+
+
+def test_a_request_over_its_deadline_is_a_503_at_the_first_try(
+    browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DatabaseWrapper, "limits", Limits(hard_deadline=0.3))
+
+    response = browser.get("/api/sleeps")
+
+    assert (response.status_code, response.json()) == (503, UNAVAILABLE)
+    assert len(calls) == 1
+
+
+def test_a_fault_of_the_database_that_is_no_outage_is_in_the_log(
+    browser: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert browser.get("/api/finds-the-disk-full").status_code == 503
+
+    (line,) = [record for record in caplog.records if record.name == "database.requests"]
+    assert line.levelname == "WARNING"
+    assert "no space left" in line.getMessage()
+
+
+def test_a_mistake_with_a_cursor_is_none_of_the_databases_either(browser: Client) -> None:
+    assert browser.get("/api/takes-a-closed-cursor").status_code == 500
+    assert len(calls) == 1
+
+
+def test_a_connection_that_breaks_in_a_transaction_is_not_opened_anew_for_nothing() -> None:
+    with pytest.raises(OperationalError), transaction.atomic():
+        break_connection()
+
+    assert connection.connection is None
 
 
 def test_elsewhere_a_browser_gets_a_page(browser: Client) -> None:

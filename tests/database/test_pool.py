@@ -17,11 +17,12 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from database import metrics
 from database.backend import housekeeping
-from database.backend.connection import Connection, Cursor
+from database.backend.connection import Connection
 from database.backend.current import Current, at_work
 from database.backend.limits import Limits
 from database.backend.outages import Outage
 from database.backend.pool import Pool
+from database.errors import NotConnected
 from tests.database.servers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,19 +37,12 @@ def make_pool() -> Iterator[MakePool]:
 
     def make(*, min_size: int = 1, max_size: int = 1, **changes: Any) -> Pool:
         limits = Limits(**{name: changes.pop(name) for name in LIMITS & changes.keys()})
-        params = connection.get_connection_params() | {"cursor_factory": Cursor}
-        params |= {"autocommit": True} | changes.pop("params", {})
-        changes = {"timeout": 2.0, "max_waiting": 10} | changes
-        pool = Pool(
-            "test",
-            lambda: params,
-            lambda session: None,
-            limits=limits,
-            resets=True,
-            min_size=min_size,
-            max_size=max_size,
-            **changes,
-        )
+        params = connection.get_connection_params() | {"autocommit": True}
+        params |= changes.pop("params", {})
+        defaults: dict[str, Any] = {"params": lambda: params, "configure": lambda session: None}
+        defaults |= {"resets": True, "timeout": 2.0, "max_waiting": 10}
+        sizes = {"min_size": min_size, "max_size": max_size}
+        pool = Pool(Outage("test"), limits=limits, **defaults | sizes | changes)
         pool.open()
         pools.append(pool)
         return pool
@@ -153,6 +147,23 @@ def test_a_pool_that_cannot_connect_says_why(
     assert value(metrics.CONNECT_ERRORS, cause="does_not_exist") - errors >= 2
 
 
+def test_a_pool_without_a_password_says_why(
+    make_pool: MakePool, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool()
+    terminate(*filled(pool, 1))
+
+    def params() -> dict[str, Any]:
+        raise NotConnected("the file is gone")
+
+    pool._params_of_now = params
+    with pytest.raises(PoolTimeout, match="the file is gone"):
+        pool.getconn(0.7)
+
+    lines = [r.getMessage() for r in caplog.records if r.name == "database.outages"]
+    assert lines == ["No connection to the database 'test': the file is gone"]
+
+
 def test_a_full_queue_refuses_at_once(make_pool: MakePool) -> None:
     pool = make_pool(max_waiting=1, timeout=1)
     with taken(pool), ThreadPoolExecutor() as threads:
@@ -237,6 +248,59 @@ def test_statements_prepared_by_psycopg_survive_a_reset(make_pool: MakePool) -> 
         assert session.execute("SHOW work_mem").fetchone() != ("7MB",)
 
 
+def test_a_session_that_was_reset_is_set_up_anew(make_pool: MakePool) -> None:
+    def configure(session: Connection) -> None:
+        session.execute("SET work_mem = '5MB'")
+
+    pool = make_pool(configure=configure)
+    for _ in range(2):
+        with taken(pool) as session:
+            assert session.execute("SHOW work_mem").fetchone() == ("5MB",)
+            session.execute("SET work_mem = '7MB'")
+
+
+def test_behind_a_pooler_nothing_is_reset(make_pool: MakePool) -> None:
+    pool = make_pool(resets=False)
+    with taken(pool) as session:
+        session.execute("SET work_mem = '7MB'")
+    with taken(pool) as session:
+        assert session.execute("SHOW work_mem").fetchone() == ("7MB",)
+
+
+def test_a_connection_in_the_middle_of_a_statement_is_replaced_at_once(
+    make_pool: MakePool,
+) -> None:
+    pool = make_pool()
+    session = pool.getconn()
+    before = session.info.backend_pid
+    rows = session.cursor().stream("SELECT generate_series(1, 100000)")
+    next(rows)  # and it holds the connection's lock
+
+    started = time.monotonic()
+    pool.putconn(session)
+
+    assert time.monotonic() - started < 0.5
+    assert backend(pool) != before
+    with suppress(psycopg.Error):
+        rows.close()  # type: ignore[attr-defined]  # it is a generator
+
+
+def test_a_connection_that_is_lost_on_the_way_out_is_not_lost_to_the_pool(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = make_pool()
+
+    def interrupted(session: Connection, seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "ping", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pool.getconn()
+
+    assert backend(pool)
+
+
 def test_a_session_with_a_prepared_name_of_its_own_is_closed(make_pool: MakePool) -> None:
     pool = make_pool()
     with taken(pool) as session:
@@ -276,10 +340,11 @@ def test_a_connection_that_is_out_for_long_is_reported_with_both_places(
 
     with ThreadPoolExecutor() as threads:
         threads.submit(forgetful)
-        wait_until(lambda: value(metrics.LEAKS, kind="held") - leaks == 1, "it is reported")
+        wait_until(lambda: "has been out" in caplog.text, "it is reported")
         done.set()
 
     report = next(r.getMessage() for r in caplog.records if "has been out" in r.getMessage())
+    assert value(metrics.LEAKS, kind="held") - leaks == 1
     taken_here, is_here = report.split("the thread is here now")
     assert "in forgetful" in taken_here
     assert "done.wait(10)" in is_here
@@ -324,6 +389,36 @@ def test_the_hard_deadline_of_a_request_cuts_its_connection(
     terminate(pid)  # it sleeps on, and knows nothing
     assert request.cut
     assert any("GET test/sleep is over its hard deadline" in r.message for r in caplog.records)
+
+
+def test_a_connection_that_was_cut_while_idle_costs_the_others_nothing(
+    make_pool: MakePool,
+) -> None:
+    pool = make_pool(max_size=2)
+    pids = filled(pool, 2)
+    reconnects = value(metrics.RECONNECTS)
+    request = Current(lambda: "GET test/compute", deadline=time.monotonic() - 1)
+    at_work[get_ident()] = request
+    try:
+        with taken(pool) as session:
+            pids.remove(session.info.backend_pid)
+            wait_until(lambda: request.cut, "it is over its deadline")
+    finally:
+        del at_work[get_ident()]
+
+    assert backend(pool) == pids[0]
+    assert value(metrics.RECONNECTS) == reconnects
+
+
+def test_no_descriptor_is_left_of_a_closed_connection(make_pool: MakePool) -> None:
+    pool = make_pool()
+    descriptors = []
+    for _ in range(3):
+        session = pool.getconn()
+        pool.replace(session)
+        backend(pool)
+        descriptors.append(len(os.listdir("/proc/self/fd")))
+    assert len(set(descriptors)) == 1
 
 
 def test_figures_count_what_is_out_and_what_is_in(make_pool: MakePool) -> None:

@@ -1,0 +1,90 @@
+"""What an error of the driver means for the one who asked."""
+
+import psycopg
+import pytest
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
+from psycopg import errors
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from database.errors import Failure, NotConnected, failure_of, was_lost
+
+NO_CONNECTION = [
+    PoolTimeout(),
+    PoolClosed(),
+    TooManyRequests(),
+    NotConnected(),
+    errors.ConnectionTimeout(),
+]
+LOST = [
+    psycopg.OperationalError("the connection is closed"),
+    errors.AdminShutdown(),
+    errors.CrashShutdown(),
+    errors.IdleSessionTimeout(),
+    errors.ConnectionFailure(),
+    None,
+]
+REFUSED = [
+    errors.DiskFull(),
+    errors.TooManyConnections(),
+    errors.LockNotAvailable(),
+    errors.DeadlockDetected(),
+]
+
+
+def raised(cause: BaseException | None, kind: type[DatabaseError] = OperationalError) -> Exception:
+    error = kind()
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize("cause", [*NO_CONNECTION, *REFUSED], ids=repr)
+def test_nothing_has_happened_and_it_is_not_tried_again(cause: Exception) -> None:
+    error = raised(cause)
+
+    assert failure_of(error, writes=False) is Failure.UNAVAILABLE
+    assert failure_of(error, writes=True) is Failure.UNAVAILABLE
+    assert not was_lost(error)
+
+
+@pytest.mark.parametrize("cause", LOST, ids=repr)
+def test_nobody_knows_what_became_of_a_write(cause: Exception) -> None:
+    error = raised(cause)
+
+    assert failure_of(error, writes=False) is Failure.UNAVAILABLE
+    assert failure_of(error, writes=True) is Failure.OUTCOME_UNKNOWN
+    assert was_lost(error)
+
+
+def test_a_statement_over_its_time_was_undone() -> None:
+    error = raised(errors.QueryCanceled())
+
+    assert failure_of(error, writes=True) is Failure.TIMED_OUT
+    assert not was_lost(error)
+
+
+def test_a_transaction_that_idled_was_undone() -> None:
+    error = raised(errors.IdleInTransactionSessionTimeout(), InternalError)
+
+    assert failure_of(error, writes=True) is Failure.UNAVAILABLE
+    assert not was_lost(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        raised(errors.InFailedSqlTransaction(), InternalError),
+        raised(psycopg.InterfaceError("the cursor is closed"), InterfaceError),
+        raised(errors.UndefinedTable(), ProgrammingError),
+        ValueError(),
+        None,
+    ],
+    ids=repr,
+)
+def test_mistakes_of_ours_are_not_the_databases(error: Exception | None) -> None:
+    assert failure_of(error, writes=True) is None
