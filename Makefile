@@ -8,7 +8,7 @@ MANAGE := $(BIN)/python manage.py
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
 
-.PHONY: dev serve test test-faults check lock audit
+.PHONY: dev serve test test-faults bench check lock audit
 .DEFAULT_GOAL := dev
 # What a failed command has begun to write is not taken for done.
 .DELETE_ON_ERROR:
@@ -27,6 +27,9 @@ test: .venv/installed  ## every test that needs no tool beyond the lock file
 
 test-faults: .venv/installed  ## what happens when PostgreSQL is stopped, frozen, killed or cut off
 	$(BIN)/pytest -m faults
+
+bench: .venv/installed  ## what pooling brings and what it costs, against Django's own
+	$(BIN)/python -m tests.benchmarks.pooling
 
 check: .venv/installed  ## format, lint, types, imports, migrations
 	$(BIN)/ruff format --check .

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 from django.db import (
-    DatabaseError,
+    Error,
     InterfaceError,
     InternalError,
     OperationalError,
@@ -37,7 +37,7 @@ REFUSED = [
 ]
 
 
-def raised(cause: BaseException | None, kind: type[DatabaseError] = OperationalError) -> Exception:
+def raised(cause: BaseException | None, kind: type[Error] = OperationalError) -> Exception:
     error = kind()
     error.__cause__ = cause
     return error
