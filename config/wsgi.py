@@ -51,5 +51,10 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         content = environ["wsgi.input"].read(limit + 1)
         environ |= {"wsgi.input": BytesIO(content), "CONTENT_LENGTH": str(len(content))}
     elif length.isdecimal() and int(length) <= limit:
-        environ["wsgi.input"] = BytesIO(environ["wsgi.input"].read(int(length)))
+        content = environ["wsgi.input"].read(int(length))
+        if len(content) < int(length):
+            # The client has hung up (RFC 9112, section 8): what it began is not to be done.
+            start_response("400 Bad Request", [("Content-Type", "application/json")])
+            return [b'{"errors":{"body":["is incomplete"]}}']
+        environ["wsgi.input"] = BytesIO(content)
     return django_application(environ, start_response)

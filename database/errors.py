@@ -4,7 +4,12 @@ from enum import Enum
 
 import psycopg
 from django.db import IntegrityError, InternalError, OperationalError
-from psycopg.errors import ConnectionTimeout, IdleInTransactionSessionTimeout, QueryCanceled
+from psycopg.errors import (
+    ConnectionTimeout,
+    IdleInTransactionSessionTimeout,
+    QueryCanceled,
+    ReadOnlySqlTransaction,
+)
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 
@@ -30,8 +35,10 @@ def failure_of(error: BaseException | None, *, writes: bool) -> Failure | None:
     """
     cause = error.__cause__ if error else None
     if isinstance(error, InternalError):
-        # Django's class for a transaction that idled too long; others are bugs.
-        return Failure.UNAVAILABLE if isinstance(cause, IdleInTransactionSessionTimeout) else None
+        # Django's class also for a transaction that idled too long, and for a write that came
+        # to a server which is not the primary any more. Others are bugs.
+        passing = isinstance(cause, IdleInTransactionSessionTimeout | ReadOnlySqlTransaction)
+        return Failure.UNAVAILABLE if passing else None
     if not isinstance(error, OperationalError):
         return None
     if isinstance(cause, QueryCanceled):

@@ -178,6 +178,10 @@ class ServerBindingCursor(base.CursorMixin, psycopg.Cursor[Any]):
         started = monotonic()
         try:
             return super().execute(query, params, **kwargs)
+        except psycopg.errors.ReadOnlySqlTransaction:
+            # Another server is the primary now: a new session may find it, this one won't.
+            self._observer.leaves = Leaves.NAMES
+            raise
         finally:
             self._observer.took(query, monotonic() - started)
 

@@ -62,3 +62,19 @@ def test_slow_clients_hold_no_connection(alice: User) -> None:
             clients.enter_context(client).sendall(head.encode())
 
         assert [server.call("GET", "/api/tags").status for _ in range(20)] == [200] * 20
+
+
+def test_a_body_that_is_cut_off_does_nothing(alice: User) -> None:
+    article = {"title": "Cut", "description": "Off", "body": "Too soon"}
+    body = json.dumps({"article": article}).encode()
+    head = (
+        "POST /api/articles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Authorization: Token {tokens.issue(alice.pk)}\r\nContent-Length: {len(body) + 1}\r\n\r\n"
+    )
+    with serving(DATABASE_URL=database_url()) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(head.encode() + body)
+            client.shutdown(socket.SHUT_WR)
+            answer = client.recv(10_000)  # or none: the server may hang up as well
+        assert not answer or b" 400 " in answer.splitlines()[0]
+        assert server.call("GET", "/api/articles").content["articlesCount"] == 0

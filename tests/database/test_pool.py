@@ -301,6 +301,17 @@ def test_a_connection_that_is_lost_on_the_way_out_is_not_lost_to_the_pool(
     assert backend(pool)
 
 
+def test_a_session_that_turns_out_to_be_read_only_is_closed(make_pool: MakePool) -> None:
+    pool = make_pool()
+    with taken(pool) as session:
+        before = session.info.backend_pid
+        # As a primary does that has become a standby, with its sessions still open.
+        session.pgconn.exec_(b"SET default_transaction_read_only = on")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            session.execute("CREATE TABLE nothing ()")
+    assert backend(pool) != before
+
+
 def test_a_session_with_a_prepared_name_of_its_own_is_closed(make_pool: MakePool) -> None:
     pool = make_pool()
     with taken(pool) as session:

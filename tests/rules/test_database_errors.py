@@ -68,8 +68,11 @@ def test_a_statement_over_its_time_was_undone() -> None:
     assert not was_lost(error)
 
 
-def test_a_transaction_that_idled_was_undone() -> None:
-    error = raised(errors.IdleInTransactionSessionTimeout(), InternalError)
+@pytest.mark.parametrize(
+    "cause", [errors.IdleInTransactionSessionTimeout(), errors.ReadOnlySqlTransaction()], ids=repr
+)
+def test_a_transaction_that_idled_or_came_to_a_standby_was_undone(cause: Exception) -> None:
+    error = raised(cause, InternalError)
 
     assert failure_of(error, writes=True) is Failure.UNAVAILABLE
     assert not was_lost(error)

@@ -1,0 +1,65 @@
+"""What the connection layer brings and what it costs, in one run of about four minutes.
+
+    make bench
+
+The ratios hold for other machines too; the absolute values beside them are this one's, now.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from statistics import median
+
+from tests.benchmarks.costs import CLIENTS, interleaved, median_ratio, ours, recovery, stock
+
+MODES = ("per-request", "persistent", "pool")
+OURS, STOCK = "this backend", "Django's pool"
+OUTAGES = (0, 3, 10)  # seconds; the first is a restart
+
+
+def main() -> None:
+    compare_modes()
+    compare_cpu()
+    compare_recovery()
+
+
+def compare_modes(rounds: int = 5, seconds: int = 2) -> None:
+    with ExitStack() as stack:
+        subjects = {mode: stack.enter_context(ours(mode)) for mode in MODES}
+        costs = interleaved(subjects, rounds, seconds)
+    print(f"SELECT 1 over HTTP, {CLIENTS} clients, 1 worker; medians of {rounds} rounds\n")
+    print("DATABASE_CONNECTIONS    ratio    requests/s    server connections")
+    base = [cost.rate for cost in costs["per-request"]]
+    for mode in MODES:
+        rates = [cost.rate for cost in costs[mode]]
+        connections = max(cost.connections for cost in costs[mode])
+        ratio = median_ratio(rates, base)
+        print(f"{mode:20}{ratio:9.1f}{median(rates):14.0f}{connections:22}")
+
+
+def compare_cpu(rounds: int = 25, seconds: int = 1) -> None:
+    with ours() as layer, stock() as django:
+        costs = interleaved({OURS: layer, STOCK: django}, rounds, seconds)
+    print(f"\nCPU time of server and PostgreSQL; medians of {rounds} rounds\n")
+    print("                        ratio    µs/request    least to most")
+    base = [cost.cpu for cost in costs[STOCK]]
+    for name in (OURS, STOCK):
+        each = [cost.cpu for cost in costs[name]]
+        spread = f"{min(each):.0f} to {max(each):.0f}"
+        print(f"{name:20}{median_ratio(each, base):9.2f}{median(each):14.0f}{spread:>17}")
+
+
+def compare_recovery(rounds: int = 3) -> None:
+    print(f"\nSeconds from PostgreSQL's return to the first success; the worst of {rounds}\n")
+    print(f"away for            {'ratio':>9}{OURS:>14}{STOCK:>17}")
+    with ours() as layer, stock() as django, ThreadPoolExecutor() as threads:
+        for away in OUTAGES:
+            times = [
+                tuple(threads.map(recovery, (layer, django), (away, away))) for _ in range(rounds)
+            ]
+            mine, djangos = map(max, zip(*times, strict=True))
+            name = f"{away} s" if away else "a restart"
+            print(f"{name:20}{mine / djangos:9.2f}{mine:14.2f}{djangos:17.2f}")
+
+
+if __name__ == "__main__":
+    main()

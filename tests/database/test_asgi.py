@@ -1,0 +1,113 @@
+"""Under ASGI, where every request has a thread of its own, which ends with it."""
+
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from tests.database import application
+from tests.database.application import POOL_MAX
+from tests.database.load import ask_at_once, failures, load, reading, slowest
+from tests.database.servers import migrated, wait_until
+from tests.database.test_frozen import sleeping
+from tests.database.test_hang_ups import asked, gauges
+from tests.database.test_restarts import restart
+
+pytestmark = pytest.mark.faults
+
+AT_ONCE = 50
+HUNG_UP = 24
+SLEEP = b"GET /api/test/sleep?seconds=0.2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+MANY = {"DATABASE_POOL_MIN": str(POOL_MAX), "DATABASE_MAX_WAITING": str(AT_ONCE + HUNG_UP)}
+FEW = {
+    "DATABASE_POOL_MIN": "4",
+    "DATABASE_POOL_MAX": "4",
+    "DATABASE_MAX_WAITING": "4",
+    "DATABASE_ACQUIRE_TIMEOUT": "1",
+    "DATABASE_STATEMENT_TIMEOUT": "2",
+    "DATABASE_HARD_DEADLINE": "3",
+}
+
+
+def asgi(port: int) -> list[str]:
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--no-ws"]
+    return [*command, "--port", str(port), "tests.database.site.asgi:application"]
+
+
+def test_fifty_at_once_share_the_pool_and_nothing_is_lost(figures: Callable[[str], None]) -> None:
+    everything_idle = [0, POOL_MAX, 0]
+    with migrated() as server, application.serving(server.url(), MANY, command=asgi) as site:
+        wait_until(lambda: gauges(site) == everything_idle, "the pool is filled")
+        sessions = set(server.sessions())
+        holders = ask_at_once(site.port, ["/api/test/hold?seconds=0.2"] * AT_ONCE)
+        with ExitStack() as clients:
+            for _ in range(HUNG_UP):
+                clients.enter_context(asked(site.port, SLEEP, politely=False))
+            wait_until(lambda: sleeping(server) == POOL_MAX, "their statements run")
+        again = ask_at_once(site.port, ["/api/test/hold?seconds=0.2"] * AT_ONCE)
+        wait_until(lambda: gauges(site) == everything_idle, "everything is idle again")
+        kept = sessions & set(server.sessions())
+        died = site.said().count("died with a connection")
+
+    figures(
+        f"{AT_ONCE} at once: the slowest {slowest(holders):.2f} s; {HUNG_UP} hung up; {AT_ONCE} at"
+        f" once again: {slowest(again):.2f} s; {len(kept)} of {POOL_MAX} sessions are the same"
+    )
+    assert not failures([*holders, *again])
+    assert len(sessions) == POOL_MAX
+    assert kept == sessions
+    assert died == 0
+
+
+def test_readers_see_a_pause_under_asgi(figures: Callable[[str], None]) -> None:
+    read = reading("/api/test/select-1", "/api/articles")
+    with (
+        migrated() as server,
+        application.serving(server.url(), MANY, command=asgi) as site,
+        load(site.port, 20, read) as replies,
+    ):
+        time.sleep(1)
+        server.terminate_sessions()
+        time.sleep(1)
+        down = restart(server)
+        time.sleep(2)
+
+    figures(
+        f"{len(replies)} GETs, {len(failures(replies))} failed, the slowest after"
+        f" {slowest(replies):.2f} s; down for {down:.2f} s"
+    )
+    assert not failures(replies), failures(replies)[0]
+    assert slowest(replies) <= down + 1
+
+
+def test_the_bounds_hold(figures: Callable[[str], None]) -> None:
+    with (
+        migrated() as server,
+        application.serving(server.url(), FEW, command=asgi) as site,
+        ThreadPoolExecutor() as threads,
+    ):
+        wait_until(lambda: len(server.sessions()) == 4, "the pool is filled")
+        exhausted = ask_at_once(site.port, ["/api/test/hold?seconds=2"] * 12)
+        statements = threads.submit(ask_at_once, site.port, ["/api/test/sleep?seconds=1.5"] * 4)
+        wait_until(lambda: sleeping(server) == 4, "the statements run")
+        server.freeze()
+        frozen = statements.result()
+        waiting = ask_at_once(site.port, ["/api/test/select-1"] * 4)
+        server.thaw()
+        wait_until(site.is_up, "it serves again", seconds=1)
+
+    refused = sorted(reply.seconds for reply in failures(exhausted))
+    figures(
+        f"12 for 4 connections: {12 - len(refused)} x 200, 503 after"
+        f" {', '.join(f'{seconds:.2f}' for seconds in refused)} s; frozen: a statement ended"
+        f" after {slowest(frozen):.2f} s, the next request after {slowest(waiting):.2f} s"
+    )
+    assert len(refused) == 8
+    assert max(refused[:4]) <= 0.2
+    assert max(refused[4:]) <= 1.5
+    assert slowest(frozen) <= 3.5
+    assert slowest(waiting) <= 1.5
+    assert {reply.status for reply in [*failures(exhausted), *frozen, *waiting]} == {503}

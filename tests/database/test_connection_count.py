@@ -1,0 +1,88 @@
+"""However many requests come, PostgreSQL has no more connections to bear than was said."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import psycopg
+import pytest
+
+from tests.database import application
+from tests.database.application import POOL_MAX
+from tests.database.load import Question, failures, load
+from tests.database.servers import CLIENTS, OBSERVER, PostgreSQL, migrated, wait_until
+
+pytestmark = pytest.mark.faults
+
+WORKERS = 2
+ALLOWED = WORKERS * (POOL_MAX + 1)  # one for the probe of each
+INTERVAL, ENDING = 0.1, 0.05  # seconds
+READERS, PROBERS = 24, 2
+
+
+@contextmanager
+def counted(server: PostgreSQL) -> Iterator[list[int]]:
+    """How many sessions clients have, ten times a second until the block ends."""
+    counts: list[int] = []
+    over = threading.Event()
+
+    def count() -> None:
+        with server.session() as session:
+            while not over.wait(INTERVAL):
+                sessions = number_of(session)
+                if sessions > ALLOWED:
+                    # One that has been ended is there for some milliseconds more, when the
+                    # next one has begun already.
+                    time.sleep(ENDING)
+                    sessions = number_of(session)
+                counts.append(sessions)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        yield counts
+    finally:
+        over.set()
+        thread.join()
+
+
+def number_of(session: psycopg.Connection) -> int:
+    return len(session.execute(CLIENTS, [OBSERVER]).fetchall())
+
+
+def asking(*paths: str) -> Callable[[], Question]:
+    """Each over a connection of its own, so that every worker gets some of them."""
+    questions = [Question("GET", path, headers={"Connection": "close"}) for path in paths]
+    return partial(next, itertools.cycle(questions))
+
+
+def test_there_are_never_more_than_the_pools_and_the_probes(
+    figures: Callable[[str], None],
+) -> None:
+    # Longer than a pool waits with an additional connection: all of them are needed.
+    work = asking("/api/test/hold?seconds=0.1", "/api/test/sleep?seconds=0.1", "/api/articles")
+    with migrated() as server, counted(server) as counts:
+        with (
+            application.serving(server.url(), workers=WORKERS) as site,
+            load(site.port, READERS, work) as replies,
+            load(site.port, PROBERS, asking("/readyz")) as probes,
+        ):
+            wait_until(lambda: max(counts) == ALLOWED, "both pools and both probes have all theirs")
+            ended = []
+            for _ in range(3):
+                ended.append(server.terminate_sessions())
+                time.sleep(2)
+
+        wait_until(lambda: counts[-1] == 0, "no session is left")
+
+    figures(
+        f"{len(counts)} samples, at most {max(counts)} connections of {ALLOWED};"
+        f" {' and '.join(map(str, ended))} sessions ended under load:"
+        f" {len(failures(replies))} of {len(replies)} GETs failed,"
+        f" {len(failures(probes))} of {len(probes)} probes"
+    )
+    assert max(counts) == ALLOWED
+    assert not failures(replies), failures(replies)[0]

@@ -1,0 +1,100 @@
+"""Clients that go away before their answer is there, or before their request is."""
+
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import pytest
+
+from tests.database import application
+from tests.database.application import POOL_MAX, Application
+from tests.database.load import ask, ask_at_once, failures, slowest
+from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.database.test_frozen import sleeping
+
+pytestmark = pytest.mark.faults
+
+CLIENTS = 20  # at the same time
+IN_REQUEST, IN_RESPONSE = 200, 1_000
+
+HALF_A_HEADER = b"GET /api/test/select-1 HTTP/1.1\r\nHost: loc"
+HALF_A_BODY = (
+    b"POST /api/test/write?id=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+)
+# 6 MB: more than the kernel takes from the server for somebody who does not read.
+STREAM = b"GET /api/test/stream?lines=6000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+SLEEP = b"GET /api/test/sleep?seconds=2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@contextmanager
+def asked(port: int, request: bytes, *, politely: bool = True) -> Iterator[socket.socket]:
+    """A connection on which this was sent; in the end it is closed, or reset."""
+    with socket.create_connection(("127.0.0.1", port), 30) as client:
+        client.sendall(request)
+        yield client
+        if not politely:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def hang_up_in_request(port: int, number: int) -> None:
+    request = HALF_A_HEADER if number % 4 < 2 else HALF_A_BODY
+    with asked(port, request, politely=number % 2 == 0):
+        pass
+
+
+def hang_up_in_response(port: int, number: int) -> bool:
+    """Whether something of what the database has sent was there by then."""
+    with asked(port, STREAM, politely=number % 2 == 0) as client:
+        received = b""
+        while b"xxx" not in received and (data := client.recv(1_000)):
+            received += data
+    return b"xxx" in received
+
+
+def gauges(site: Application) -> list[float]:
+    """Of the pool: in use, idle, waiting; as they were within the last second."""
+    lines = ask(site.port, "/metrics").content.decode().splitlines()
+    values = dict(line.split() for line in lines if line.startswith("database_pool_"))
+    return [float(values[f"database_pool_{name}"]) for name in ("in_use", "idle", "waiting")]
+
+
+def hang_up_in_statements(server: PostgreSQL, port: int) -> None:
+    """On every connection of the pool at the same moment."""
+    with ExitStack() as clients:
+        for _ in range(POOL_MAX):
+            clients.enter_context(asked(port, SLEEP, politely=False))
+        wait_until(lambda: sleeping(server) == POOL_MAX, "every connection has one to run")
+    wait_until(lambda: not sleeping(server), "they have ended")
+
+
+def test_every_connection_is_available_afterwards(figures: Callable[[str], None]) -> None:
+    everything_idle = [0, POOL_MAX, 0]
+    with (
+        migrated() as server,
+        application.serving(server.url(), {"DATABASE_POOL_MIN": str(POOL_MAX)}) as site,
+        ThreadPoolExecutor(CLIENTS) as clients,
+    ):
+        wait_until(lambda: gauges(site) == everything_idle, "the pool is filled")
+        sessions = set(server.sessions())
+
+        list(clients.map(partial(hang_up_in_request, site.port), range(IN_REQUEST)))
+        begun = list(clients.map(partial(hang_up_in_response, site.port), range(IN_RESPONSE)))
+        hang_up_in_statements(server, site.port)
+        holders = ask_at_once(site.port, ["/api/test/hold?seconds=0.5"] * POOL_MAX)
+        wait_until(lambda: gauges(site) == everything_idle, "everything is idle again")
+        kept = sessions & set(server.sessions())
+        written = server.execute("SELECT id FROM scratch")
+
+    figures(
+        f"{sum(begun)} clients hung up in mid-response, {IN_REQUEST} in mid-request, {POOL_MAX} in"
+        f" mid-statement; all connections held {slowest(holders) - 0.5:.2f} s later, and"
+        f" {len(kept)} of {POOL_MAX} sessions are the same"
+    )
+    assert all(begun)
+    assert not failures(holders), failures(holders)[0]
+    assert slowest(holders) - 0.5 <= 0.5
+    assert kept == sessions
+    assert not written  # of half a request

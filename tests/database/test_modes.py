@@ -1,0 +1,127 @@
+"""Without a pool, DATABASE_CONNECTIONS=persistent and per-request: what holds there too."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.database import application
+from tests.database.application import THREADS
+from tests.database.load import (
+    Reply,
+    ask_at_once,
+    failures,
+    first_success,
+    load,
+    longest_gap,
+    reading,
+    slowest,
+)
+from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.database.test_frozen import sleeping
+from tests.database.test_restarts import crash, restart
+
+pytestmark = pytest.mark.faults
+
+READERS, CLIENTS = 10, 20
+DEAD = 20
+PING, ACQUIRE = 1.0, 5.0  # time-outs
+# PostgreSQL may take its time to stop and to start, on a machine that has other work to do.
+PATIENT = {"DATABASE_ACQUIRE_TIMEOUT": "10"}
+HARD_DEADLINE, FROZEN = 6.0, 10.0
+BOUNDS = {"DATABASE_STATEMENT_TIMEOUT": "4", "DATABASE_HARD_DEADLINE": str(HARD_DEADLINE)}
+
+MODES = ["persistent", "per-request"]
+
+
+def terminate(server: PostgreSQL) -> float:
+    server.terminate_sessions()
+    return 0.0
+
+
+def restarted(mode: str) -> tuple[list[Reply], float]:
+    """What readers were answered while PostgreSQL was restarted, crashed and ended all sessions;
+    and for how long it was away."""
+    with (
+        migrated() as server,
+        application.serving(server.url(), PATIENT | {"DATABASE_CONNECTIONS": mode}) as site,
+        load(site.port, READERS, reading("/api/test/select-1", "/api/articles")) as replies,
+    ):
+        downtimes = []
+        for fault in (restart, crash, terminate):
+            time.sleep(1.5)
+            downtimes.append(fault(server))
+        time.sleep(2)
+    return replies, max(downtimes)
+
+
+def test_readers_see_a_pause_without_a_pool(figures: Callable[[str], None]) -> None:
+    with ThreadPoolExecutor() as threads:
+        restarts = list(threads.map(restarted, MODES))
+
+    for mode, (replies, down) in zip(MODES, restarts, strict=True):
+        figures(
+            f"{mode}: {len(replies)} GETs, {len(failures(replies))} failed; down {down:.2f} s,"
+            f" longest gap {longest_gap(replies):.2f} s, the slowest {slowest(replies):.2f} s"
+        )
+    for replies, down in restarts:
+        assert not failures(replies), failures(replies)[0]
+        assert longest_gap(replies) <= down + 1
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("persistent", 4), ("per-request", 0)])
+def test_the_connections_of_dead_threads_are_closed(
+    mode: str, kept: int, figures: Callable[[str], None]
+) -> None:
+    variables = {"DATABASE_CONNECTIONS": mode}
+    with migrated() as server, application.serving(server.url(), variables, threads=4) as site:
+        dying = ask_at_once(site.port, ["/api/test/thread-dies"] * DEAD)
+        died = time.monotonic()
+        closed = wait_until(lambda: len(server.sessions()) <= kept, "they are closed")
+        following = ask_at_once(site.port, ["/api/test/select-1"] * DEAD)
+
+    figures(f"{DEAD} threads died; {kept} connections or less {closed - died:.2f} s later")
+    assert closed - died <= 1
+    assert not failures([*dying, *following])
+
+
+def frozen(mode: str) -> tuple[list[Reply], list[Reply], float]:
+    """What was answered to those whose statement was running when the server froze, and to
+    those who came then; and when it went on."""
+    variables = BOUNDS | {"DATABASE_CONNECTIONS": mode}
+    with (
+        migrated() as server,
+        application.serving(server.url(), variables) as site,
+        ThreadPoolExecutor() as threads,
+    ):
+        # So that every thread of a mode that keeps them has a connection.
+        assert not failures(ask_at_once(site.port, ["/api/test/hold?seconds=0.5"] * THREADS))
+        running = ["/api/test/sleep?seconds=2"] * (THREADS - CLIENTS)
+        statements = threads.submit(ask_at_once, site.port, running)
+        wait_until(lambda: sleeping(server) == len(running), "the statements run")
+        server.freeze()
+        with load(site.port, CLIENTS, reading("/api/test/select-1")) as replies:
+            time.sleep(FROZEN)
+            thawed = server.thaw()
+            time.sleep(2)
+        return statements.result(), replies, thawed
+
+
+def test_a_frozen_server_holds_nobody_up_for_ever(figures: Callable[[str], None]) -> None:
+    with ThreadPoolExecutor() as threads:
+        freezes = list(threads.map(frozen, MODES))
+
+    for mode, (statements, replies, thawed) in zip(MODES, freezes, strict=True):
+        figures(
+            f"{mode}: {len(statements)} statements, the slowest {slowest(statements):.2f} s;"
+            f" {len(replies)} GETs, {len(failures(replies))} failed, the slowest"
+            f" {slowest(replies):.2f} s; first success {first_success(replies, thawed):.2f} s"
+            " after the freeze"
+        )
+    for statements, replies, thawed in freezes:
+        assert slowest(statements) <= HARD_DEADLINE + 0.5
+        # Nothing interrupts an attempt to connect, which psycopg gives 2 s at the least.
+        assert slowest(replies) <= PING + ACQUIRE + 2
+        assert first_success(replies, thawed) <= 1
+        assert all(reply.status == 503 for reply in failures([*statements, *replies]))

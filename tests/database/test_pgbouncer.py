@@ -1,0 +1,159 @@
+"""DATABASE_PGBOUNCER, before a real PgBouncer in transaction mode: a session of PostgreSQL's is
+somebody else's in the next transaction."""
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from subprocess import CompletedProcess
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+from tests.database import application
+from tests.database.clusters import ROLE
+from tests.database.load import Reply, ask, failures, load, reading, slowest
+from tests.database.pgbouncer import PgBouncer
+from tests.database.servers import PostgreSQL, migrated
+from tests.processes import run
+
+pytestmark = pytest.mark.faults
+
+REQUESTS = 240
+CLIENTS = 20
+SESSIONS = 4  # which all connections share, twice as many in the server's pool alone
+TAGS = 100
+PROFILE = {"DATABASE_PGBOUNCER": "on"}
+DOWN = 1.0  # seconds, of the 5 that a request waits for a connection
+
+# What startup options bring elsewhere. The server's own settings would not do: no time-out,
+# and another time zone.
+BY_ROLE: list[LiteralString] = [
+    "ALTER ROLE conduit SET TimeZone = 'UTC'",
+    "ALTER ROLE conduit SET statement_timeout = '2s'",
+    "ALTER ROLE conduit SET idle_in_transaction_session_timeout = '10s'",
+]
+# None of them may be in a session that is somebody else's next.
+REMAINS = re.compile(
+    r"LOG:  execute (?!<unnamed>).*|statement: (?:PREPARE|DECLARE|LISTEN|RESET|DISCARD|CLOSE).*"
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    with migrated(timezone="Asia/Tokyo", log_statement="all") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pgbouncer(server: PostgreSQL) -> Iterator[PgBouncer]:
+    # Its own 15 s, in which it does not try to connect again, are three times what we wait.
+    settings = {"default_pool_size": SESSIONS, "server_login_retry": 1, "admin_users": ROLE}
+    with PgBouncer(server, **settings) as pgbouncer:
+        yield pgbouncer
+
+
+def set_role(pgbouncer: PgBouncer, settings: list[LiteralString]) -> None:
+    """Give it these settings alone, for every session from now on."""
+    for statement in ("ALTER ROLE conduit RESET ALL", *settings):
+        pgbouncer.server.execute(statement)
+    # It keeps sessions open; and as time zone of those to come it takes that of the first one.
+    with psycopg.connect(pgbouncer.url(), dbname="pgbouncer", autocommit=True) as console:
+        console.execute("RECONNECT")
+
+
+def test_dbcheck_asks_for_what_the_role_has_to_bring(pgbouncer: PgBouncer) -> None:
+    def dbcheck() -> CompletedProcess[str]:
+        return run("manage.py", "dbcheck", DATABASE_URL=pgbouncer.url(), **PROFILE)
+
+    set_role(pgbouncer, [])
+    refused = dbcheck()
+    set_role(pgbouncer, BY_ROLE)
+    accepted = dbcheck()
+
+    assert refused.returncode == os.EX_CONFIG
+    for setting in ("TimeZone", "statement_timeout", "idle_in_transaction_session_timeout"):
+        assert f'ALTER ROLE "conduit" SET {setting} = ' in refused.stderr
+    assert accepted.returncode == 0, accepted.stderr
+
+
+def question(number: int) -> tuple[str, str]:
+    """Path and method; one in four is a write, one goes through `.iterator()`."""
+    questions = [
+        ("/api/test/iterate", "GET"),
+        (f"/api/test/echo?value={number}", "GET"),
+        (f"/api/test/write?id={number}", "POST"),
+        ("/api/articles", "GET"),
+    ]
+    return questions[number % len(questions)]
+
+
+def is_right(number: int, reply: Reply) -> bool:
+    rights: list[Callable[[], bool]] = [
+        lambda: len(set(reply.json()["tags"])) == TAGS,
+        lambda: reply.json()["value"] == str(number),
+        lambda: reply.json()["id"] == str(number),
+        lambda: reply.json()["articlesCount"] == 0,
+    ]
+    return reply.succeeded and rights[number % len(rights)]()
+
+
+def test_every_request_is_right_and_leaves_nothing_to_the_next(
+    server: PostgreSQL, pgbouncer: PgBouncer, figures: Callable[[str], None]
+) -> None:
+    set_role(pgbouncer, BY_ROLE)
+    tags = "INSERT INTO articles_tag (name) SELECT 'tag ' || n FROM generate_series(1, %s) AS n"
+    server.execute(tags, [TAGS])
+    with (
+        application.serving(pgbouncer.url(), PROFILE) as site,
+        ThreadPoolExecutor(CLIENTS) as clients,
+    ):
+        log_before = server.log.stat().st_size
+        questions = [question(number) for number in range(REQUESTS)]
+        replies = list(clients.map(lambda words: ask(site.port, *words), questions))
+        sessions = len(server.sessions())
+        state = ask(site.port, "/api/test/state").json()
+        too_slow = ask(site.port, "/api/test/sleep?seconds=5")
+        remains = REMAINS.findall(server.log.read_bytes()[log_before:].decode())
+
+    right = sum(is_right(number, reply) for number, reply in enumerate(replies))
+    written = Counter(row for (row,) in server.execute("SELECT id FROM scratch"))
+    figures(
+        f"{right} of {REQUESTS} right, over {sessions} sessions, with {len(remains)} statements"
+        f" that leave something; time zone {state['time_zone']}; a statement over its"
+        f" {state['statement_timeout']}: {too_slow.status} after {too_slow.seconds:.2f} s"
+    )
+    assert right == REQUESTS
+    assert sessions == SESSIONS
+    assert written == Counter(str(number) for number in range(2, REQUESTS, 4))
+    assert not remains
+    assert (state["time_zone"], state["statement_timeout"]) == ("UTC", "2s")
+    assert too_slow.status == 504
+
+
+def test_readers_see_a_pause_when_the_server_behind_it_restarts(
+    server: PostgreSQL, pgbouncer: PgBouncer, figures: Callable[[str], None]
+) -> None:
+    set_role(pgbouncer, BY_ROLE)
+    read = reading("/api/test/select-1", "/api/articles")
+    with (
+        application.serving(pgbouncer.url(), PROFILE) as site,
+        load(site.port, CLIENTS, read) as replies,
+    ):
+        time.sleep(1)
+        ended = server.terminate_sessions()
+        time.sleep(1)
+        server.stop()
+        time.sleep(DOWN)
+        server.start()
+        time.sleep(3)
+
+    failed = failures(replies)
+    figures(
+        f"{ended} sessions ended, then down for {DOWN:g} s: {len(replies)} GETs, {len(failed)}"
+        f" failed, the slowest after {slowest(replies):.2f} s"
+    )
+    assert not failed, failed[0]
