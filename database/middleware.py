@@ -40,22 +40,24 @@ class DatabaseMiddleware:
         self._render: Callable[[HttpRequest, Failure], HttpResponse] = import_string(
             settings.DATABASE_FAILURE_RESPONSE
         )
+        self._limits = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS]).limits
         # What another middleware raises is a page of Django's by the time it arrives here.
         got_request_exception.connect(_remember, dispatch_uid="database.middleware")
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = monotonic()
-        limits = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS]).limits
-        current = Current(partial(route_of, request), deadline=started + limits.hard_deadline)
+        current = Current(partial(route_of, request), deadline=started + self._limits.hard_deadline)
         outer = at_work.get(get_ident())  # a request made by a view, or a test
         at_work[get_ident()] = current
         try:
             for tries_left in reversed(range(TRIES)):
                 response = self.get_response(request)
                 error = request.__dict__.pop("database_error", None)
-                if error is None or not tries_left or not _may_try_again(request, current, error):
+                if error is None:
+                    return response
+                if not tries_left or not _may_try_again(request, current, error):
                     break
-                current.acquire_by = started + limits.acquire_timeout
+                current.acquire_by = started + self._limits.acquire_timeout
                 if monotonic() >= current.acquire_by:
                     break
                 metrics.RETRIES.inc()

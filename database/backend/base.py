@@ -17,7 +17,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
-from django.utils.asyncio import async_unsafe
 
 from database import embedded
 from database.backend import connection as sessions
@@ -52,13 +51,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @property
     def pool(self) -> Pool | None:
-        options = self.settings_dict["OPTIONS"].get("pool")
-        if self.alias == NO_DB_ALIAS or not options:
-            return None
-        if self.alias not in self._connection_pools:
+        pool = self._connection_pools.get(self.alias)  # Django asks nine times a request
+        options = None if pool else self.settings_dict["OPTIONS"].get("pool")
+        if options and self.alias != NO_DB_ALIAS:
             # Two threads may make one each: the first counts, and none was opened yet.
-            self._connection_pools.setdefault(self.alias, self._new_pool(options))
-        return self._connection_pools[self.alias]
+            pool = self._connection_pools.setdefault(self.alias, self._new_pool(options))
+        return pool
 
     def _new_pool(self, options: dict[str, Any] | bool) -> Pool:
         if self.settings_dict["CONN_MAX_AGE"] != 0:
@@ -74,7 +72,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
             **(options if isinstance(options, dict) else {}),
         )
 
-    @async_unsafe
     def connect(self) -> None:
         self._takes_from_pool = self.pool is not None
         try:
@@ -106,7 +103,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise NotConnected(str(error)) from error
         return params
 
-    @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         if self.pool:
             connection: Connection = super().get_new_connection(conn_params)
@@ -157,11 +153,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 del held[id(self.connection)]
         super()._close()  # type: ignore[misc]  # Django's
 
-    def create_cursor(self, name: str | None = None) -> Any:
-        if name:
-            # A cursor of the server's, which outlives its transaction.
-            self.connection.note("DECLARE")
-        return super().create_cursor(name)
+    def chunked_cursor(self) -> Any:
+        cursor = super().chunked_cursor()
+        # One of the server's, which outlives its transaction.
+        self.connection.note("DECLARE")
+        return cursor
 
     def is_usable(self) -> bool:
         return self.connection is not None and self.connection.ping(self.limits.ping_timeout)

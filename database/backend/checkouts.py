@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from database.backend.connection import Connection
     from database.backend.pool import Pool
 
-DEPTH = 40  # frames of a stack that are kept: from the pool up to the view, and some more
+# What is kept of a stack: up to Django's function that calls the view (what calls that is
+# middleware, the same for all requests), and so many frames at the most.
+VIEW = "_get_response"
+DEPTH = 40
 
 
 class Checkout:
@@ -41,10 +44,12 @@ class Checkout:
         is_command = self.thread is threading.main_thread() and current() is None
         kept = pool is None or is_command
         self.leak_after = inf if kept else connection.limits.leak_warning
-        # Nothing but code and positions: it takes 10 µs, and keeps nobody's variables alive.
+        # Nothing but code and positions: it takes a few µs, and keeps nobody's variables alive.
         self._frames: list[tuple[CodeType, int]] = []
         frame: FrameType | None = sys._getframe(1)
-        while frame is not None and len(self._frames) < DEPTH:
+        name = ""
+        while frame is not None and name != VIEW and len(self._frames) < DEPTH:
+            name = frame.f_code.co_name
             self._frames.append((frame.f_code, frame.f_lasti))
             frame = frame.f_back
 

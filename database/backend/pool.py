@@ -53,9 +53,8 @@ class Pool(ConnectionPool[Connection]):
         """
         self.limits = limits
         self.queue_limit = max_waiting
-        # In getconn at this moment. The lock makes one step of leaving it and having a
-        # connection, so that nobody counts twice, or not at all.
-        self._asking = 0
+        # Those who have a connection, and those who are in getconn.
+        self._clients = 0
         self._counting = threading.Lock()
         self.outage = outage
         self._params_of_now = params
@@ -94,7 +93,7 @@ class Pool(ConnectionPool[Connection]):
     @property
     def is_full(self) -> bool:
         """Whether all connections and all places in the queue are taken."""
-        return self._asking + self.in_use >= self.max_size + self.queue_limit
+        return self._clients >= self.max_size + self.queue_limit
 
     def getconn(self, timeout: float | None = None) -> Connection:
         """A connection that has just answered, within `timeout` seconds in all.
@@ -107,7 +106,7 @@ class Pool(ConnectionPool[Connection]):
             if self.is_full:
                 metrics.ACQUIRES.labels("queue_full").inc()
                 raise TooManyRequests(f"{self.queue_limit} are waiting already")
-            self._asking += 1
+            self._clients += 1
         connection = None
         try:
             connection = self._getconn_that_answers(self._until(started, timeout))
@@ -119,14 +118,18 @@ class Pool(ConnectionPool[Connection]):
             metrics.ACQUIRES.labels("closed").inc()
             raise
         finally:
-            with self._counting:
-                self._asking -= 1
-                if connection is not None:
-                    Checkout(connection, self).begin()
+            if connection is None:
+                self.leave()
+        Checkout(connection, self).begin()
         _acquired.inc()
         metrics.WAIT.observe(monotonic() - started)
         watchdog.wake()
         return connection
+
+    def leave(self) -> None:
+        """Count one client less: it has given its connection back, died, or got none."""
+        with self._counting:
+            self._clients -= 1
 
     def _until(self, started: float, timeout: float | None) -> float:
         until = started + (self.timeout if timeout is None else timeout)
@@ -151,6 +154,7 @@ class Pool(ConnectionPool[Connection]):
         """Take back a connection, as clean as it was; a broken one is replaced."""
         checkout = held.pop(id(conn), None)
         if checkout is not None:
+            self.leave()
             metrics.USE.observe(monotonic() - checkout.since)
             if checkout.cut:
                 conn.close()
