@@ -51,12 +51,12 @@ class Cost(NamedTuple):
 
 
 @contextmanager
-def ours(mode: str = "pool") -> Iterator[Subject]:
+def ours(mode: str = "pool", workers: int = 1) -> Iterator[Subject]:
     """This project's backend; `mode` as in DATABASE_CONNECTIONS."""
     # Without autovacuum, which would come when it likes.
     with migrated(autovacuum="off") as postgresql:
         variables = QUEUE | {"DATABASE_CONNECTIONS": mode}
-        with application.serving(postgresql.url(), variables) as site:
+        with application.serving(postgresql.url(), variables, workers=workers) as site:
             yield Subject(postgresql, site)
 
 

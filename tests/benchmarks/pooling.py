@@ -24,9 +24,10 @@ def main() -> None:
 
 def compare_modes(rounds: int = 5, seconds: int = 2) -> None:
     with ExitStack() as stack:
-        subjects = {mode: stack.enter_context(ours(mode)) for mode in MODES}
+        # Two workers: one would not keep two cores busy, unless PostgreSQL forks for it.
+        subjects = {mode: stack.enter_context(ours(mode, workers=2)) for mode in MODES}
         costs = interleaved(subjects, rounds, seconds)
-    print(f"SELECT 1 over HTTP, {CLIENTS} clients, 1 worker; medians of {rounds} rounds\n")
+    print(f"SELECT 1 over HTTP, {CLIENTS} clients, 2 workers; medians of {rounds} rounds\n")
     print("DATABASE_CONNECTIONS    ratio    requests/s    server connections")
     base = [cost.rate for cost in costs["per-request"]]
     for mode in MODES:

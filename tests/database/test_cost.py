@@ -13,8 +13,8 @@ pytestmark = pytest.mark.faults
 def test_a_pool_serves_five_times_the_requests_of_a_connection_for_each(
     figures: Callable[[str], None],
 ) -> None:
-    with ours("pool") as pool, ours("per-request") as per_request:
-        costs = interleaved({"pool": pool, "per-request": per_request}, rounds=3, seconds=1)
+    with ours("pool", workers=2) as pool, ours("per-request", workers=2) as per_request:
+        costs = interleaved({"pool": pool, "per-request": per_request}, rounds=3, seconds=2)
 
     rates = {name: [cost.rate for cost in each] for name, each in costs.items()}
     ratio = median_ratio(rates["pool"], rates["per-request"])
