@@ -1,4 +1,4 @@
-"""A TCP proxy before a server: it can hold what passes, cut connections, and lose an answer."""
+"""A TCP proxy before a server: it can lose the answer to a COMMIT, or the COMMIT."""
 
 import socket
 import threading
@@ -23,8 +23,6 @@ class Proxy:
         self.commits_arrive = True
         self.commit = COMMIT
         self._counting = threading.Lock()
-        self._open = threading.Event()
-        self._open.set()
         self._sockets: set[socket.socket] = set()
 
     def __enter__(self) -> Self:
@@ -37,18 +35,6 @@ class Proxy:
         # A close alone leaves accept() waiting.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self.release()
-        self.cut()
-
-    def hold(self) -> None:
-        """Pass nothing on, in either direction, until `release`; connections stay open."""
-        self._open.clear()
-
-    def release(self) -> None:
-        self._open.set()
-
-    def cut(self) -> None:
-        """Close every connection that is open now."""
         for end in list(self._sockets):
             _close(end)
 
@@ -78,7 +64,6 @@ class Proxy:
     def _ask(self, client: socket.socket, server: socket.socket, losing: threading.Event) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
-                self._open.wait()
                 if self.commit in data and self._takes_commit():
                     losing.set()
                     if not self.commits_arrive:
@@ -91,7 +76,6 @@ class Proxy:
     ) -> None:
         with suppress(OSError):
             while (data := server.recv(65536)) and not losing.is_set():
-                self._open.wait()
                 client.sendall(data)
         _close(client)
 
