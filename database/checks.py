@@ -1,15 +1,18 @@
 """Whether the database is as the server needs it, asked before it takes traffic."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Any, LiteralString
 
 import psycopg
+from django.core import checks
+from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
 
 from database.backend.connection import Connection
 from database.backend.watchdog import watchdog
+from database.prepared_checks import misfits
 from database.startup import Finding, NoDatabase, connect, default_database, unreachable
 from database.tls import HERE
 
@@ -24,22 +27,50 @@ def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding
     until = monotonic() + patience
     try:
         session = connect(patience)
-        # A server that freezes now must not keep this process for ever.
-        with session, watchdog.bounded(session, max(1, until - monotonic())):
-            yield from _migrations(session)
-            yield from _role(session)
-            if default_database().settings_dict["OPTIONS"].get("pgbouncer"):
-                # What connects to the server is PgBouncer, with limits of its own.
-                yield from _pgbouncer(session)
-            else:
-                yield from _capacity(session, workers, threads)
-                yield from _tls(session)
+        with session:
+            # A server that freezes now must not keep this process for ever.
+            with watchdog.bounded(session, max(1, until - monotonic())):
+                missing = _unapplied(session)
+                yield from _migrations(missing)
+                yield from _role(session)
+                if default_database().settings_dict["OPTIONS"].get("pgbouncer"):
+                    # What connects to the server is PgBouncer, with limits of its own.
+                    yield from _pgbouncer(session)
+                else:
+                    yield from _capacity(session, workers, threads)
+                    yield from _tls(session)
+            if not missing:
+                yield from map(Finding, misfits(session, until))
     except NoDatabase as error:
         yield error.finding
     except psycopg.errors.InsufficientPrivilege as error:
         yield Finding(f"The role may too little: {error}; docs/roles.sql grants what it needs.")
     except psycopg.OperationalError as error:
         yield Finding(unreachable(error), os.EX_UNAVAILABLE)
+
+
+def prepared_queries(
+    databases: Sequence[str] | None = None, **_: object
+) -> list[checks.CheckMessage]:
+    """Django's system check: an error for each thing that is wrong with a declared query."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    patience = default_database().limits.hard_deadline
+    try:
+        # Not Django's connection, which may be in a transaction.
+        with connect() as session:
+            with watchdog.bounded(session, patience):
+                missing = _unapplied(session)
+            if missing:
+                # No error: it would stop the first `migrate`, which looks here before it begins.
+                text = "The declared queries are not checked while migrations are not applied."
+                return [checks.Warning(text, id="database.W001")]
+            texts = misfits(session, monotonic() + patience)
+            return [checks.Error(text, id="database.E001") for text in texts]
+    except NoDatabase as error:
+        return [checks.Error(str(error), id="database.E002")]
+    except psycopg.OperationalError as error:
+        return [checks.Error(unreachable(error), id="database.E002")]
 
 
 def _capacity(session: Connection, workers: int, threads: int) -> Iterator[Finding]:
@@ -70,21 +101,25 @@ def _capacity(session: Connection, workers: int, threads: int) -> Iterator[Findi
         )
 
 
-def _migrations(session: Connection) -> Iterator[Finding]:
+def _migrations(missing: list[str]) -> Iterator[Finding]:
+    if missing:
+        yield Finding(
+            f"Migrations are not applied, {len(missing)} of them ({missing[0]}, for one);"
+            " run `manage.py migrate`."
+        )
+
+
+def _unapplied(session: Connection) -> list[str]:
+    """The migrations that the code has and the database has not."""
     (table,) = _row(session, "SELECT to_regclass('django_migrations')")
     applied = set(session.execute("SELECT app, name FROM django_migrations") if table else ())
-    missing = [
+    return [
         ".".join(key)
         for key, migration in MigrationLoader(None).graph.nodes.items()
         if key not in applied
         # A squashed one is as good as applied when all that it stands for are.
         and not (migration and migration.replaces and applied.issuperset(migration.replaces))
     ]
-    if missing:
-        yield Finding(
-            f"Migrations are not applied, {len(missing)} of them ({missing[0]}, for one);"
-            " run `manage.py migrate`."
-        )
 
 
 def _tls(session: Connection) -> Iterator[Finding]:

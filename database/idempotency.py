@@ -37,7 +37,8 @@ class IdempotencyMiddleware:
         self.refusal: Callable[[str], HttpResponse] = import_string(settings.IDEMPOTENCY_REFUSAL)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        key = request.headers.get("Idempotency-Key")
+        # Not from `request.headers`, which copies all of them.
+        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if request.method != "POST" or key is None:
             return self.get_response(request)
         user = self.user_of(request)

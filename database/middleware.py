@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from threading import get_ident
 from time import monotonic
 from typing import Any, cast
@@ -24,6 +25,7 @@ from database.errors import Failure, failure_of, found_no_connection, was_lost
 logger = logging.getLogger("database.requests")
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+REPEATABLE_METHODS = ("GET", "HEAD")
 TRIES = 3  # the first one included
 
 
@@ -47,6 +49,8 @@ class DatabaseMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = monotonic()
         current = Current(partial(route_of, request), deadline=started + self._limits.hard_deadline)
+        if request.method in REPEATABLE_METHODS:
+            current.try_again_until = started + self._limits.acquire_timeout
         outer = at_work.get(get_ident())  # a request made by a view, or a test
         at_work[get_ident()] = current
         try:
@@ -58,6 +62,7 @@ class DatabaseMiddleware:
                 if not tries_left or not _may_try_again(request, current, error):
                     break
                 current.acquire_by = started + self._limits.acquire_timeout
+                current.try_again_until = -inf  # its next connection is asked before it is lent
                 if monotonic() >= current.acquire_by:
                     break
                 metrics.RETRIES.inc()
@@ -114,7 +119,7 @@ def _writes(request: HttpRequest) -> bool:
 def _may_try_again(request: HttpRequest, current: Current, error: BaseException) -> bool:
     """Whether the answer to a second try would be as good as one to the first: it reads, or
     is known by its key; and its connection broke, without having had all its time."""
-    repeatable = request.method in ("GET", "HEAD") or getattr(request, "idempotent", False)
+    repeatable = request.method in REPEATABLE_METHODS or getattr(request, "idempotent", False)
     return repeatable and not current.cut and was_lost(error)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from threading import get_ident
 
 
@@ -11,6 +12,8 @@ class Current:
     """What the log calls the request; asked only when there is something to log."""
     deadline: float
     """When its connection is cut; `time.monotonic()`."""
+    try_again_until: float = -inf
+    """Until when it is run again if its connection turns out to be broken."""
     acquire_by: float | None = None
     """Until when a second try may wait for a connection; None for a first one."""
     cut: bool = False

@@ -34,6 +34,9 @@ _acquired = metrics.ACQUIRES.labels("ok")  # looked up once: it is counted at ev
 # 1 s up to minutes; after an outage of 100 s, it was noticed 16 s late that it was over.
 RECONNECT_INTERVAL = 0.5
 
+# Seconds after its last answer in which a connection may be lent without a ping; HikariCP's.
+TRUSTED_FOR = 0.5
+
 
 class Pool(ConnectionPool[Connection]):
     def __init__(
@@ -61,6 +64,7 @@ class Pool(ConnectionPool[Connection]):
         self._resets = resets
         self._configure_session = configure
         self._invalidated_at = 0.0
+        self._broken_at = 0.0
         self._invalidating = threading.Lock()
         super().__init__(
             kwargs=self._params,
@@ -96,7 +100,8 @@ class Pool(ConnectionPool[Connection]):
         return self._clients >= self.max_size + self.queue_limit
 
     def getconn(self, timeout: float | None = None) -> Connection:
-        """A connection that has just answered, within `timeout` seconds in all.
+        """A connection that answers, within `timeout` seconds in all; for a request that can
+        be run again, one that did a moment ago is good enough.
 
         Raises PoolTimeout, with the reason if there is one beside "all are in use";
         TooManyRequests at once if the queue is full; PoolClosed after `close`.
@@ -141,6 +146,8 @@ class Pool(ConnectionPool[Connection]):
     def _getconn_that_answers(self, until: float) -> Connection:
         while True:
             connection = super().getconn(until - monotonic())
+            if self._trusts(connection):
+                return connection
             try:
                 if connection.ping(min(self.limits.ping_timeout, until - monotonic())):
                     return connection
@@ -149,6 +156,16 @@ class Pool(ConnectionPool[Connection]):
                 raise
             self._invalidate(connection)
             self.replace(connection)
+
+    def _trusts(self, connection: Connection) -> bool:
+        """Whether to lend a connection without a ping: to a read at its first try. Should it be
+        broken all the same, the read is run again, and at the second try every one is asked.
+        """
+        request, now = current(), monotonic()
+        if request is None or now > request.try_again_until:
+            return False
+        # What has broken one may have broken all of them, whatever they answered before.
+        return connection.answered_at > max(now - TRUSTED_FOR, self._broken_at)
 
     def putconn(self, conn: Connection) -> None:
         """Take back a connection, as clean as it was; a broken one is replaced."""
@@ -163,6 +180,8 @@ class Pool(ConnectionPool[Connection]):
         try:
             conn.clean(self._prepare)
         finally:
+            if conn.closed:  # broken; or by `clean`, and then a few pings are to no purpose
+                self._broken_at = monotonic()
             super().putconn(conn)
 
     def replace(self, connection: Connection) -> None:

@@ -1,9 +1,13 @@
 """What the tests of faults share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from django.utils.module_loading import autodiscover_modules
+
+from articles.models import Tag
+from database.prepared import declared
 
 
 @pytest.fixture
@@ -18,3 +22,18 @@ def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
                 print(line, file=file)
 
     return note
+
+
+@pytest.fixture
+def tags(db: None) -> None:
+    Tag.objects.bulk_create(Tag(name=name) for name in ("css", "java", "python", "rust"))
+
+
+@pytest.fixture
+def nothing_declared() -> Iterator[None]:
+    """No query is declared but those that the test itself declares."""
+    autodiscover_modules("queries")
+    before = [*declared]
+    declared.clear()
+    yield
+    declared[:] = before

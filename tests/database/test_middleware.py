@@ -2,8 +2,10 @@
 do so to themselves, on a real connection."""
 
 import select
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from threading import get_ident
+from typing import Any, cast
 
 import pytest
 from django.db import OperationalError, connection, transaction
@@ -17,7 +19,7 @@ from database import metrics
 from database.backend.base import DatabaseWrapper
 from database.backend.current import at_work
 from database.backend.limits import Limits
-from tests.database.test_pool import value
+from tests.database.test_pool import terminate, value
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
@@ -39,6 +41,19 @@ def break_connection() -> None:
     execute("SELECT 1")
 
 
+def break_pool(size: int) -> None:
+    """End so many sessions of the pool, which have all just been used."""
+    wrapper = cast(DatabaseWrapper, connection)
+    wrapper.ensure_connection()
+    assert wrapper.pool is not None
+    sessions = [wrapper.pool.getconn() for _ in range(size)]
+    for session in sessions:
+        session.execute("SELECT 1")
+        wrapper.pool.putconn(session)
+    terminate(*[session.info.backend_pid for session in sessions])
+    wrapper.close()  # the last to be lent again
+
+
 @csrf_exempt
 def breaks(request: HttpRequest) -> JsonResponse:
     """Breaks its connection the first `times` times."""
@@ -49,6 +64,16 @@ def breaks(request: HttpRequest) -> JsonResponse:
         break_connection()
     execute("SELECT 1")
     return JsonResponse({"calls": len(calls)})
+
+
+@csrf_exempt
+def breaks_once(request: HttpRequest) -> JsonResponse:
+    """Notes whether a pool may lend it a connection unasked."""
+    trusts = at_work[get_ident()].try_again_until > time.monotonic()
+    calls.append("trusts" if trusts else "asks")
+    if len(calls) == 1:
+        break_connection()
+    return JsonResponse({})
 
 
 def takes_too_long(request: HttpRequest) -> HttpResponse:
@@ -101,6 +126,7 @@ def is_fine(request: HttpRequest) -> JsonResponse:
 urlpatterns = [
     path("api/breaks", breaks),
     path("breaks", breaks),
+    path("api/breaks-once", breaks_once),
     path("api/takes-too-long", takes_too_long),
     path("api/idles", idles),
     path("api/is-wrong", is_wrong),
@@ -135,6 +161,25 @@ def test_a_read_is_tried_again_on_another_connection(
     assert response.status_code == 200
     assert len(calls) == times + 1
     assert value(metrics.RETRIES) - retries == times
+
+
+@pytest.mark.parametrize(("method", "tries"), [("get", 2), ("head", 2), ("post", 1), ("put", 1)])
+def test_a_pool_broken_a_moment_ago_costs_a_read_one_try_and_a_write_none(
+    browser: Client, method: str, tries: int
+) -> None:
+    break_pool(7)
+
+    response = getattr(browser, method)("/api/breaks?times=0")
+
+    assert response.status_code == 200
+    assert len(calls) == tries
+
+
+def test_only_the_first_try_of_a_read_trusts_a_connection(browser: Client) -> None:
+    browser.get("/api/breaks-once")
+    browser.post("/api/breaks-once")
+
+    assert calls == ["trusts", "asks", "asks"]
 
 
 def test_a_read_is_not_tried_for_ever(browser: Client) -> None:

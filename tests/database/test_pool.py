@@ -1,5 +1,6 @@
 """The pool by itself: what it gives, what it takes back, and what it says."""
 
+import math
 import os
 import signal
 import threading
@@ -21,7 +22,7 @@ from database.backend.connection import Connection
 from database.backend.current import Current, at_work
 from database.backend.limits import Limits
 from database.backend.outages import Outage
-from database.backend.pool import Pool
+from database.backend.pool import TRUSTED_FOR, Pool
 from database.errors import NotConnected
 from tests.database.servers import wait_until
 
@@ -69,10 +70,23 @@ def backend(pool: Pool) -> int:
         return session.info.backend_pid
 
 
+def backend_after_use(pool: Pool) -> int:
+    with taken(pool) as session:
+        session.execute("SELECT 1")
+        return session.info.backend_pid
+
+
 def terminate(*pids: int) -> None:
+    """End these sessions, all of them at once."""
+    arguments = [[*pids]]
     with connection.cursor() as cursor:
-        for pid in pids:
-            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", arguments)
+
+        def are_gone() -> bool:
+            cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = ANY(%s)", arguments)
+            return cursor.fetchone() is None
+
+        wait_until(are_gone, "the sessions are gone")
 
 
 def value(counter: Any, **labels: str) -> float:
@@ -92,6 +106,23 @@ def filled(pool: Pool, size: int) -> list[int]:
     for session in sessions:
         pool.putconn(session)
     return pids
+
+
+@contextmanager
+def request(
+    route: str = "GET test",
+    *,
+    deadline: float = math.inf,
+    try_again_until: float = math.inf,
+    acquire_by: float | None = None,
+) -> Iterator[Current]:
+    """Be at work on one that is run again if its connection is broken."""
+    current = Current(lambda: route, deadline, try_again_until, acquire_by)
+    at_work[get_ident()] = current
+    try:
+        yield current
+    finally:
+        del at_work[get_ident()]
 
 
 # --- What it gives ---------------------------------------------------------------------
@@ -202,13 +233,75 @@ def test_a_closed_pool_refuses_at_once(make_pool: MakePool) -> None:
 def test_a_second_try_waits_only_for_what_is_left_of_the_first(make_pool: MakePool) -> None:
     pool = make_pool(timeout=5)
     now = time.monotonic()
-    at_work[get_ident()] = Current(lambda: "GET", deadline=now + 9, acquire_by=now + 0.2)
-    try:
-        with taken(pool), pytest.raises(PoolTimeout):
-            pool.getconn()
-    finally:
-        del at_work[get_ident()]
+    with request(acquire_by=now + 0.2), taken(pool), pytest.raises(PoolTimeout):
+        pool.getconn()
     assert time.monotonic() - now < 0.5
+
+
+# --- What it gives without asking ------------------------------------------------------
+
+
+def test_who_can_try_again_gets_what_has_answered_a_moment_ago(make_pool: MakePool) -> None:
+    pool = make_pool()
+    with taken(pool) as session:
+        broken = session.info.backend_pid
+        time.sleep(TRUSTED_FOR)
+        session.execute("SELECT 1")
+    terminate(broken)
+
+    with request():
+        assert backend(pool) == broken
+
+
+@pytest.mark.parametrize("try_again_until", [-math.inf, 0])
+def test_who_cannot_try_again_gets_what_answers_now(
+    make_pool: MakePool, try_again_until: float
+) -> None:
+    pool = make_pool()
+    broken = backend_after_use(pool)
+    terminate(broken)
+
+    with request(try_again_until=try_again_until):
+        assert backend(pool) != broken
+
+
+def test_what_answered_longer_ago_is_asked(make_pool: MakePool) -> None:
+    pool = make_pool()
+    broken = backend_after_use(pool)
+    terminate(broken)
+    time.sleep(TRUSTED_FOR)
+
+    with request():
+        assert backend(pool) != broken
+
+
+def test_what_has_only_been_out_a_moment_ago_is_asked(make_pool: MakePool) -> None:
+    pool = make_pool()
+    with taken(pool) as session:
+        broken = session.info.backend_pid
+        time.sleep(TRUSTED_FOR)
+    terminate(broken)
+
+    with request():
+        assert backend(pool) != broken
+
+
+def test_a_connection_that_comes_back_broken_costs_all_others_their_trust(
+    make_pool: MakePool,
+) -> None:
+    pool = make_pool(min_size=4, max_size=4)
+    sessions = [pool.getconn() for _ in range(4)]
+    broken = {session.info.backend_pid for session in sessions}
+    terminate(*broken)
+    for session in sessions[1:]:
+        pool.putconn(session)
+    with suppress(psycopg.OperationalError):
+        sessions[0].execute("SELECT 1")
+    pool.putconn(sessions[0])
+
+    with request():
+        for _ in range(4):
+            assert backend(pool) not in broken
 
 
 # --- What it takes back ----------------------------------------------------------------
@@ -384,20 +477,16 @@ def test_the_hard_deadline_of_a_request_cuts_its_connection(
     make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = make_pool()
-    request = Current(lambda: "GET test/sleep", deadline=time.monotonic() + 0.3)
-    at_work[get_ident()] = request
+    connection.close()  # this thread's other one, which would be cut too
     started = time.monotonic()
-    try:
-        with taken(pool) as session:
-            pid = session.info.backend_pid
-            with pytest.raises(psycopg.OperationalError):
-                session.execute("SELECT pg_sleep(10)")
-    finally:
-        del at_work[get_ident()]
+    with request("GET test/sleep", deadline=started + 0.3) as current, taken(pool) as session:
+        pid = session.info.backend_pid
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT pg_sleep(10)")
 
     assert time.monotonic() - started < 1
     terminate(pid)  # it sleeps on, and knows nothing
-    assert request.cut
+    assert current.cut
     assert any("GET test/sleep is over its hard deadline" in r.message for r in caplog.records)
 
 
@@ -407,14 +496,9 @@ def test_a_connection_that_was_cut_while_idle_costs_the_others_nothing(
     pool = make_pool(max_size=2)
     pids = filled(pool, 2)
     reconnects = value(metrics.RECONNECTS)
-    request = Current(lambda: "GET test/compute", deadline=time.monotonic() - 1)
-    at_work[get_ident()] = request
-    try:
-        with taken(pool) as session:
-            pids.remove(session.info.backend_pid)
-            wait_until(lambda: request.cut, "it is over its deadline")
-    finally:
-        del at_work[get_ident()]
+    with request(deadline=time.monotonic() - 1) as current, taken(pool) as session:
+        pids.remove(session.info.backend_pid)
+        wait_until(lambda: current.cut, "it is over its deadline")
 
     assert backend(pool) == pids[0]
     assert value(metrics.RECONNECTS) == reconnects

@@ -13,8 +13,9 @@ from database.checks import findings
 class Command(BaseCommand):
     help = (
         "Checks that the database can be reached, has room for all connections of the server,"
-        " and has every migration. Exits with 78 if something has to be set otherwise, with 69"
-        " if there is no database within DATABASE_STARTUP_TIMEOUT."
+        " has every migration, and has what the declared queries ask for. Exits with 78 if"
+        " something has to be set otherwise, with 69 if there is no database within"
+        " DATABASE_STARTUP_TIMEOUT."
     )
     requires_system_checks = []
 

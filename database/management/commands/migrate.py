@@ -1,8 +1,9 @@
-"""Django's `migrate`, which says in one sentence when there is no database to migrate, and
-gives a statement as long as it takes."""
+"""Django's `migrate`, which says in one sentence when there is no database to migrate, gives a
+statement as long as it takes, and checks the declared queries afterwards."""
 
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.commands import migrate
 
 from database.backend.base import lift_timeouts
@@ -10,8 +11,15 @@ from database.startup import require_database
 
 
 class Command(migrate.Command):
-    def handle(self, *args: Any, **options: Any) -> None:
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        # Before the checks, which ask the database too.
         require_database()
+        return super().execute(*args, **options)
+
+    def handle(self, *args: Any, **options: Any) -> None:
         # An index on a large table takes longer than any request may.
         lift_timeouts(options["database"])
         super().handle(*args, **options)
+        if not (options["skip_checks"] or options["plan"] or options["check_unapplied"]):
+            # Again: they have not looked at everything while there was something to migrate.
+            self.check(tags=[Tags.database], databases=[options["database"]])

@@ -1,9 +1,12 @@
-"""Django's development server, which asks for the database first."""
+"""Django's development server, which asks for the database first, and checks the declared
+queries."""
 
 import os
 from typing import Any
 
 from django.contrib.staticfiles.management.commands import runserver
+from django.core.checks import Tags
+from django.db import DEFAULT_DB_ALIAS
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
 from database.startup import require_database
@@ -14,4 +17,5 @@ class Command(runserver.Command):
         # Once, in the first process: the reloader starts a second one at every change.
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":
             require_database()
+            self.check(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
         return super().handle(*args, **options)

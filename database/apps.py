@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+from django.core.checks import Tags, register
+
+from database.checks import prepared_queries
+
+
+class DatabaseConfig(AppConfig):
+    name = "database"
+
+    def ready(self) -> None:
+        register(prepared_queries, Tags.database)

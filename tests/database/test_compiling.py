@@ -1,0 +1,359 @@
+"""What declared queries are compiled to, and what is refused."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from threading import Barrier
+from typing import Any, NamedTuple, cast
+
+import pytest
+from django.db import DataError
+from django.db.models import F, QuerySet, Value
+from django.db.models.functions import Concat
+from django.utils import timezone
+
+from articles.models import Tag
+from database.compiling import CompileError
+from database.prepared import Prepared, Slice, prepared
+from tests.builders import make_user
+from tests.database.declared import (
+    Person,
+    TagRow,
+    list_tags,
+    names,
+    people_called,
+    tags_by_name,
+    texts,
+    user_with_id,
+)
+from users.models import User
+
+pytestmark = pytest.mark.usefixtures("nothing_declared")
+
+# --- What is compiled ----------------------------------------------------------------
+
+SELECT = 'SELECT "articles_tag"."name" AS "name" FROM "articles_tag"'
+
+
+def test_the_text_is_what_django_writes_with_typed_places_for_parameters() -> None:
+    assert texts(people_called) == {
+        "username": 'SELECT "users_user"."id" AS "id", "users_user"."username" AS "username"'
+        ' FROM "users_user" WHERE "users_user"."username" = $1::text'
+    }
+
+
+def test_an_argument_left_at_its_default_is_a_constant_and_so_is_a_literal() -> None:
+    ordered = f"{SELECT} ORDER BY 1 ASC"
+    found = texts(list_tags)
+
+    assert len(found) == 12
+    assert found[""] == f"{ordered} LIMIT 20"
+    assert found["limit=2"] == f"{ordered} LIMIT 2"
+    assert found["limit"] == f"{ordered} LIMIT $1::bigint"
+    assert found["offset"] == f"{ordered} LIMIT 20 OFFSET $1::bigint"
+    assert found["limit, offset"] == f"{ordered} LIMIT $1::bigint OFFSET $2::bigint"
+    assert found["name"] == (
+        f'{SELECT} WHERE "articles_tag"."name" = $1::text ORDER BY 1 ASC LIMIT 20'
+    )
+
+
+def test_shapes_that_nobody_asks_for_are_left_out() -> None:
+    @prepared(TagRow, literals={"limit": [2]}, excluding=[{"name", "offset"}, {"name", "limit"}])
+    def query(*, name: str | None = None, limit: Slice = 20, offset: Slice = 0) -> QuerySet[Tag]:
+        return tags_by_name(name, limit, offset)
+
+    assert {*map(str, query.shapes())} == {
+        *("", "name", "limit", "offset", "limit, offset", "limit=2", "name, limit=2"),
+        "offset, limit=2",
+    }
+
+
+def test_a_slice_may_be_a_sum(tags: None) -> None:
+    @prepared(TagRow)
+    def query(*, limit: Slice, offset: Slice = 0) -> QuerySet[Tag]:
+        newest = Tag.objects.order_by("-pk")[: offset + limit + 1]
+        return Tag.objects.filter(pk__in=newest.values("pk"))[offset + 1 : offset + 1 + limit]
+
+    text = texts(query)["limit, offset"]
+
+    assert (
+        "DESC LIMIT least($1::bigint::numeric + $2::bigint + 1, 9223372036854775807)::bigint)"
+        in text
+    )
+    assert text.endswith(
+        "LIMIT $2::bigint OFFSET least($1::bigint::numeric + 1, 9223372036854775807)::bigint"
+    )
+    assert query.compiled(query.shape_of({"limit": 1, "offset": 1})).parameters == [
+        "offset",
+        "limit",
+    ]
+
+
+def test_a_slice_may_end_beyond_all_rows(tags: None) -> None:
+    @prepared(TagRow)
+    def query(*, limit: Slice, offset: Slice = 0) -> QuerySet[Tag]:
+        first = Tag.objects.order_by("pk")[: offset + limit]
+        return Tag.objects.filter(pk__in=first.values("pk")).order_by("name")[offset:]
+
+    assert len(query(limit=2**63 - 1, offset=1)) == 3
+    assert query(limit=2**63 - 1, offset=2**63 - 1) == []
+
+
+def test_what_a_constant_is_made_of_stays_as_it_is(tags: None) -> None:
+    odd = '50% o\'clock \\ %s %% $1 {} "quoted" 100000000000000000000'
+    Tag.objects.create(name=odd)
+
+    @prepared(TagRow)
+    def constant(*, other: str) -> QuerySet[Tag]:
+        return Tag.objects.filter(name=odd).exclude(name=other)
+
+    @prepared(TagRow)
+    def contained(*, part: str) -> QuerySet[Tag]:
+        return Tag.objects.filter(name__icontains="%").filter(name__icontains=part)
+
+    @prepared(TagRow)
+    def every(*, nth: int) -> QuerySet[Tag]:
+        return Tag.objects.annotate(rest=F("pk") % nth).filter(rest=0)
+
+    assert len(every(nth=1)) == 5
+    assert names(constant(other="css")) == [odd]
+    assert names(list_tags(name=odd)) == [odd]
+    assert names(contained(part="% O'CLOCK \\ %S %%")) == [odd]
+    assert names(contained(part="_")) == []
+
+
+def test_a_parameter_may_stand_in_several_places_and_in_expressions(tags: None) -> None:
+    class Greeting(NamedTuple):
+        name: str
+        greeting: str
+
+    @prepared(Greeting)
+    def query(*, word: str, after: str = "") -> QuerySet[Tag]:
+        greeting = Concat(Value("% "), word, F("name"), output_field=Tag._meta.get_field("name"))
+        found = Tag.objects.annotate(greeting=greeting).exclude(name=word)
+        return found.filter(name__gt=after).order_by("name")
+
+    assert query(word="java", after="css") == [
+        ("python", "% javapython"),
+        ("rust", "% javarust"),
+    ]
+    assert "$3" not in texts(query)["after, word"]
+
+
+@pytest.mark.django_db
+def test_a_moment_and_a_truth_value_may_be_parameters() -> None:
+    @prepared(Person)
+    def query(*, since: datetime, active: bool) -> QuerySet[User]:
+        return User.objects.filter(created_at__gte=since, is_active=active).order_by("pk")
+
+    alice = make_user("alice")
+    make_user("bob", is_active=False)
+    since = alice.created_at
+
+    assert query(since=since, active=True) == [(alice.pk, "alice")]
+    assert [row.username for row in query(since=since, active=False)] == ["bob"]
+    assert query(since=timezone.now() + timedelta(hours=1), active=True) == []
+
+
+def test_threads_that_compile_at_once_come_to_the_same() -> None:
+    count = 8
+
+    for _ in range(5):
+
+        @prepared(TagRow)
+        def query(*, name: str | None = None, limit: Slice = 20) -> QuerySet[Tag]:
+            return tags_by_name(name, limit, 0)
+
+        barrier = Barrier(count)
+
+        def compile_all(
+            _: int, query: Prepared[..., Any] = query, barrier: Barrier = barrier
+        ) -> dict[str, str]:
+            barrier.wait()
+            return texts(query)
+
+        with ThreadPoolExecutor(count) as threads:
+            found = list(threads.map(compile_all, range(count)))
+        assert len(found[0]) == 4
+        assert all(each == found[0] for each in found)
+
+
+# --- What is refused -----------------------------------------------------------------
+
+Declaration = Callable[..., QuerySet[Any]]
+
+
+def truth(*, name: str) -> QuerySet[Tag]:
+    return Tag.objects.filter(name=name) if name else Tag.objects.all()
+
+
+def comparison(*, name: str) -> QuerySet[Tag]:
+    return Tag.objects.filter(name=name) if name == "java" else Tag.objects.all()
+
+
+def formatted(*, name: str) -> QuerySet[Tag]:
+    return Tag.objects.filter(name=f"{name}!")
+
+
+def added(*, name: str) -> QuerySet[Tag]:
+    return Tag.objects.filter(name=name + "!")
+
+
+def number(*, pk: int) -> QuerySet[Tag]:
+    return Tag.objects.filter(pk=int(pk))
+
+
+def nothing(*, name: str) -> QuerySet[Tag]:
+    return Tag.objects.filter(name=name).none()
+
+
+def is_null(*, name: str) -> QuerySet[Tag]:
+    return Tag.objects.filter(name__isnull=name)  # type: ignore[misc]  # the point of it
+
+
+def mixed(*, name: str) -> QuerySet[Tag]:
+    return Tag.objects.annotate(both=Concat("name", name)).filter(both="x")
+
+
+def unused(*, name: str) -> QuerySet[Tag]:
+    return Tag.objects.all()
+
+
+def no_field(*, name: str) -> QuerySet[Tag]:
+    return Tag.objects.filter(title=name)  # type: ignore[misc]  # the point of it
+
+
+def doubled(*, limit: Slice) -> QuerySet[Tag]:
+    return Tag.objects.all()[: limit * 2]
+
+
+def product(*, limit: Slice, offset: Slice) -> QuerySet[Tag]:
+    return Tag.objects.all()[: limit * offset]
+
+
+def lessened(*, limit: Slice) -> QuerySet[Tag]:
+    return Tag.objects.all()[: limit - 1]
+
+
+def the_least(*, limit: Slice) -> QuerySet[Tag]:
+    return Tag.objects.all()[:5][:limit]
+
+
+def in_a_filter(*, limit: Slice) -> QuerySet[Tag]:
+    return Tag.objects.filter(pk__lt=limit)[:limit]
+
+
+def asked(*, limit: Slice) -> QuerySet[Tag]:
+    return Tag.objects.all()[: limit or 5]
+
+
+def no_queryset(*, name: str) -> Any:
+    return [name]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "why"),
+    [
+        (truth, "'name' has no value yet: ask whether it `is None`, and no more"),
+        (comparison, "'name' has no value yet"),
+        (formatted, "'name' has no value yet"),
+        (added, "unsupported operand"),
+        (number, "int() argument must be"),
+        (nothing, "it finds nothing, whatever its parameters are"),
+        (is_null, "The QuerySet value for an isnull lookup must be True or False."),
+        (mixed, "Expression contains mixed types: CharField, TextField."),
+        (unused, "it makes no use of name"),
+        (no_field, "Cannot resolve keyword 'title' into field."),
+        (doubled, "a slice has 2 times 'limit'"),
+        (product, "a slice has"),
+        (lessened, "it makes no use of limit"),
+        (the_least, "it makes no use of limit"),
+        (in_a_filter, "what stands in slices has no value yet, and can't stand elsewhere"),
+        (asked, "what stands in slices has no value yet"),
+        (no_queryset, "'list' object has no attribute"),
+    ],
+)
+def test_what_can_not_be_compiled_is_said_with_the_name_of_the_query(
+    declaration: Declaration, why: str
+) -> None:
+    query = prepared(TagRow)(declaration)
+    (shape,) = query.shapes()
+
+    with pytest.raises(CompileError) as raised:
+        query.compiled(shape)
+
+    assert str(raised.value).startswith(f"{__name__}.{declaration.__name__}({shape}): {why}")
+
+
+def test_a_column_that_is_converted_in_python_is_refused() -> None:
+    class Answer(NamedTuple):
+        headers: dict[str, str]
+
+    from database.models import IdempotencyKey
+
+    @prepared(Answer)
+    def query() -> QuerySet[IdempotencyKey]:
+        return IdempotencyKey.objects.all()
+
+    with pytest.raises(CompileError, match=r"headers\) is converted in Python"):
+        query()
+
+
+def positional(name: str) -> QuerySet[Tag]:
+    return Tag.objects.filter(name=name)
+
+
+def untyped(*, name) -> QuerySet[Tag]:  # type: ignore[no-untyped-def]  # the point of it
+    return Tag.objects.filter(name=name)
+
+
+def floating(*, pk: float) -> QuerySet[Tag]:
+    return Tag.objects.filter(pk=pk)  # type: ignore[misc]  # the point of it
+
+
+def either(*, pk: int | str) -> QuerySet[Tag]:
+    return Tag.objects.filter(pk=pk)
+
+
+def none_without_a_shape(*, name: str | None) -> QuerySet[Tag]:
+    return Tag.objects.filter(name=name or "")
+
+
+@pytest.mark.parametrize(
+    "declaration", [positional, untyped, floating, either, none_without_a_shape]
+)
+def test_an_argument_has_a_name_and_one_type_and_a_default_if_it_may_be_none(
+    declaration: Declaration,
+) -> None:
+    with pytest.raises(TypeError, match=f"{declaration.__name__} can't have an argument (name|pk)"):
+        prepared(TagRow)(declaration)
+
+
+@pytest.mark.parametrize("options", [{"literals": {"size": [1]}}, {"excluding": [{"size"}]}])
+def test_options_name_arguments_that_there_are(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="truth has no argument size"):
+        prepared(TagRow, **options)(truth)
+
+
+def test_a_call_that_was_not_declared_is_refused(tags: None) -> None:
+    tags_of_any, people_of_any = cast(Any, list_tags), cast(Any, people_called)
+    with pytest.raises(TypeError, match="list_tags has no argument 'nam'"):
+        tags_of_any(nam="css")
+    with pytest.raises(TypeError, match="list_tags takes arguments by their names alone"):
+        tags_of_any("css")
+    with pytest.raises(CompileError, match=r"people_called\(\): .* missing 1 required"):
+        people_of_any()
+    with pytest.raises(TypeError, match="people_called: username can't be None"):
+        people_of_any(username=None)
+
+
+@pytest.mark.django_db
+def test_values_that_no_row_can_have_are_refused_before_they_are_sent() -> None:
+    for number in (2**63, -(2**63) - 1):
+        with pytest.raises(OverflowError):
+            user_with_id(pk=number)
+    with pytest.raises(DataError, match="NUL"):
+        people_called(username="nul\0")
+
+    # The transaction goes on.
+    assert user_with_id(pk=2**63 - 1) == []

@@ -1,0 +1,285 @@
+"""What PostgreSQL gets of declared queries, and what heals by itself."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+from django.db import DataError, NotSupportedError, ProgrammingError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from psycopg.conninfo import conninfo_to_dict
+
+from articles.models import Tag
+from database.backend.base import DatabaseWrapper
+from database.backend.connection import Connection, PreparedCursor
+from database.startup import default_database
+from database.url import DJANGO_NAMES
+from tests.database.declared import (
+    TagRow,
+    list_tags,
+    names,
+    texts,
+    user_with_id,
+)
+from tests.database.pgbouncer import PgBouncer
+from tests.database.servers import migrated
+from tests.processes import database_url
+from users.models import User
+
+
+def session() -> Connection:
+    """That of the test's thread, as psycopg sees it."""
+    connection.ensure_connection()
+    found: Connection = connection.connection
+    return found
+
+
+# --- What is executed ----------------------------------------------------------------
+
+
+def test_it_returns_what_the_queryset_does(tags: None) -> None:
+    assert names(list_tags()) == ["css", "java", "python", "rust"]
+    assert names(list_tags(limit=2, offset=1)) == ["java", "python"]
+    assert names(list_tags(limit=1, offset=3)) == ["rust"]
+    assert names(list_tags(name="python", limit=2)) == ["python"]
+    assert list_tags(name="cobol") == []
+    assert list_tags(limit=0) == list(list_tags.queryset(limit=0)) == []
+    assert list_tags(offset=2) == list(list_tags.queryset(offset=2))
+    assert isinstance(list_tags()[0], TagRow)
+
+
+def test_a_negative_slice_is_refused_by_the_server(tags: None) -> None:
+    with pytest.raises(DataError, match="LIMIT must not be negative"), transaction.atomic():
+        list_tags(limit=-1)
+
+
+def test_a_model_as_row_comes_as_from_its_table(alice: User) -> None:
+    (found,) = user_with_id(pk=alice.pk)
+
+    assert found == alice
+    assert found.__dict__.keys() == alice.__dict__.keys()
+    assert found.created_at == alice.created_at
+    assert (found._state.db, found._state.adding) == ("default", False)
+    assert not found.get_deferred_fields()
+    found.bio = "Changed"
+    found.save()
+    assert User.objects.get().bio == "Changed"
+
+
+def test_the_cursor_is_another_one_inside_alone(tags: None) -> None:
+    used: list[Any] = []
+
+    def watch(execute: Any, text: Any, values: Any, many: bool, context: Any) -> Any:
+        used.append(type(context["cursor"].cursor))
+        return execute(text, values, many, context)
+
+    with connection.execute_wrapper(watch):
+        list_tags()
+        Tag.objects.count()
+        with pytest.raises(DataError), transaction.atomic():
+            list_tags(limit=-1)
+        Tag.objects.count()
+
+    assert [cursor for cursor in used if cursor is PreparedCursor] == [PreparedCursor] * 2
+    assert [used.index(PreparedCursor), used[1] is PreparedCursor] == [0, False]
+    assert used[-1] is not PreparedCursor
+    assert session().prepare_threshold is None
+
+
+def test_djangos_tools_see_every_statement(
+    tags: None, django_assert_num_queries: Callable[..., Any]
+) -> None:
+    list_tags()
+    with django_assert_num_queries(1):
+        list_tags()
+    with CaptureQueriesContext(connection) as captured:
+        list_tags(name="50%")
+
+    (statement,) = captured
+    assert texts(list_tags)["name"] in statement["sql"]
+    assert "50%" in statement["sql"]
+
+
+def test_it_runs_in_the_transaction_around_it(tags: None) -> None:
+    with transaction.atomic():
+        Tag.objects.create(name="zig")
+        assert "zig" in names(list_tags())
+        transaction.set_rollback(True)
+    assert "zig" not in names(list_tags())
+
+
+def statements() -> list[str]:
+    """The texts of what this session has prepared, through another kind of cursor."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements ORDER BY prepare_time, name")
+        return [text for (text,) in cursor.fetchall()]
+
+
+@contextmanager
+def another_pool(settings: dict[str, Any]) -> Iterator[None]:
+    """Connections of their own, which have prepared nothing yet."""
+    wrapper = default_database()
+    wrapper.close()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setitem(wrapper.settings_dict, name, value)
+        patch.setattr(DatabaseWrapper, "_connection_pools", {})
+        yield
+        wrapper.close()
+        wrapper.close_pool()
+
+
+def with_pool(pool: dict[str, int] | None) -> dict[str, Any]:
+    return {"OPTIONS": connection.settings_dict["OPTIONS"] | {"pool": pool}}
+
+
+@pytest.fixture
+def fresh(transactional_db: None) -> Iterator[None]:
+    """A connection that has prepared nothing yet, and comes back from its pool every time."""
+    with another_pool(with_pool({"min_size": 1, "max_size": 1})):
+        Tag.objects.bulk_create(Tag(name=name) for name in ("css", "java"))
+        yield
+
+
+def test_each_shape_is_one_statement_whatever_its_values_are(fresh: None) -> None:
+    for number in (1, 70_000, 5_000_000_000):
+        user_with_id(pk=number)
+        list_tags(limit=number)
+        list_tags(name="x" * (number % 50), offset=number)
+    Tag.objects.filter(name="css").count()
+
+    assert statements() == [
+        user_with_id.compiled(user_with_id.shape_of({"pk": 1})).text,
+        list_tags.compiled(list_tags.shape_of({"limit": 1})).text,
+        list_tags.compiled(list_tags.shape_of({"name": "", "offset": 1})).text,
+    ]
+
+
+def test_a_round_trip_through_the_pool_keeps_them_and_so_does_a_reset(fresh: None) -> None:
+    list_tags()
+    before, physical = statements(), session()
+    connection.close()
+    assert (session(), statements()) == (physical, before)
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET work_mem = '1MB'")
+    connection.close()
+
+    assert (session(), statements()) == (physical, before)
+    assert names(list_tags()) == ["css", "java"]
+
+
+def test_a_savepoint_that_is_rolled_back_costs_none(fresh: None) -> None:
+    list_tags()
+    before = statements()
+    with transaction.atomic():
+        with pytest.raises(DataError), transaction.atomic():
+            list_tags(limit=-1)
+        list_tags()
+
+    assert statements()[:1] == before
+
+
+# --- What heals ----------------------------------------------------------------------
+
+
+def elsewhere(statement: LiteralString) -> None:
+    """In another session, at once."""
+    with psycopg.connect(database_url(), autocommit=True) as other:
+        other.execute(statement)
+
+
+@pytest.fixture
+def altered(fresh: None) -> Iterator[None]:
+    """A table has changed since it was asked."""
+    list_tags()
+    elsewhere("ALTER TABLE articles_tag ALTER name TYPE text")
+    yield
+    connection.close()
+    elsewhere("ALTER TABLE articles_tag ALTER name TYPE varchar(64)")
+
+
+def test_a_changed_table_is_noticed_and_prepared_anew(altered: None) -> None:
+    assert names(list_tags()) == ["css", "java"]
+    assert len(statements()) == 1
+    assert names(list_tags()) == ["css", "java"]
+
+
+def test_in_a_transaction_it_is_an_error_once(altered: None) -> None:
+    with pytest.raises(NotSupportedError, match="cached plan"), transaction.atomic():
+        list_tags()
+    with transaction.atomic():
+        assert names(list_tags()) == ["css", "java"]
+
+
+def test_a_rollback_to_a_savepoint_is_enough(altered: None) -> None:
+    with transaction.atomic():
+        with pytest.raises(NotSupportedError, match="cached plan"), transaction.atomic():
+            list_tags()
+        assert names(list_tags()) == ["css", "java"]
+
+
+def test_statements_that_somebody_has_thrown_away_are_prepared_anew(fresh: None) -> None:
+    list_tags()
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+
+    assert names(list_tags()) == ["css", "java"]
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    with pytest.raises(ProgrammingError, match="does not exist"), transaction.atomic():
+        list_tags()
+    assert names(list_tags()) == ["css", "java"]
+
+
+def test_an_error_of_its_own_is_not_tried_again_for_ever(fresh: None) -> None:
+    elsewhere("ALTER TABLE articles_tag RENAME name TO label")
+    try:
+        with pytest.raises(ProgrammingError, match=r"articles_tag\.name does not exist"):
+            list_tags()
+    finally:
+        elsewhere("ALTER TABLE articles_tag RENAME label TO name")
+    assert names(list_tags()) == ["css", "java"]
+
+
+def test_a_connection_that_is_replaced_by_its_health_check_prepares_too(
+    transactional_db: None,
+) -> None:
+    persistent = {"CONN_MAX_AGE": None}
+    with another_pool(with_pool(None) | persistent):
+        first = session()
+        connection.close_if_unusable_or_obsolete()  # as Django does when a request begins
+        with psycopg.connect(database_url(), autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [first.info.backend_pid])
+
+        assert list_tags() == []
+        assert session() is not first
+        assert statements() == [texts(list_tags)[""]]
+
+
+@pytest.mark.faults
+def test_behind_pgbouncer_nothing_is_prepared(transactional_db: None) -> None:
+    calls = 40
+
+    def call(number: int) -> list[str]:
+        try:
+            return names(list_tags(limit=number % 2 + 1))
+        finally:
+            connection.close()
+
+    with migrated(log_statement="all") as server, PgBouncer(server, default_pool_size=2) as between:
+        server.execute("INSERT INTO articles_tag (name) VALUES ('css'), ('java')")
+        address = conninfo_to_dict(between.url())
+        settings = {
+            **{name: str(address[key]) for name, key in DJANGO_NAMES.items()},
+            "OPTIONS": {"pgbouncer": True, "pool": {"min_size": 1, "max_size": 8}},
+        }
+        with another_pool(settings), ThreadPoolExecutor(8) as threads:
+            found = [*threads.map(call, range(calls))]
+        log = server.log.read_text()
+
+    assert found == [["css"], ["css", "java"]] * (calls // 2)
+    assert log.count("execute <unnamed>: SELECT") == calls
+    assert "execute _pg" not in log

@@ -1,0 +1,344 @@
+"""What is wrong with declared queries, and who says so before the first of them is asked."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from decimal import Decimal
+from subprocess import CompletedProcess
+from time import monotonic
+from typing import Any, LiteralString, NamedTuple
+
+import psycopg
+import pytest
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Avg, Count, QuerySet, Sum
+from django.utils.module_loading import autodiscover_modules
+
+from articles.models import Article, Tag
+from database.backend.connection import Connection
+from database.prepared import Slice, declared, prepared
+from database.prepared_checks import misfits
+from tests.database.declared import TagRow
+from tests.database.pgbouncer import PgBouncer
+from tests.database.servers import PostgreSQL, migrated
+from tests.processes import free_port, run
+from users.models import User
+
+OURS = f"{__name__}.query"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    with migrated() as server:
+        yield server
+
+
+@pytest.fixture
+def session(server: PostgreSQL) -> Iterator[Connection]:
+    with Connection.connect(server.url(), autocommit=True) as session:
+        yield session
+
+
+def found(session: Connection) -> list[str]:
+    return [*misfits(session, until=monotonic() + 10)]
+
+
+@contextmanager
+def changed(server: PostgreSQL, there: LiteralString, back: LiteralString) -> Iterator[None]:
+    server.execute(there)
+    yield
+    server.execute(back)
+
+
+def declare_tags(**options: Any) -> None:
+    @prepared(TagRow, **options)
+    def query(*, name: str | None = None, limit: Slice = 20) -> QuerySet[Tag]:
+        tags = Tag.objects.all() if name is None else Tag.objects.filter(name=name)
+        return tags.order_by("pk")[:limit]
+
+    query.name = OURS
+
+
+def test_what_the_apps_declare_fits_what_they_migrate_to(session: Connection) -> None:
+    autodiscover_modules("queries")
+
+    assert len(declared) > 5
+    assert found(session) == []
+    assert session.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert session.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+
+
+# --- Types ---------------------------------------------------------------------------
+
+
+class Fitting(NamedTuple):
+    pk: int
+    title: str
+    created_at: datetime
+    author__bio: str | None
+    author__is_active: bool
+    tag_names: list[str]
+    average: Decimal | None
+    tag_count: int
+
+
+def test_rows_may_have_every_type_that_columns_are_made_of(
+    session: Connection, nothing_declared: None
+) -> None:
+    @prepared(Fitting)
+    def query() -> QuerySet[Article]:
+        return Article.objects.annotate(
+            tag_names=ArrayAgg("tags__name"), average=Avg("pk"), tag_count=Count("tags")
+        )
+
+    assert found(session) == []
+
+
+class Wrong(NamedTuple):
+    pk: str
+    title: int | None
+    created_at: bool
+    author__bio: bytes
+    author__is_active: list[bool]
+    tag_names: list[int]
+    total: int
+    slug: dict[str, str]
+    description: int | str
+
+
+def test_a_type_that_no_column_fits_is_said_with_both(
+    session: Connection, nothing_declared: None
+) -> None:
+    @prepared(Wrong)
+    def query() -> QuerySet[Article]:
+        return Article.objects.annotate(tag_names=ArrayAgg("tags__name"), total=Sum("pk"))
+
+    name = f"{__name__}.{test_a_type_that_no_column_fits_is_said_with_both.__name__}.<locals>.query"
+    assert found(session) == [
+        f"{name}: Wrong.{sentence}"
+        for sentence in (
+            "pk is str, the column is bigint",
+            "title is int, the column is character varying",
+            "created_at is bool, the column is timestamp with time zone",
+            "author__bio is bytes, the column is character varying",
+            "author__is_active is list[bool], the column is boolean",
+            "tag_names is list[int], the column is character varying[]",
+            "total is int, the column is numeric",
+            "slug is dict, the column is character varying",
+            "description is int | str, the column is character varying",
+        )
+    ]
+
+
+def test_the_columns_of_a_model_are_those_of_its_fields(
+    server: PostgreSQL, session: Connection, nothing_declared: None
+) -> None:
+    @prepared(User)
+    def query(*, pk: int) -> QuerySet[User]:
+        return User.objects.filter(pk=pk)
+
+    assert found(session) == []
+    there = "ALTER TABLE users_user ALTER bio TYPE text"
+    with changed(server, there, "ALTER TABLE users_user ALTER bio TYPE varchar(2000)"):
+        (sentence,) = found(session)
+    assert sentence.endswith("query: User.bio is varchar(2000), the column is text")
+
+
+def test_a_row_has_a_field_for_each_column(session: Connection, nothing_declared: None) -> None:
+    class Nothing(NamedTuple):
+        pass
+
+    @prepared(Nothing)
+    def query() -> QuerySet[Tag]:
+        return Tag.objects.all()
+
+    (sentence,) = found(session)
+
+    assert sentence.endswith("query: Nothing has 0 fields, and there are 2 columns")
+
+
+# --- Statements and indexes ----------------------------------------------------------
+
+
+def test_what_is_wrong_with_every_shape_is_said_once(
+    server: PostgreSQL, session: Connection, nothing_declared: None
+) -> None:
+    declare_tags()
+    there = "ALTER TABLE articles_tag RENAME name TO label"
+
+    with changed(server, there, "ALTER TABLE articles_tag RENAME label TO name"):
+        (sentence,) = found(session)
+
+    assert sentence == f"{OURS}: column articles_tag.name does not exist"
+
+
+def test_what_is_wrong_with_some_shapes_is_said_of_those(
+    session: Connection, nothing_declared: None
+) -> None:
+    @prepared(TagRow)
+    def query(
+        *, name: str | None = None, like: int | None = None, limit: Slice = 20
+    ) -> QuerySet[Tag]:
+        tags = Tag.objects.all()
+        if name is not None:
+            tags = tags.filter(pk=name)  # can be compiled, and not be prepared
+        if like is not None:
+            tags = tags.filter(nothing=like)  # type: ignore[misc]  # can't be compiled
+        return tags[:limit]
+
+    query.name = OURS
+    of_like, of_name = sorted(found(session))
+
+    assert of_like.startswith(f"{OURS}(like) and 3 more: Cannot resolve keyword 'nothing'")
+    assert of_name.startswith(
+        f"{OURS}(name) and 1 more: operator does not exist: bigint = text No operator matches"
+    )
+
+
+def test_the_session_is_good_for_the_next_after_an_error(
+    session: Connection, nothing_declared: None
+) -> None:
+    @prepared(TagRow)
+    def broken(*, name: str) -> QuerySet[Tag]:
+        return Tag.objects.filter(name__in=name)
+
+    declare_tags()
+
+    assert len(found(session)) == 1
+    assert len(found(session)) == 1
+
+
+def test_an_index_that_is_not_there_is_missed(session: Connection, nothing_declared: None) -> None:
+    declare_tags(indexes=["tag_once", "articles_tag_pkey", "tags_by_age"])
+
+    assert found(session) == [f"{OURS}: the index tags_by_age does not exist"]
+
+
+def test_an_index_that_was_not_finished_is_none(
+    server: PostgreSQL, session: Connection, nothing_declared: None
+) -> None:
+    declare_tags(indexes=["halfway"])
+    server.execute("INSERT INTO articles_tag (name) VALUES ('css'), ('java')")
+    with suppress(psycopg.errors.UniqueViolation):
+        server.execute("CREATE UNIQUE INDEX CONCURRENTLY halfway ON articles_tag ((id > 0))")
+
+    with changed(server, "DELETE FROM articles_tag", "DROP INDEX halfway"):
+        before = found(session)
+        server.execute("REINDEX INDEX halfway")
+        after = found(session)
+
+    assert before == [f"{OURS}: the index halfway is not valid, and needs a REINDEX"]
+    assert after == []
+
+
+# --- Who says so ---------------------------------------------------------------------
+
+PENDING = "?: (database.W001) The declared queries are not checked while migrations are"
+
+
+def manage(server: PostgreSQL, *arguments: str) -> "CompletedProcess[str]":
+    variables = {"SERVER_WORKERS": "2", "DEBUG": "on", "DATABASE_URL": server.url()}
+    return run("manage.py", *arguments, **variables)
+
+
+def test_the_first_migrate_works_and_checks_everything_once_it_is_through() -> None:
+    with PostgreSQL() as server:
+        before = manage(server, "check", "--database", "default")
+        migrated = manage(server, "migrate")
+        server.execute("ALTER TABLE articles_tag RENAME name TO label")
+        forget = "DELETE FROM django_migrations WHERE app = 'sessions'"
+        server.execute(forget)
+        again = manage(server, "migrate", "--fake")
+        skipped = manage(server, "migrate", "--skip-checks")
+        server.execute(forget)
+        planned = manage(server, "migrate", "--plan")
+
+    assert before.returncode == 0
+    for process in (before, migrated, again, planned):
+        assert process.stderr.count(PENDING) == 1
+    assert migrated.returncode == 0
+    assert "E001" not in migrated.stderr
+    # There was something to migrate, so nothing was said before.
+    assert "Applying sessions.0001_initial... FAKED" in again.stdout
+    assert again.returncode == 1
+    assert re.search(r"E001\) articles\.queries\.\w+.*: column \S+ does not exist", again.stderr)
+    assert (skipped.returncode, skipped.stderr) == (0, "")
+    assert "database.E001" not in planned.stderr
+
+
+def test_every_command_that_begins_something_names_what_does_not_fit() -> None:
+    commands = {
+        "check": ["check", "--database", "default"],
+        "migrate": ["migrate"],
+        "dbcheck": ["dbcheck"],
+        "serve": ["serve", "--port", str(free_port())],
+        "runserver": ["runserver", str(free_port())],
+    }
+    with migrated() as server, ThreadPoolExecutor(2) as threads:
+        server.execute("ALTER TABLE articles_comment RENAME body TO content")
+        server.execute("ALTER TABLE users_user ALTER image TYPE text[] USING ARRAY[image]")
+        server.execute("DROP INDEX newest_articles")
+        processes = dict(
+            zip(
+                commands,
+                threads.map(lambda arguments: manage(server, *arguments), commands.values()),
+                strict=True,
+            )
+        )
+
+    for name, process in processes.items():
+        assert process.returncode == (78 if name in ("dbcheck", "serve") else 1), process.stderr
+        lines = process.stderr.replace("?: (database.E001) ", "").splitlines()
+        assert {
+            "articles.queries.list_articles: the index newest_articles does not exist",
+            "articles.queries.comments_on: column articles_comment.body does not exist",
+            "profiles.queries.profile_named: ProfileRow.image is str, the column is text[]",
+            "users.queries.active_user: User.image is varchar(4096), the column is text[]",
+        } <= {*lines}
+        assert "Traceback" not in process.stderr
+
+
+def test_without_a_database_to_ask_it_says_so_or_asks_none() -> None:
+    url = f"postgresql://conduit:hidden@127.0.0.1:{free_port()}/conduit"
+
+    plain = run("manage.py", "check", DEBUG="on", DATABASE_URL=url)
+    asking = run("manage.py", "check", "--database", "default", DEBUG="on", DATABASE_URL=url)
+
+    assert plain.returncode == 0, plain.stderr
+    assert asking.returncode == 1
+    assert "?: (database.E002) The database can't be reached: " in asking.stderr
+    assert "Traceback" not in asking.stderr
+    assert "hidden" not in asking.stderr
+
+
+# --- What is between and behind ------------------------------------------------------
+
+
+@pytest.mark.faults
+def test_pgbouncer_may_stand_between(server: PostgreSQL) -> None:
+    clients = 8
+
+    def check(_: int) -> list[str]:
+        with Connection.connect(pgbouncer.url(), autocommit=True) as session:
+            return found(session)
+
+    autodiscover_modules("queries")
+    # Fewer sessions than clients: each statement may go to another one.
+    with PgBouncer(server, default_pool_size=3) as pgbouncer, ThreadPoolExecutor(clients) as pool:
+        assert [*pool.map(check, range(clients))] == [[]] * clients
+
+
+@pytest.mark.faults
+def test_a_server_that_freezes_is_given_up_in_time(nothing_declared: None) -> None:
+    declare_tags()
+    with migrated() as server, Connection.connect(server.url(), autocommit=True) as session:
+        assert found(session) == []
+        server.freeze()
+        started = monotonic()
+
+        with pytest.raises(psycopg.OperationalError):
+            [*misfits(session, until=started)]
+
+        assert 0.9 < monotonic() - started < 3

@@ -1,0 +1,117 @@
+"""Every query that the apps declare, in every shape: it is what Django makes of its queryset."""
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from django.utils.module_loading import autodiscover_modules
+
+from articles.models import Article
+from database.backend.hygiene import Leaves, leaves
+from database.prepared import Prepared, Shape, Slice, declared
+from tests.builders import follow, like, make_user, write_article, write_comment
+
+autodiscover_modules("queries")
+QUERIES = [query for query in declared if not query.name.startswith("tests.")]
+CALLS = 600  # of each query, at most
+SHAPES_WITH_ROWS = 0.8  # at the least: two empty lists are equal, and prove nothing
+
+each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+
+
+class Content:
+    """Few people and tags and many links between them, so that every filter finds something;
+    and moments that several rows share."""
+
+    def __init__(self) -> None:
+        self.chance = random.Random(20)  # noqa: S311 -- no secret
+        self.people = [make_user(name) for name in ("alice", "bob", "charlie")]
+        self.people[0].bio = "100 % \\ $1"
+        self.people[0].save()
+        for person, other in itertools.permutations(self.people, 2):
+            follow(person, other)
+        self.articles = [self._article() for _ in range(40)]
+
+    def _article(self) -> Article:
+        chance, now = self.chance, timezone.now()
+        article = write_article(
+            chance.choice(self.people),
+            tags=tuple(chance.sample(["css", "java", "python"], chance.randint(1, 3))),
+            created_at=now - timedelta(minutes=chance.randrange(20)),
+        )
+        for person in chance.sample(self.people, chance.randint(1, 3)):
+            like(person, article)
+            write_comment(person, article, created_at=now - timedelta(chance.randrange(3)))
+        return article
+
+    def arguments(self, query: Prepared[..., Any], shape: Shape) -> dict[str, Any]:
+        """For a call of this shape: values that rows have, and some that none has."""
+        names = ["alice", "bob", "charlie", "nobody"]
+        ids = [person.pk for person in self.people]
+        of_name: dict[str, Sequence[Any]] = {
+            "tag": ["css", "java", "python", "cobol"],
+            "pk": [*ids, *(article.pk for article in self.articles[:3]), 0],
+            "slug": [self.articles[0].slug, "no-article"],
+            "author": names,
+            "favorited_by": names,
+            "username": names,
+        }
+        of_kind: dict[Any, Sequence[Any]] = {
+            Slice: [1, 2, 3, 50],
+            bool: [True, False],
+            int: [*ids, 0],
+            str: ["", *names],
+        }
+        drawn = {
+            name: self.chance.choice(of_name.get(name) or of_kind[query.kinds[name]])
+            for name in sorted(shape.parameters)
+        }
+        return drawn | dict(shape.literals)
+
+
+@pytest.fixture
+def content(db: None) -> Content:
+    return Content()
+
+
+def as_tuple(row: Any, fields: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(getattr(row, field) for field in fields)
+
+
+@each_query
+def test_the_rows_are_those_of_the_queryset(query: Prepared[..., Any], content: Content) -> None:
+    shapes = [*query.shapes()]
+    found = Counter[Shape]()
+    for shape, _ in itertools.product(shapes, range(min(20, CALLS // len(shapes)))):
+        drawn = content.arguments(query, shape)
+        assert query.shape_of(drawn) == shape
+        rows = query(**drawn)
+
+        assert all(type(row) is query.row for row in rows)
+        expected = [*query.queryset(**drawn)]
+        values = [as_tuple(row, query.fields) for row in rows]
+        assert values == expected, (shape, drawn)
+        # A Decimal is equal to an integer, and not as good.
+        assert [[*map(type, row)] for row in values] == [[*map(type, row)] for row in expected]
+        found[shape] += len(rows)
+
+    assert len([*filter(None, found.values())]) >= len(shapes) * SHAPES_WITH_ROWS
+
+
+@each_query
+def test_no_session_needs_a_reset_after_it(query: Prepared[..., Any]) -> None:
+    texts = [query.compiled(shape).text for shape in query.shapes()]
+
+    assert [text for text in texts if leaves(text) is not Leaves.NOTHING] == []
+
+
+@each_query
+def test_each_shape_is_another_text(query: Prepared[..., Any]) -> None:
+    texts = [query.compiled(shape).text for shape in query.shapes()]
+
+    assert len({*texts}) == len(texts)
