@@ -1,32 +1,22 @@
-"""Articles and comments as the API shows and takes them, and what lists can be asked."""
+"""Articles and comments as the API takes them, and what lists can be asked."""
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
 from rest_framework import serializers
 
 from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag
-from profiles.serializers import ProfileSerializer
+from articles.queries import DEFAULT_LIMIT
 from users.fields import LongText, Text
 
 LARGEST_NUMBER = 2**63 - 1
-DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100
 MOST_TAGS = 30
 
 
-class Timestamp(serializers.DateTimeField):
-    """UTC, always with milliseconds: `isoformat()` alone leaves a zero fraction out."""
-
-    def to_representation(self, value: datetime) -> str:
-        text = value.astimezone(UTC).isoformat(timespec="milliseconds")
-        return text.replace("+00:00", "Z")
-
-
 class TagList(serializers.ListField):
-    """Names of tags; `Tag.objects.named()` takes each once, and `seen_by()` sorts them."""
+    """Names of tags; `Tag.objects.named()` takes each once, and whoever shows them sorts them."""
 
     child = Text(max_length=64)
     default_error_messages = {
@@ -49,18 +39,10 @@ class TagList(serializers.ListField):
 
 
 class ArticleSerializer(serializers.Serializer[Article]):
-    """An article as `seen_by()` has fetched it."""
-
-    slug = serializers.CharField(read_only=True)
     title = Text(max_length=255)
     description = LongText(max_length=1000)
     body = LongText(max_length=BODY_LENGTH)
     tagList = TagList(source="tag_names", required=False)
-    createdAt = Timestamp(source="created_at", read_only=True)
-    updatedAt = Timestamp(source="updated_at", read_only=True)
-    favorited = serializers.BooleanField(read_only=True)
-    favoritesCount = serializers.IntegerField(source="favorites_count", read_only=True)
-    author = ProfileSerializer(source="profile", read_only=True)
 
     def create(self, validated_data: dict[str, Any]) -> Article:
         tag_names = validated_data.pop("tag_names", [])
@@ -84,18 +66,8 @@ class ArticleSerializer(serializers.Serializer[Article]):
         return instance
 
 
-class ArticleInListSerializer(ArticleSerializer):
-    body = None  # type: ignore[assignment]  # DRF's way to drop a field of the base class
-
-
 class CommentSerializer(serializers.Serializer[Comment]):
-    """A comment as `seen_by()` has fetched it."""
-
-    id = serializers.IntegerField(read_only=True)
-    createdAt = Timestamp(source="created_at", read_only=True)
-    updatedAt = Timestamp(source="updated_at", read_only=True)
     body = LongText(max_length=COMMENT_LENGTH)
-    author = ProfileSerializer(source="profile", read_only=True)
 
     def create(self, validated_data: dict[str, Any]) -> Comment:
         return Comment.objects.create(**validated_data)
@@ -119,15 +91,18 @@ class WholeNumber(serializers.IntegerField):
         return int(data)
 
 
-class ArticleListQuery(serializers.Serializer[Article]):
-    """`?tag=&author=&favorited=&limit=&offset=`. An empty filter is no filter; the others
-    are exact, white space included."""
+class ArticleListQuery(serializers.Serializer[Any]):
+    """`?tag=&author=&favorited=&limit=&offset=`, as `articles.queries` calls them. An empty
+    filter is no filter; the others are exact, white space included."""
 
     tag = LongText(required=False, allow_blank=True)
     author = LongText(required=False, allow_blank=True)
-    favorited = LongText(required=False, allow_blank=True)
+    favorited = LongText(source="favorited_by", required=False, allow_blank=True)
     limit = WholeNumber(min_value=1, default=DEFAULT_LIMIT)
     offset = WholeNumber(min_value=0, default=0)
 
     def validate_limit(self, limit: int) -> int:
         return min(limit, LARGEST_LIMIT)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in attrs.items() if value != ""}

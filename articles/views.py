@@ -10,21 +10,35 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticatedOrReadOnly
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
-from articles.models import Article, ArticleQuerySet, AuthoredQuerySet, Comment, Favorite, Tag
+from articles.models import Article, Comment, Favorite, Tag
 from articles.permissions import IsAuthorOrReadOnly
-from articles.serializers import (
-    ArticleInListSerializer,
-    ArticleListQuery,
-    ArticleSerializer,
-    CommentSerializer,
+from articles.queries import (
+    ArticleRow,
+    CommentRow,
+    article_with_id,
+    article_with_slug,
+    comments_on,
+    list_articles,
+    tags_most_used_first,
 )
+from articles.representations import article, article_in_list, comment
+from articles.serializers import ArticleListQuery, ArticleSerializer, CommentSerializer
 from database.errors import refers_to_nothing
 from users.authentication import logged_in
 from users.fields import refuse_nul
 from users.mixins import PutMixin
+
+# Made once: its fields are copied for each that is made, which takes as long as to check them.
+list_query = ArticleListQuery()
+
+
+def the_one(rows: list[ArticleRow]) -> ArticleRow:
+    """Raises NotFound where there is none."""
+    if not rows:
+        raise NotFound
+    return rows[0]
 
 
 def no_article() -> NotFound:
@@ -34,73 +48,77 @@ def no_article() -> NotFound:
 
 class ArticleViewSet(
     mixins.CreateModelMixin,
-    mixins.RetrieveModelMixin,
     PutMixin[Article],
     mixins.DestroyModelMixin,
     GenericViewSet[Article],
 ):
     envelope = "article"
+    queryset = Article.objects.all()  # what is written to; what is shown, queries.py fetches
     serializer_class = ArticleSerializer
     permission_classes = (IsAuthenticatedOrReadOnly, IsAuthorOrReadOnly)
     lookup_field = "slug"
     lookup_value_regex = "[^/]+"
 
-    def get_queryset(self) -> ArticleQuerySet:
-        return Article.objects.seen_by(self.request.user)
-
     def get_object(self) -> Article:
         refuse_nul(self.kwargs["slug"])
         return super().get_object()
 
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return self._page(Article.objects.all())
+    def list(self, request: Request) -> Response:
+        return self._page()
 
     @action(detail=False, permission_classes=[IsAuthenticated])
     def feed(self, request: Request) -> Response:
-        return self._page(Article.objects.feed_of(logged_in(request)))
+        return self._page(feed_of=logged_in(request).pk)
 
-    def perform_create(self, serializer: BaseSerializer[Article]) -> None:
-        serializer.instance = self._seen(serializer.save(author=logged_in(self.request)))
+    def retrieve(self, request: Request, slug: str) -> Response:
+        return Response(article(self._with_slug(slug)))
 
-    def perform_update(self, serializer: BaseSerializer[Article]) -> None:
-        serializer.instance = self._seen(serializer.save())
+    def create(self, request: Request) -> Response:
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        written = serializer.save(author=logged_in(request))
+        return Response(self.represent(written), status=status.HTTP_201_CREATED)
 
     @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
     def favorite(self, request: Request, slug: str) -> Response:
-        article = self.get_object()
+        row = self._with_slug(slug)
         # Idempotent in one statement, also when two requests do it at once.
-        favorite = Favorite(user=logged_in(request), article_id=article.pk)
+        favorite = Favorite(user=logged_in(request), article_id=row.pk)
         Favorite.objects.bulk_create([favorite], ignore_conflicts=True)
-        return Response(self.get_serializer(self._seen(article)).data)
+        return Response(self.represent(row))
 
     @favorite.mapping.delete
     def unfavorite(self, request: Request, slug: str) -> Response:
-        article = self.get_object()
-        Favorite.objects.by(request.user).filter(article=article.pk).delete()
-        return Response(self.get_serializer(self._seen(article)).data)
+        row = self._with_slug(slug)
+        Favorite.objects.by(logged_in(request)).filter(article=row.pk).delete()
+        return Response(self.represent(row))
 
-    def _seen(self, article: Article) -> Article:
-        """The article as it is now, after a write."""
-        return get_object_or_404(self.get_queryset(), pk=article.pk)
+    def represent(self, row: Article | ArticleRow) -> dict[str, Any]:
+        return article(self._seen(row))
 
-    def _page(self, articles: ArticleQuerySet) -> Response:
+    def _seen(self, written: Article | ArticleRow) -> ArticleRow:
+        """The article as it is now, after a write, and as the viewer sees it."""
+        return the_one(article_with_id(pk=written.pk, viewer=self.request.user.pk))
+
+    def _with_slug(self, slug: str) -> ArticleRow:
+        refuse_nul(slug)
+        return the_one(article_with_slug(slug=slug, viewer=self.request.user.pk))
+
+    def _page(self, feed_of: int | None = None) -> Response:
         """The page that the query parameters ask for, with the count of all that match."""
-        query = ArticleListQuery(data=self.request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        limit, offset = query.validated_data.pop("limit"), query.validated_data.pop("offset")
-        articles = articles.matching(**query.validated_data)
-        page = articles.seen_by(self.request.user).defer("body").newest_first()
-        page = page[offset : offset + limit]
-        rows = ArticleInListSerializer(page, many=True).data  # type: ignore[arg-type]  # the stubs expect one
-        return Response({"results": rows, "count": articles.count()})
+        filters = list_query.run_validation(self.request.query_params.dict())
+        limit, offset = filters.pop("limit"), filters.pop("offset")
+        if feed_of is not None:
+            filters["feed_of"] = feed_of
+        viewer = self.request.user.pk
+        rows = list_articles(**filters, viewer=viewer, limit=limit, offset=offset)
+        # A page past the end has no row to say how many there are.
+        some = rows or (list_articles(**filters, limit=1) if offset else [])
+        count = some[0].total if some else 0
+        return Response({"results": [article_in_list(row) for row in rows], "count": count})
 
 
-class CommentViewSet(
-    mixins.ListModelMixin,
-    mixins.CreateModelMixin,
-    mixins.DestroyModelMixin,
-    GenericViewSet[Comment],
-):
+class CommentViewSet(mixins.DestroyModelMixin, GenericViewSet[Comment]):
     """The comments of one article, whose slug stands in the path."""
 
     envelope = "comment"
@@ -108,31 +126,45 @@ class CommentViewSet(
     permission_classes = (IsAuthenticatedOrReadOnly, IsAuthorOrReadOnly)
     lookup_value_regex = "[^/]+"
 
-    def get_queryset(self) -> AuthoredQuerySet[Comment]:
-        comments = Comment.objects.filter(article=self._article_id())
-        return comments.seen_by(self.request.user).newest_first()
+    def list(self, request: Request, slug: str) -> Response:
+        if "\0" in slug:
+            raise no_article()
+        rows = comments_on(slug=slug, viewer=request.user.pk)
+        if not rows:
+            self._article_id()  # is there one, for nobody to have commented on?
+        return Response([comment(row) for row in rows])
 
-    def get_object(self) -> Comment:
-        comments = self.get_queryset()  # first: the article's 404 goes before the comment's
-        # int() would take "1_000" and the digits of other scripts too.
-        if not re.fullmatch("[0-9]+", self.kwargs["pk"]):
-            raise Http404
-        comment = get_object_or_404(comments, pk=self.kwargs["pk"])
-        self.check_object_permissions(self.request, comment)
-        return comment
-
-    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def create(self, request: Request, slug: str) -> Response:
         article_id = self._article_id()  # first: 404 goes before 422
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
+        author = logged_in(request)
         try:
-            comment = serializer.save(author=logged_in(request), article_id=article_id)
+            written = serializer.save(author=author, article_id=article_id)
         except IntegrityError as error:
             if refers_to_nothing(error):
                 raise no_article() from error
             raise
-        comment.following = False  # nobody follows themselves
-        return Response(self.get_serializer(comment).data, status=status.HTTP_201_CREATED)
+        row = CommentRow(
+            id=written.pk,
+            body=written.body,
+            created_at=written.created_at,
+            updated_at=written.updated_at,
+            author__username=author.username,
+            author__bio=author.bio,
+            author__image=author.image,
+            following=False,  # nobody follows themselves
+        )
+        return Response(comment(row), status=status.HTTP_201_CREATED)
+
+    def get_object(self) -> Comment:
+        article_id = self._article_id()  # first: the article's 404 goes before the comment's
+        # int() would take "1_000" and the digits of other scripts too.
+        if not re.fullmatch("[0-9]+", self.kwargs["pk"]):
+            raise Http404
+        comment = get_object_or_404(Comment, article=article_id, pk=self.kwargs["pk"])
+        self.check_object_permissions(self.request, comment)
+        return comment
 
     def _article_id(self) -> int:
         try:
@@ -142,12 +174,12 @@ class CommentViewSet(
             raise no_article() from error
 
 
-class TagViewSet(mixins.ListModelMixin, GenericViewSet[Tag]):
+class TagViewSet(GenericViewSet[Tag]):
     """Every tag that an article carries. A token, good or bad, is ignored."""
 
     envelope = "tag"
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return Response(list(Tag.objects.carried().values_list("name", flat=True)))
+    def list(self, request: Request) -> Response:
+        return Response([row.name for row in tags_most_used_first()])

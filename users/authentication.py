@@ -8,6 +8,7 @@ from rest_framework.request import Request
 
 from users import tokens
 from users.models import User
+from users.queries import active_user
 
 SCHEMES = (b"token", b"bearer")
 
@@ -31,11 +32,14 @@ class TokenAuthentication(BaseAuthentication):
 
     def _user(self, token: str) -> User:
         try:
-            return User.objects.get(pk=tokens.user_id(token), is_active=True)
+            users = active_user(pk=tokens.user_id(token))
         except tokens.ExpiredToken as error:
             raise AuthenticationFailed(code="token_expired") from error
-        except (tokens.InvalidToken, User.DoesNotExist) as error:
+        except (tokens.InvalidToken, OverflowError) as error:
             raise AuthenticationFailed from error
+        if not users:
+            raise AuthenticationFailed
+        return users[0]
 
 
 def token_user(request: HttpRequest) -> User | None:

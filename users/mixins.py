@@ -20,8 +20,8 @@ class PutMixin[Row: models.Model](GenericAPIView[Row]):
             raise ValidationError({self.envelope: [""]}, code="blank")
         serializer = self.get_serializer(row, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
-        self.perform_update(serializer)
-        return Response(serializer.data)
+        return Response(self.represent(serializer.save()))
 
-    def perform_update(self, serializer: Any) -> None:
-        serializer.save()
+    def represent(self, row: Row) -> Any:
+        """What the answer says of the row, which has been written."""
+        return self.get_serializer(row).data

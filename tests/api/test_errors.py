@@ -10,7 +10,8 @@ from django.http import HttpResponse
 from pytest_django import Settings
 from rest_framework.throttling import SimpleRateThrottle
 
-from articles.models import Article, ArticleQuerySet
+from articles.models import Article
+from articles.views import ArticleViewSet
 from tests.builders import PASSWORD, write_comment
 from tests.client import ApiClient
 from users.models import User
@@ -282,7 +283,7 @@ def test_an_unexpected_exception_is_500(
     api: Api, article: Article, monkeypatch: pytest.MonkeyPatch, settings: Settings, debug: bool
 ) -> None:
     settings.DEBUG = debug
-    monkeypatch.setattr(ArticleQuerySet, "seen_by", fail)
+    monkeypatch.setattr(ArticleViewSet, "check_permissions", fail)
     client = api(article.author, raise_request_exception=False)
 
     for response in (
@@ -325,7 +326,7 @@ def test_an_exception_outside_a_view_is_500(api: Api, monkeypatch: pytest.Monkey
 def test_a_500_is_logged_with_its_cause(
     api: Api, article: Article, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(ArticleQuerySet, "seen_by", fail)
+    monkeypatch.setattr(ArticleViewSet, "check_permissions", fail)
 
     api(raise_request_exception=False).get(ARTICLE)
 
@@ -394,7 +395,7 @@ def test_answers_are_for_any_origin(api: Api, alice: User, article: Article) -> 
 def test_a_fault_is_for_any_origin_too(
     api: Api, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ArticleQuerySet, "seen_by", fail)
+    monkeypatch.setattr(ArticleViewSet, "check_permissions", fail)
 
     response = api(raise_request_exception=False, headers={"Origin": ORIGIN}).get(ARTICLE)
 

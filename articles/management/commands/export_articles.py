@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
 from articles.models import Article
-from articles.serializers import Timestamp
+from articles.representations import timestamp
 from database.backend.base import lift_timeouts
 
 # Rows in one round trip, and in memory at once: with the longest bodies that are allowed,
@@ -33,7 +33,6 @@ FIELDS = {
     "favoritesCount": "favorites_count",
     "author": "author__username",
 }
-TIMESTAMP = Timestamp()
 SIGPIPE_STATUS = 141  # what a shell says of a process that a broken pipe has ended
 
 
@@ -128,6 +127,6 @@ def _line(article: tuple[Any, ...]) -> bytes:
     _, *values = article
     return orjson.dumps(
         dict(zip(FIELDS, values, strict=True)),
-        default=TIMESTAMP.to_representation,
+        default=timestamp,
         option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_APPEND_NEWLINE,
     )

@@ -1,0 +1,134 @@
+"""What the API asks of articles, comments and tags: each one prepared statement."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Collate
+
+from articles.counts import Tally
+from articles.models import Article, Comment, Tag
+from articles.pages import page
+from database.prepared import Slice, prepared
+from profiles.models import ViewerId
+
+DEFAULT_LIMIT = 20
+
+
+class ArticleInListRow(NamedTuple):
+    slug: str
+    title: str
+    description: str
+    tag_names: list[str]
+    created_at: datetime
+    updated_at: datetime
+    favorited: bool
+    favorites_count: int
+    author__username: str
+    author__bio: str | None
+    author__image: str | None
+    following: bool
+    total: int
+    """How many articles the filters have found."""
+
+
+class ArticleRow(NamedTuple):
+    pk: int
+    slug: str
+    title: str
+    description: str
+    body: str
+    tag_names: list[str]
+    created_at: datetime
+    updated_at: datetime
+    favorited: bool
+    favorites_count: int
+    author__username: str
+    author__bio: str | None
+    author__image: str | None
+    following: bool
+
+
+class CommentRow(NamedTuple):
+    id: int
+    body: str
+    created_at: datetime
+    updated_at: datetime
+    author__username: str
+    author__bio: str | None
+    author__image: str | None
+    following: bool
+
+
+class TagRow(NamedTuple):
+    name: str
+
+
+@prepared(ArticleRow, indexes=["slug_once"])
+def article_with_slug(*, slug: str, viewer: int | None = None) -> QuerySet[Article]:
+    """The one article with this slug."""
+    return Article.objects.seen_by(ViewerId(viewer)).filter(slug=slug)
+
+
+@prepared(ArticleRow, indexes=["articles_article_pkey"])
+def article_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Article]:
+    """The one article with this id: what was written is shown as it is now."""
+    return Article.objects.seen_by(ViewerId(viewer)).filter(pk=pk)
+
+
+@prepared(CommentRow, indexes=["slug_once", "newest_comments"])
+def comments_on(*, slug: str, viewer: int | None = None) -> QuerySet[Comment]:
+    """The comments on the article with this slug, newest first."""
+    article = Article.objects.filter(slug=slug).values("pk")[:1]
+    comments = Comment.objects.filter(article=Subquery(article))
+    return comments.seen_by(ViewerId(viewer)).newest_first()
+
+
+@prepared(TagRow, indexes=["tally_of_key", "articles_tag_pkey"])
+def tags_most_used_first() -> QuerySet[Tally, Any]:
+    """The name of every tag that an article carries."""
+    # From the counts to the names, because in the other direction each count is looked up for
+    # the filter and once more for the order: twice the time.
+    counts = Tally.objects.filter(counted=Tally.Counted.ARTICLES_OF_TAG).values("key")
+    used = counts.annotate(articles_count=Sum("count")).filter(articles_count__gt=0)
+    name = Tag.objects.filter(pk=OuterRef("key")).values("name")[:1]
+    named = used.annotate(name=Collate(Subquery(name), "C"))
+    return named.order_by("-articles_count", "name")
+
+
+@prepared(
+    ArticleInListRow,
+    # What front ends ask for beside the default.
+    literals={"limit": [10]},
+    indexes=[
+        "newest_articles",
+        "newest_articles_of_author",
+        "newest_articles_of_tag",
+        "newest_favorites_of_user",
+        "favorite_once",
+        "follow_once",
+        "tagging_once",
+        "tally_of_key",
+    ],
+)
+def list_articles(
+    *,
+    tag: str | None = None,
+    author: str | None = None,
+    favorited_by: str | None = None,
+    feed_of: int | None = None,
+    viewer: int | None = None,
+    limit: Slice = DEFAULT_LIMIT,
+    offset: Slice = 0,
+) -> QuerySet[Article]:
+    """A page of the articles that pass every filter given, newest first; the filters are
+    those of `articles.pages`."""
+    articles = page(
+        tag=tag,
+        author=author,
+        favorited_by=favorited_by,
+        feed_of=feed_of,
+        limit=limit,
+        offset=offset,
+    )
+    return articles.seen_by(ViewerId(viewer))

@@ -1,0 +1,22 @@
+"""What the API asks of people as others see them."""
+
+from typing import NamedTuple
+
+from django.db.models import QuerySet
+
+from database.prepared import prepared
+from profiles.models import Profile, ViewerId
+
+
+class ProfileRow(NamedTuple):
+    pk: int
+    username: str
+    bio: str | None
+    image: str | None
+    following: bool
+
+
+@prepared(ProfileRow, indexes=["username_once"])
+def profile_named(*, username: str, viewer: int | None = None) -> QuerySet[Profile]:
+    """The one profile with this name, as typed."""
+    return Profile.objects.seen_by(ViewerId(viewer)).filter(username=username)

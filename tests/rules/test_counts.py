@@ -1,0 +1,458 @@
+"""Every count is what the tables say, whoever has written and however."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, LiteralString
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import Count, IntegerField, OuterRef, Sum
+from django.db.utils import IntegrityError
+
+from articles.counts import Tally, tallied, tallied_of_any
+from articles.models import Article, Favorite, Tag, Tagging
+from articles.queries import tags_most_used_first
+from database.backend.hygiene import Leaves, leaves
+from profiles.models import Follow
+from tests.builders import follow, like, make_user, write_article
+from tests.database.servers import migrated, wait_until
+from tests.processes import run
+from users.models import User
+
+Counted = Tally.Counted
+Counts = Counter[tuple[int, int]]
+
+
+def stored() -> Counts:
+    rows = Tally.objects.values_list("counted", "key").annotate(Sum("count"))
+    return Counter({(counted, key): number for counted, key, number in rows})
+
+
+def there() -> Counts:
+    """What the tables say, asked in another way than the one that the command has."""
+    counts: Counts = Counter()
+    for article in Article.objects.all():
+        counts[Counted.ARTICLES, 0] += 1
+        counts[Counted.ARTICLES_OF_AUTHOR, article.author_id] += 1
+    for tagging in Tagging.objects.all():
+        counts[Counted.ARTICLES_OF_TAG, tagging.tag_id] += 1
+    for favorite in Favorite.objects.all():
+        counts[Counted.FAVORITES_OF_ARTICLE, favorite.article_id] += 1
+        counts[Counted.FAVORITES_OF_USER, favorite.user_id] += 1
+    return counts
+
+
+def rows_of(counted: Counted, key: int) -> int:
+    return Tally.objects.filter(counted=counted, key=key).count()
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.fixture
+def scene(alice: User, bob: User, charlie: User) -> Article:
+    """Alice and Bob have written two articles each, of tags that are shared; everybody likes
+    the first two, Charlie likes all, and nobody else the last."""
+    articles = [
+        write_article(author, tags=("common", author.username)) for author in (alice, alice, bob)
+    ]
+    articles.append(write_article(bob))
+    for article in articles:
+        like(charlie, article)
+    for reader in (alice, bob):
+        like(reader, articles[0])
+        like(reader, articles[1])
+    return articles[0]
+
+
+def test_everything_that_is_written_is_counted(
+    scene: Article, alice: User, bob: User, charlie: User
+) -> None:
+    common = Tag.objects.get(name="common")
+
+    counts = stored()
+
+    assert counts == there()
+    assert counts[Counted.ARTICLES, 0] == 4
+    assert counts[Counted.ARTICLES_OF_AUTHOR, bob.pk] == 2
+    assert counts[Counted.ARTICLES_OF_TAG, common.pk] == 3
+    assert counts[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 3
+    assert counts[Counted.FAVORITES_OF_USER, charlie.pk] == 4
+    assert counts[Counted.FAVORITES_OF_USER, alice.pk] == 2
+
+
+PLACES = {
+    "first": "(SELECT min(id) FROM articles_article)",
+    "last": "(SELECT max(id) FROM articles_article)",
+    "alice": "(SELECT id FROM users_user WHERE username = 'alice')",
+    "bob": "(SELECT id FROM users_user WHERE username = 'bob')",
+}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM articles_article",
+        "DELETE FROM articles_article WHERE id = {first}",
+        "DELETE FROM articles_article WHERE author_id = {alice}",
+        "DELETE FROM users_user",
+        "DELETE FROM users_user WHERE username <> 'charlie'",
+        "DELETE FROM articles_tag",
+        "DELETE FROM articles_tag WHERE name = 'common'",
+        "DELETE FROM articles_tagging WHERE article_id = {first}",
+        "DELETE FROM articles_favorite WHERE user_id = {bob}",
+        "DELETE FROM articles_favorite WHERE article_id = {last}",
+        "UPDATE articles_article SET author_id = {bob}",
+        "UPDATE articles_article SET author_id = {bob} WHERE id = {first}",
+        "UPDATE articles_article SET created_at = now(), title = 'Another'",
+        "UPDATE articles_tagging SET tag_id = (SELECT id FROM articles_tag WHERE name = 'bob')"
+        " WHERE tag_id = (SELECT id FROM articles_tag WHERE name = 'alice')",
+        "UPDATE articles_tagging SET article_id = {last} WHERE article_id = {first}",
+        "UPDATE articles_favorite SET article_id = {last} WHERE user_id = {bob}"
+        " AND article_id = {first}",
+        "UPDATE articles_favorite SET user_id = {bob} WHERE article_id = {last}",
+        "UPDATE articles_article SET id = -id",
+        "UPDATE articles_favorite SET id = -id",
+        "INSERT INTO articles_favorite (user_id, article_id, created_at)"
+        " SELECT id, {last}, now() FROM users_user ON CONFLICT DO NOTHING",
+        "INSERT INTO articles_favorite (user_id, article_id, created_at)"
+        " SELECT id, {first}, now() FROM users_user ON CONFLICT (user_id, article_id)"
+        " DO UPDATE SET article_id = {last} WHERE articles_favorite.user_id = {bob}",
+        "MERGE INTO articles_favorite USING users_user AS reader"
+        " ON user_id = reader.id AND article_id = {last}"
+        " WHEN MATCHED THEN DELETE"
+        " WHEN NOT MATCHED THEN INSERT (user_id, article_id, created_at)"
+        " VALUES (reader.id, {last}, now())",
+        "WITH moved AS (DELETE FROM articles_favorite WHERE article_id = {first} RETURNING *)"
+        " INSERT INTO articles_favorite (user_id, article_id, created_at)"
+        " SELECT user_id, {last}, now() FROM moved ON CONFLICT DO NOTHING",
+        "TRUNCATE articles_favorite",
+        "TRUNCATE articles_tagging",
+        "TRUNCATE articles_article CASCADE",
+        "TRUNCATE users_user CASCADE",
+        "TRUNCATE articles_tag, articles_tagging, articles_tally, articles_favorite,"
+        " articles_comment, articles_article",
+    ],
+)
+def test_plain_sql_is_counted(scene: Article, statement: str) -> None:
+    # Django's foreign keys wait for the commit.
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    if "SET id" in statement:
+        execute("SET CONSTRAINTS ALL DEFERRED")
+
+    execute(statement.format(**PLACES))
+
+    assert stored() == there()
+    assert not Tally.objects.filter(count=0).exists()
+    if "SET id" in statement:
+        execute(statement.format(**PLACES))
+        execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_copy_is_counted(scene: Article, charlie: User) -> None:
+    readers = [make_user(f"reader{number}") for number in range(30)]
+    articles = [*Article.objects.all()]
+    with (
+        connection.cursor() as cursor,
+        cursor.copy("COPY articles_favorite (user_id, article_id, created_at) FROM STDIN") as rows,
+    ):
+        for reader in readers:
+            for article in articles:
+                rows.write_row((reader.pk, article.pk, article.created_at))
+
+    assert stored() == there()
+    assert stored()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 33
+    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 1
+
+
+def test_a_favorite_that_is_there_already_is_not_counted(scene: Article, bob: User) -> None:
+    Favorite.objects.bulk_create(
+        [Favorite(user=bob, article=article) for article in Article.objects.all()],
+        ignore_conflicts=True,
+    )
+
+    assert stored() == there()
+    assert stored()[Counted.FAVORITES_OF_USER, bob.pk] == 4
+
+
+def test_what_is_rolled_back_is_not_counted(scene: Article, bob: User) -> None:
+    before = stored()
+
+    with transaction.atomic():
+        write_article(bob, tags=("common", "new"))
+        with transaction.atomic():
+            Article.objects.filter(pk=scene.pk).delete()
+        transaction.set_rollback(True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        like(bob, scene)
+
+    assert stored() == before == there()
+
+
+def test_what_came_to_nothing_leaves_no_row(scene: Article) -> None:
+    User.objects.all().delete()
+    Tag.objects.all().delete()
+
+    assert not Tally.objects.exists()
+
+
+def test_a_tag_that_is_changed_in_the_admin_moves_the_article(scene: Article) -> None:
+    tagging = scene.taggings.get(tag__name="common")
+    tagging.tag = Tag.objects.get(name="bob")
+    tagging.save()
+
+    assert stored() == there()
+    assert stored()[Counted.ARTICLES_OF_TAG, tagging.tag_id] == 2
+
+
+# --- Reading -------------------------------------------------------------------------
+
+
+def test_a_count_is_asked_beside_each_row(scene: Article) -> None:
+    tags = Tag.objects.annotate(
+        stored=tallied(Counted.ARTICLES_OF_TAG, OuterRef("pk")), counted=Count("taggings")
+    )
+
+    assert all(tag.stored == tag.counted for tag in tags)  # type: ignore[attr-defined]
+    assert len(tags) == 3
+    assert isinstance(tallied(Counted.ARTICLES, 0).output_field, IntegerField)
+
+
+def test_nothing_counts_as_0(db: None) -> None:
+    tag = Tag.objects.create(name="new")
+    tags = Tag.objects.annotate(
+        articles_count=tallied(Counted.ARTICLES_OF_TAG, OuterRef("pk")),
+        total=tallied(Counted.ARTICLES, 0),
+        of_nobody=tallied_of_any(Counted.ARTICLES_OF_AUTHOR, User.objects.none().values("pk")),
+    )
+
+    assert tags.values_list("articles_count", "total", "of_nobody").get() == (0, 0, 0)
+    assert tags_most_used_first() == []
+    assert tag.pk
+
+
+def test_the_counts_of_several_keys_are_added(scene: Article, alice: User, bob: User) -> None:
+    follow(alice, bob)
+    follow(bob, make_user("dora"))
+    followed = Follow.objects.filter(follower=OuterRef(OuterRef("pk"))).values("followed")
+    feed = tallied_of_any(Counted.ARTICLES_OF_AUTHOR, followed)
+
+    sums = dict(User.objects.annotate(feed=feed).values_list("username", "feed"))
+
+    assert sums == {"alice": 2, "bob": 2, "charlie": 0, "dora": 0}
+
+
+def test_it_takes_one_look_into_the_index(scene: Article) -> None:
+    Tally.objects.bulk_create(
+        Tally(counted=Counted.FAVORITES_OF_ARTICLE, key=-key, count=1) for key in range(1, 5001)
+    )
+    execute("ANALYZE articles_tally")
+    count = tallied(Counted.FAVORITES_OF_ARTICLE, OuterRef("pk"))
+
+    plan = Article.objects.values_list(count).explain(verbose=True)
+
+    assert "Index Scan using tally_of_key" in plan
+    assert plan.count("articles_tally") == 1
+    assert "Group" not in plan
+    assert "Seq Scan on public.articles_tally" not in plan
+
+
+def test_asking_leaves_nothing_in_the_session(db: None) -> None:
+    tags = Tag.objects.annotate(
+        one=tallied(Counted.ARTICLES_OF_TAG, OuterRef("pk")),
+        many=tallied_of_any(Counted.ARTICLES_OF_AUTHOR, User.objects.values("pk")),
+    )
+
+    assert leaves(tags.query.sql_with_params()[0]) is Leaves.NOTHING
+
+
+# --- What it costs -------------------------------------------------------------------
+
+
+def test_counting_writes_to_no_index_and_reads_no_table(scene: Article) -> None:
+    # With this the planner would rather read all of a table, as it would of a small one.
+    execute("SET LOCAL random_page_cost = 10000")
+    execute("DISCARD PLANS")
+    readers = [make_user(f"reader{number}") for number in range(30)]
+    like(readers[0], scene)
+    before = activity()
+
+    for reader in readers[1:]:
+        like(reader, scene)
+
+    after = activity()
+    assert after["n_tup_upd"] - before["n_tup_upd"] == 29
+    assert after["n_tup_hot_upd"] - before["n_tup_hot_upd"] == 29
+    assert after["seq_scan"] == before["seq_scan"]
+
+
+def activity() -> dict[str, int]:
+    """What this transaction has done to the tallies."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM pg_stat_xact_user_tables WHERE relname = 'articles_tally'")
+        columns = [column.name for column in cursor.description]
+        return dict(zip(columns, cursor.fetchone(), strict=True))
+
+
+# --- Many at once --------------------------------------------------------------------
+
+at_once = pytest.mark.django_db(transaction=True)
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """What the calls return, each in a thread and a connection of its own."""
+
+    def in_thread(call: Callable[[], Any]) -> Any:
+        try:
+            # Whoever waits for a lock fails, and is not waited for.
+            execute("SET lock_timeout = '3s'")
+            return call()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [answer.result() for answer in [threads.submit(in_thread, call) for call in calls]]
+
+
+@at_once
+def test_nobody_waits_for_whoever_counts_the_same(scene: Article, alice: User) -> None:
+    """Transactions that are open at once have all written what the others write."""
+    everybody = threading.Barrier(6)
+
+    def publish() -> None:
+        with transaction.atomic():
+            like(make_user(f"reader{threading.get_ident()}"), scene)
+            write_article(alice, tags=("common", "alice"))
+            everybody.wait(timeout=20)
+
+    together(*[publish] * 6)
+
+    assert stored() == there()
+    assert stored()[Counted.ARTICLES, 0] == 10
+    assert rows_of(Counted.ARTICLES, 0) == 6
+
+    # Whoever takes something away makes one row of them.
+    Article.objects.latest("pk").delete()
+    assert stored() == there()
+    assert rows_of(Counted.ARTICLES, 0) == 1
+
+
+@at_once
+def test_tags_that_are_added_in_opposite_orders_wait_for_nobody(scene: Article) -> None:
+    ours = Article.objects.latest("pk")
+    names = ("alice", "common")
+    tags = [Tag.objects.get(name=name) for name in names]
+    theirs = write_article(User.objects.get(username="bob"))
+    first = threading.Barrier(2)
+
+    def tag(article: Article, order: list[Tag]) -> None:
+        with transaction.atomic():
+            Tagging.objects.create(article=article, tag=order[0])
+            first.wait(timeout=20)
+            Tagging.objects.create(article=article, tag=order[1])
+
+    together(lambda: tag(ours, tags), lambda: tag(theirs, tags[::-1]))
+
+    assert stored() == there()
+    assert stored()[Counted.ARTICLES_OF_TAG, tags[1].pk] == 5
+
+
+@at_once
+def test_an_article_is_deleted_while_others_are_published(scene: Article, bob: User) -> None:
+    both = threading.Barrier(2)
+
+    def delete() -> None:
+        with transaction.atomic():
+            scene.delete()
+            both.wait(timeout=20)
+
+    def publish() -> None:
+        with transaction.atomic():
+            both.wait(timeout=20)
+            write_article(bob, tags=("common", "alice"))
+
+    together(delete, publish)
+
+    assert stored() == there()
+    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 0
+
+
+@at_once
+def test_loads_side_by_side_wait_for_nobody(scene: Article) -> None:
+    articles = [*Article.objects.all()]
+    readers = [[make_user(f"reader{load}.{number}") for number in range(20)] for load in range(3)]
+    all_loaded = threading.Barrier(3)
+
+    def load(mine: list[User]) -> None:
+        with transaction.atomic():
+            Favorite.objects.bulk_create(
+                Favorite(user=reader, article=article) for reader in mine for article in articles
+            )
+            all_loaded.wait(timeout=20)
+
+    together(*[partial(load, mine) for mine in readers])
+
+    assert stored() == there()
+    assert stored()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 63
+
+
+@at_once
+def test_a_count_that_was_in_many_rows_goes_with_its_article(scene: Article, bob: User) -> None:
+    everybody = threading.Barrier(4)
+
+    def like_it() -> None:
+        with transaction.atomic():
+            like(make_user(f"reader{threading.get_ident()}"), scene)
+            everybody.wait(timeout=20)
+
+    together(*[like_it] * 4)
+    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 4
+
+    scene.delete()
+
+    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 0
+    assert stored() == there()
+
+
+CONTENT: LiteralString = """
+    INSERT INTO users_user (username, email, username_folded, email_folded, password,
+            is_active, is_staff, is_superuser, created_at)
+        SELECT n, n, n, n, '!', true, false, false, now() FROM generate_series(1, 3) AS n;
+    INSERT INTO articles_article (author_id, slug, title, description, body, created_at, updated_at)
+        SELECT 1, n, n, n, n, now(), now() FROM generate_series(1, 10) AS n;
+    INSERT INTO articles_favorite (user_id, article_id, created_at)
+        SELECT users_user.id, articles_article.id, now() FROM users_user, articles_article;
+"""
+COUNTS: LiteralString = "SELECT counted, key, count FROM articles_tally ORDER BY counted, key"
+
+
+def test_the_migration_counts_what_is_there_and_waits_for_who_writes() -> None:
+    with migrated() as server:
+
+        def migrate(*target: str) -> None:
+            command = ("manage.py", "migrate", "--skip-checks", *target)
+            assert run(*command, DATABASE_URL=server.url()).returncode == 0
+
+        migrate("articles", "0002")
+        traces = "SELECT proname FROM pg_proc WHERE prosrc LIKE %s"
+        assert server.execute(traces, ["%articles_tally%"]) == []
+        server.execute(CONTENT)
+        with server.session() as writer, ThreadPoolExecutor(1) as thread:
+            writer.execute("BEGIN")
+            writer.execute("DELETE FROM articles_article WHERE id > 2")
+            migration = thread.submit(migrate)
+            waits = "SELECT pid FROM pg_locks WHERE %s = ANY (pg_blocking_pids(pid))"
+            pid = writer.info.backend_pid
+            wait_until(lambda: server.execute(waits, [pid]) != [], "it waits", seconds=50)
+            writer.execute("COMMIT")
+            migration.result()
+
+        of_users = [(Counted.FAVORITES_OF_USER, user, 2) for user in (1, 2, 3)]
+        of_articles = [(Counted.FAVORITES_OF_ARTICLE, article, 3) for article in (1, 2)]
+        articles = [(Counted.ARTICLES, 0, 2), (Counted.ARTICLES_OF_AUTHOR, 1, 2)]
+        assert server.execute(COUNTS) == articles + of_articles + of_users

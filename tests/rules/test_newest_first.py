@@ -1,0 +1,206 @@
+"""Taggings and favorites copy the time and the author of their article, whoever writes."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, models, transaction
+from django.test.utils import CaptureQueriesContext
+
+from articles.demo.tables import copy
+from articles.models import Article, Favorite, Tag, Tagging
+from database.errors import refers_to_nothing
+from tests.api.test_races import wait_for_somebody_who_waits
+from tests.builders import like, write_article
+from tests.database.servers import migrated
+from tests.processes import run
+from users.models import User
+
+ONCE = datetime(2001, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
+
+
+def wrong_copies() -> list[models.Model]:
+    """The rows whose copies are not what their article says."""
+    return [
+        row
+        for model in (Tagging, Favorite)
+        for row in model._default_manager.select_related("article")
+        if (row.article_created_at, row.article_author_id)
+        != (row.article.created_at, row.article.author_id)
+    ]
+
+
+@pytest.fixture
+def listed(article: Article, bob: User) -> Article:
+    """An article of Alice with two tags, which Bob likes."""
+    like(bob, article)
+    return article
+
+
+def test_they_are_there_as_soon_as_the_row_is_written(article: Article, bob: User) -> None:
+    favorite = like(bob, article)
+
+    assert (favorite.article_created_at, favorite.article_author_id) == (
+        article.created_at,
+        article.author_id,
+    )
+    assert Tagging.objects.count() == 2
+    assert not wrong_copies()
+
+
+def test_what_is_given_gives_way(article: Article, bob: User) -> None:
+    favorite = Favorite(
+        user=bob, article=article, article_created_at=ONCE, article_author_id=bob.pk
+    )
+    Favorite.objects.bulk_create([favorite])
+    Tagging.objects.update(article_created_at=ONCE, article_author=bob)
+
+    assert not wrong_copies()
+
+
+def test_rows_that_pass_by_the_models_get_them_too(article: Article, bob: User) -> None:
+    copy(Favorite, ("user", "article", "created_at"), [(bob.pk, article.pk, ONCE)])
+
+    assert Favorite.objects.count() == 1
+    assert not wrong_copies()
+
+
+def test_they_follow_the_article(listed: Article, charlie: User) -> None:
+    other = write_article(charlie, tags=("other",))
+
+    Article.objects.filter(pk=listed.pk).update(created_at=ONCE)
+    assert not wrong_copies()
+
+    Article.objects.filter(pk=listed.pk).update(author=charlie)
+    assert not wrong_copies()
+
+    Article.objects.update(created_at=models.F("created_at") + timedelta(days=1))
+    assert not wrong_copies()
+    assert {*Favorite.objects.values_list("article_created_at")} == {(ONCE + timedelta(days=1),)}
+    assert other.taggings.count() == 1
+
+
+def test_they_follow_the_row_to_another_article(listed: Article, charlie: User) -> None:
+    other = write_article(charlie, created_at=ONCE)
+
+    Tagging.objects.update(article=other)
+    Favorite.objects.update(article=other)
+
+    assert not wrong_copies()
+
+
+def test_an_edit_does_not_touch_them(listed: Article) -> None:
+    with connection.cursor() as cursor:
+        rows = "SELECT ctid FROM articles_tagging UNION ALL SELECT ctid FROM articles_favorite"
+        before = cursor.execute(rows).fetchall()
+        listed.title = "Another title"
+        listed.save()
+
+        assert cursor.execute(rows).fetchall() == before
+
+
+def test_an_article_that_does_not_exist_is_the_fault_of_the_foreign_key(bob: User) -> None:
+    def write() -> None:
+        Favorite.objects.create(user=bob, article_id=1)
+        connection.check_constraints()  # what a commit does
+
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
+        write()
+
+    assert refers_to_nothing(refusal.value)
+
+
+def test_lists_need_no_other_row_to_be_in_order(listed: Article) -> None:
+    with CaptureQueriesContext(connection) as statements:
+        assert [*Favorite.objects.newest_first().values_list("article")] == [(listed.pk,)]
+        assert len(Tagging.objects.newest_first().values_list("article")) == 2
+
+    assert not any("JOIN" in statement["sql"] for statement in statements)
+
+
+def while_uncommitted(change: Callable[[], Any], other: Callable[[], Any]) -> None:
+    """Run `other` on another connection after the change and before its commit, for which it
+    has to wait."""
+
+    def run_and_close() -> None:
+        try:
+            other()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        with transaction.atomic():
+            change()
+            waiting = thread.submit(run_and_close)
+            wait_for_somebody_who_waits()
+        waiting.result()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("moved_first", [True, False])
+def test_a_row_that_is_written_while_its_article_moves_moves_with_it(
+    article: Article, bob: User, charlie: User, moved_first: bool
+) -> None:
+    def move() -> None:
+        Article.objects.filter(pk=article.pk).update(created_at=ONCE, author=charlie)
+
+    def write() -> None:
+        like(bob, article)
+        Tagging.objects.create(article=article, tag=Tag.objects.create(name="late"))
+
+    if moved_first:
+        while_uncommitted(move, write)
+    else:
+        while_uncommitted(write, move)
+
+    assert Tagging.objects.count() == 3
+    assert {*Favorite.objects.values_list("article_created_at", "article_author")} == {
+        (ONCE, charlie.pk)
+    }
+    assert not wrong_copies()
+
+
+OLD_ROWS = """
+    INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,
+        username_folded, is_active, is_staff, created_at)
+        SELECT id, '!', false, id, id, id, id, true, false, now() FROM generate_series(1, 2) AS id;
+    INSERT INTO articles_article
+        (id, author_id, created_at, updated_at, slug, title, description, body)
+        SELECT id, 1 + id / 5, '2001-02-03'::date + id, now(), id, 'a', 'b', 'c'
+        FROM generate_series(1, 9) AS id;
+    INSERT INTO articles_tag (id, name) VALUES (1, 'a'), (2, 'b');
+    INSERT INTO articles_tagging (article_id, tag_id)
+        SELECT article, tag FROM generate_series(1, 9) AS article, generate_series(1, 2) AS tag;
+    INSERT INTO articles_favorite (user_id, article_id, created_at)
+        SELECT reader, article, now()
+        FROM generate_series(1, 2) AS reader, generate_series(1, 9) AS article;
+"""
+WRONG_COPIES = """
+    SELECT rows.id FROM articles_article AS article, LATERAL (
+        SELECT id, article_created_at, article_author_id FROM articles_tagging
+            WHERE article_id = article.id
+        UNION ALL SELECT id, article_created_at, article_author_id FROM articles_favorite
+            WHERE article_id = article.id
+    ) AS rows
+    WHERE (rows.article_created_at, rows.article_author_id)
+        IS DISTINCT FROM (article.created_at, article.author_id)
+"""
+
+
+def test_the_migration_fills_in_what_is_there_and_can_be_undone() -> None:
+    with migrated() as server:
+
+        def migrate(name: str) -> None:
+            process = run("manage.py", "migrate", "articles", name, DATABASE_URL=server.url())
+            assert process.returncode == 0, process.stderr
+
+        migrate("0001")
+        server.execute(OLD_ROWS)
+        migrate("0002")
+
+        assert server.execute("SELECT count(*) FROM articles_favorite") == [(18,)]
+        assert server.execute(WRONG_COPIES) == []
+        server.execute("UPDATE articles_article SET created_at = now() WHERE id < 3")
+        assert server.execute(WRONG_COPIES) == []

@@ -1,0 +1,225 @@
+"""How PostgreSQL goes about what the API asks: by an index, and no further than the page.
+
+In a database that is small, but large enough for its planner to prefer an index; what is not
+read here is not read at a million articles either. Each query is prepared, as in production,
+and planned both ways: once for all values, and anew for each.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from articles.queries import (
+    article_with_id,
+    article_with_slug,
+    comments_on,
+    list_articles,
+    tags_most_used_first,
+)
+from database.prepared import Prepared, Shape
+from profiles.queries import profile_named
+from tests.database.servers import migrated
+from users.queries import active_user
+
+pytestmark = pytest.mark.django_db  # what is compiled depends on the server's version
+
+QUERIES = [
+    article_with_id,
+    article_with_slug,
+    comments_on,
+    list_articles,
+    tags_most_used_first,
+    profile_named,
+    active_user,
+]
+MODES = ["force_generic_plan", "force_custom_plan"]
+
+# user1 to user10 have written 1,000 articles each, others six or so. tag1 is on 6,667 articles,
+# tag2 on 20. user20 likes 1,053. user21 follows 20 people, user22 50 and user23 500; user24
+# follows those who have written much.
+CONTENT = """
+    INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,
+        username_folded, is_active, is_staff, created_at)
+        SELECT n, '', false, 'e' || n, 'e' || n, 'user' || n, 'user' || n, true, false, now()
+        FROM generate_series(1, 2000) AS n;
+    INSERT INTO articles_article
+        (id, author_id, created_at, updated_at, slug, title, description, body)
+        SELECT n, CASE n % 2 WHEN 0 THEN 1 + n / 2 % 10 ELSE 26 + n / 2 % 1700 END,
+            '2001-02-03'::timestamptz + n / 2 * interval '1 minute', now(), 'slug-' || n,
+            'A title', 'A description', repeat('A text. ', 50)
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO articles_tag (id, name) SELECT n, 'tag' || n FROM generate_series(1, 1000) AS n;
+    INSERT INTO articles_tagging (article_id, tag_id)
+        SELECT n, 1 FROM generate_series(1, 20000, 3) AS n
+        UNION ALL SELECT n, 2 FROM generate_series(1, 20000, 1000) AS n
+        UNION ALL SELECT n, 3 + (n * 7 + k * 500) % 997
+        FROM generate_series(1, 20000) AS n, generate_series(0, 1) AS k;
+    INSERT INTO articles_favorite (user_id, article_id, created_at)
+        SELECT 20, n, now() FROM generate_series(1, 20000, 19) AS n
+        UNION ALL SELECT 26 + (n + k * 400) % 1900, n, now()
+        FROM generate_series(1, 20000) AS n, generate_series(0, 3) AS k;
+    INSERT INTO profiles_follow (follower_id, followed_id, created_at)
+        SELECT follower, 25 + n, now()
+        FROM (VALUES (21, 20), (22, 50), (23, 500)) AS readers (follower, people),
+            generate_series(1, people) AS n
+        UNION ALL SELECT 24, n, now() FROM generate_series(1, 10) AS n
+        UNION ALL SELECT n, 1 + (n + k * 5) % 24, now()
+        FROM generate_series(26, 2000) AS n, generate_series(0, 4) AS k;
+    INSERT INTO articles_comment (author_id, article_id, created_at, updated_at, body)
+        SELECT 26 + n % 1000, n, now(), now(), 'A comment'
+        FROM generate_series(1, 20000) AS n;
+"""
+LARGE = {
+    "articles_article",
+    "articles_comment",
+    "articles_favorite",
+    "articles_tagging",
+    "articles_tally",
+    "profiles_follow",
+    "users_user",
+}
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[psycopg.Connection]:
+    with migrated(autovacuum="off") as server, server.session() as session:
+        session.execute(CONTENT)
+        session.execute("VACUUM (ANALYZE)")
+        yield session
+
+
+class Scan(NamedTuple):
+    kind: str
+    table: str
+    index_name: str
+    index_condition: str
+    filters: str
+    rows: float
+    """How many were visited, of which the filters may have removed some."""
+
+    @classmethod
+    def of(cls, node: dict[str, Any]) -> Self:
+        removed = sum(value for key, value in node.items() if key.startswith("Rows Removed"))
+        return cls(
+            node["Node Type"],
+            node["Relation Name"],
+            node.get("Index Name", ""),
+            node.get("Index Cond", ""),
+            f"{node.get('Filter', '')} {node.get('Recheck Cond', '')}",
+            (node["Actual Rows"] + removed) * node["Actual Loops"],
+        )
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def scans_of(
+    session: psycopg.Connection, query: Prepared[..., Any], shape: Shape, mode: str, **values: Any
+) -> list[Scan]:
+    """What is read from tables for the query with these values."""
+    text, names = query.compiled(shape)
+    arguments = sql.SQL(", ").join([sql.Literal(values[name]) for name in names])
+    execute = sql.SQL("EXECUTE query ({})" if names else "EXECUTE query").format(arguments)
+    session.execute(f"SET plan_cache_mode = {mode}")
+    session.execute(f"PREPARE query AS {text}")
+    try:
+        explain = sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) ") + execute
+        row = session.execute(explain).fetchone()
+    finally:
+        session.execute("DEALLOCATE query")
+    assert row
+    return [Scan.of(node) for node in nodes(row[0][0]["Plan"]) if "Relation Name" in node]
+
+
+VALUES = {
+    "tag": "tag1",
+    "author": "user1",
+    "favorited_by": "user20",
+    "feed_of": 22,
+    "viewer": 22,
+    "limit": 30,
+    "offset": 40,
+    "pk": 7,
+    "slug": "slug-7",
+    "username": "user1",
+}
+
+
+def modes_of(query: Prepared[..., Any], shape: Shape) -> list[str]:
+    """Without the size of a page PostgreSQL can't tell what a plan costs. It then plans anew
+    each time, and a plan for all values is not what production has."""
+    sliced = {"limit", "offset"} & {*query.compiled(shape).parameters}
+    return MODES[1:] if sliced else MODES
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+def test_no_shape_reads_the_whole_of_a_large_table(
+    session: psycopg.Connection, query: Prepared[..., Any]
+) -> None:
+    for shape in query.shapes():
+        for mode in modes_of(query, shape):
+            for scan in scans_of(session, query, shape, mode, **VALUES):
+                assert scan.kind != "Seq Scan" or scan.table not in LARGE, (shape, mode, scan)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+def test_every_parameter_is_looked_up_in_an_index(
+    session: psycopg.Connection, query: Prepared[..., Any]
+) -> None:
+    for shape in query.shapes():
+        scans = scans_of(session, query, shape, "force_generic_plan", **VALUES)
+        for number, name in enumerate(query.compiled(shape).parameters, start=1):
+            if name in ("limit", "offset"):
+                continue
+            alone = re.compile(rf"= \${number}\)")
+            assert any(alone.search(scan.index_condition) for scan in scans), (shape, name)
+            assert not any(alone.search(scan.filters) for scan in scans), (shape, name)
+
+
+# A row of a page takes about ten others: its author, its tags and taggings, the number of its
+# favorites, and whether the viewer likes it and follows the author.
+@pytest.mark.parametrize(
+    ("arguments", "index", "rows"),
+    [
+        ({}, "newest_articles", 300),
+        ({"tag": "tag1"}, "newest_articles_of_tag", 300),
+        ({"tag": "tag2"}, "newest_articles_of_tag", 300),
+        ({"author": "user1"}, "newest_articles_of_author", 300),
+        ({"favorited_by": "user20"}, "newest_favorites_of_user", 300),
+        # Beside the page: the newest of each whom the reader follows, then 20 of 20.
+        ({"feed_of": 21}, "newest_articles_of_author", 800),
+        ({"feed_of": 22}, "newest_articles_of_author", 900),
+        ({"feed_of": 23}, "newest_articles_of_author", 3500),
+        ({"feed_of": 24}, "newest_articles_of_author", 900),  # of 10,000
+        # Beside the page: what both filters have in common, and no more of an author or a tag.
+        ({"tag": "tag1", "author": "user1"}, "newest_of_tag_and_author", 700),
+        ({"tag": "tag1", "feed_of": 22}, "newest_of_tag_and_author", 800),
+        ({"tag": "tag2", "feed_of": 24}, "newest_of_tag_and_author", 100),
+        # Beside the page: what the reader likes, twice, and no more of a tag that 6,667 carry.
+        ({"tag": "tag1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
+        ({"author": "user1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
+        ({"feed_of": 24, "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
+        # Of what stands before the page no more than its place in the index.
+        ({"offset": 5000}, "newest_articles", 5300),
+        ({"tag": "tag1", "offset": 5000}, "newest_articles_of_tag", 5300),
+    ],
+    ids=str,
+)
+def test_a_page_reads_no_more_than_it_shows(
+    session: psycopg.Connection, arguments: dict[str, Any], index: str, rows: int
+) -> None:
+    arguments = {"viewer": 21} | arguments
+    shape = list_articles.shape_of(arguments)
+
+    for mode in modes_of(list_articles, shape):
+        scans = scans_of(session, list_articles, shape, mode, **arguments)
+
+        assert index in {scan.index_name for scan in scans}, mode
+        assert sum(scan.rows for scan in scans) <= rows, (mode, scans)

@@ -1,0 +1,237 @@
+"""manage.py verify_counts: it finds what is wrong, and makes it right while others write."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+
+from articles.counts import Tally
+from articles.models import Article, Favorite, Tag, Tagging
+from tests.builders import like, make_user, write_article
+from users.models import User
+
+Counted = Tally.Counted
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RIGHT = "Every count is right, and so is every copy.\n"
+
+
+def verify(*options: str) -> str:
+    output = StringIO()
+    call_command("verify_counts", *options, stdout=output)
+    return output.getvalue()
+
+
+def differences() -> str:
+    """What it shows as it fails."""
+    output = StringIO()
+    with pytest.raises(CommandError) as failure:
+        call_command("verify_counts", stdout=output)
+    assert failure.value.returncode == 1
+    return output.getvalue()
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.fixture
+def liked(article: Article, alice: User, bob: User) -> Article:
+    like(alice, article)
+    like(bob, article)
+    return article
+
+
+def test_there_is_nothing_to_find_where_nothing_is(db: None) -> None:
+    assert verify() == RIGHT
+
+
+def test_what_triggers_have_kept_is_right(liked: Article) -> None:
+    assert verify() == RIGHT
+    assert verify("--verbosity=0") == ""
+
+
+@pytest.mark.parametrize(
+    ("breach", "shown"),
+    [
+        (
+            "UPDATE articles_tally SET count = 7 WHERE counted = 4",
+            "article: 1 wrong, such as 7 for 2",
+        ),
+        (
+            "UPDATE articles_tally SET count = -1 WHERE counted = 1",
+            "articles: 1 wrong, such as -1 for 1",
+        ),
+        ("DELETE FROM articles_tally WHERE counted = 5", "user: 2 wrong, such as 0 for 1"),
+        ("DELETE FROM articles_tally WHERE counted = 3", "author: 1 wrong, such as 0 for 1"),
+        ("DELETE FROM articles_tally WHERE counted = 2", "tag: 2 wrong, such as 0 for 1"),
+        (
+            "INSERT INTO articles_tally (counted, key, count) VALUES (2, 0, 5)",
+            "tag: 1 wrong, such as 5 for 0 (key 0)",
+        ),
+        ("TRUNCATE articles_tally", "favorites of an article: 1 wrong, such as 0 for 2"),
+    ],
+)
+def test_a_wrong_count_is_found_and_made_right(liked: Article, breach: str, shown: str) -> None:
+    execute(breach)
+
+    assert shown in differences()
+    assert "counts corrected" in verify("--repair")
+    assert verify() == RIGHT
+    assert not Tally.objects.filter(count__lt=1).exists()
+
+
+def test_rows_that_no_trigger_has_counted_are_found(liked: Article, charlie: User) -> None:
+    with transaction.atomic():
+        execute("ALTER TABLE articles_favorite DISABLE TRIGGER USER")
+        like(charlie, liked)
+        execute("SET CONSTRAINTS ALL IMMEDIATE")
+        execute("ALTER TABLE articles_favorite ENABLE TRIGGER USER")
+
+    report = differences()
+
+    assert "favorites of an article: 1 wrong, such as 2 for 3" in report
+    assert "favorites of a user: 1 wrong" in report
+    assert "copies in favorites: 1 wrong" in report
+    assert verify("--repair").splitlines() == [
+        "counts corrected: 2",
+        "counts put into one row: 1",
+        "copies in favorites corrected: 1",
+    ]
+    assert verify() == RIGHT
+
+
+@pytest.mark.parametrize("name", ["tagging", "favorite"])
+@pytest.mark.parametrize("change", ["article_created_at = now()", "article_author_id = 0"])
+def test_a_wrong_copy_is_found_and_made_right(liked: Article, name: str, change: str) -> None:
+    table = f"articles_{name}"
+    with transaction.atomic():
+        execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        execute(f"UPDATE {table} SET {change}")  # noqa: S608 -- no input
+        execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+
+    assert f"copies in {name}s: 2 wrong" in differences()
+    assert verify("--repair") == f"copies in {name}s corrected: 2\n"
+    assert verify() == RIGHT
+    row = (Tagging if name == "tagging" else Favorite).objects.all()[0]
+    assert (row.article_created_at, row.article_author_id) == (liked.created_at, liked.author_id)
+
+
+def test_a_count_in_many_rows_is_right_and_put_into_one(liked: Article) -> None:
+    of_article = Tally.objects.filter(counted=Counted.FAVORITES_OF_ARTICLE, key=liked.pk)
+    for change in (5, -3, -2):
+        Tally.objects.create(counted=Counted.FAVORITES_OF_ARTICLE, key=liked.pk, count=change)
+    for change in (1, -1):
+        Tally.objects.create(counted=Counted.FAVORITES_OF_ARTICLE, key=0, count=change)
+
+    assert verify() == RIGHT
+    assert verify("--repair") == "counts put into one row: 2\n"
+    assert [tally.count for tally in of_article] == [2]
+    assert not Tally.objects.filter(key=0).exclude(counted=Counted.ARTICLES).exists()
+
+
+def test_it_only_reads_unless_told_to_repair(liked: Article) -> None:
+    Tally.objects.update(count=7)
+
+    differences()
+
+    assert {tally.count for tally in Tally.objects.all()} == {7}
+
+
+# --- While others write --------------------------------------------------------------
+
+
+def in_thread(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    finally:
+        connection.close()
+
+
+def test_a_repair_waits_for_nobody_and_loses_nothing(liked: Article, charlie: User) -> None:
+    """A transaction that is open has changed a count that is wrong; its own change stays."""
+    Tally.objects.filter(counted=Counted.FAVORITES_OF_ARTICLE).update(count=7)
+    written, repaired = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with transaction.atomic():
+            like(charlie, liked)
+            written.set()
+            assert repaired.wait(timeout=20)
+
+    with ThreadPoolExecutor(1) as thread:
+        writer = thread.submit(in_thread, write)
+        assert written.wait(timeout=20)
+        assert "counts corrected: 1" in verify("--repair")
+        repaired.set()
+        writer.result()
+
+    assert verify() == RIGHT
+    assert liked.favorites.count() == 3
+
+
+def storm(seed: int, until: float) -> int:
+    """Publish, like, tag anew and delete, at random; how often."""
+    dice, times = random.Random(seed), 0  # noqa: S311 -- no secret
+    me = make_user(f"stormy{seed}")
+    names = ["a", "b", "c", "d"]
+    while time.monotonic() < until:
+        times += 1
+        articles = [*Article.objects.order_by("-pk")[:8]]
+        article = dice.choice(articles)
+        do = dice.choice([publish, publish, favorite, favorite, unfavorite, retag, delete])
+        # Of an article that somebody else has deleted.
+        with suppress(IntegrityError):
+            do(me, article, dice.sample(names, 2))
+    return times
+
+
+def publish(me: User, article: Article, names: list[str]) -> None:
+    with transaction.atomic():
+        write_article(me, tags=tuple(names))
+
+
+def favorite(me: User, article: Article, names: list[str]) -> None:
+    Favorite.objects.bulk_create([Favorite(user=me, article=article)], ignore_conflicts=True)
+
+
+def unfavorite(me: User, article: Article, names: list[str]) -> None:
+    Favorite.objects.by(me).filter(article=article).delete()
+
+
+def retag(me: User, article: Article, names: list[str]) -> None:
+    with transaction.atomic():
+        # As an update does: whoever deletes the article then waits, or is waited for, at once.
+        if Article.objects.filter(pk=article.pk).update(title="Another"):
+            article.tags.set(Tag.objects.named(names))
+
+
+def delete(me: User, article: Article, names: list[str]) -> None:
+    Article.objects.filter(pk=article.pk).delete()
+
+
+def test_every_count_is_right_after_a_storm(liked: Article) -> None:
+    """Seven threads write at random, and repairs run in between: any deadlock would raise."""
+    for _ in range(10):
+        write_article(liked.author)
+    until = time.monotonic() + 3
+    Tally.objects.filter(counted=Counted.ARTICLES).update(count=1000)
+    with ThreadPoolExecutor(7) as threads:
+        storms = [threads.submit(in_thread, partial(storm, seed, until)) for seed in range(7)]
+        while time.monotonic() < until:
+            verify("--repair")
+        times = sum(storm.result() for storm in storms)
+
+    assert times > 50
+    assert verify() == RIGHT
