@@ -26,6 +26,7 @@ from rest_framework.views import APIView
 
 from database.errors import Failure as DatabaseFailure
 from database.errors import failure_of, refers_to_nothing, violated_constraint
+from users.lane import LaneFull
 
 WORDS = {
     "required": "can't be blank",
@@ -107,12 +108,16 @@ def answer(exc: Exception, context: dict[str, Any]) -> Response | None:
         status=422 if isinstance(error, exceptions.ValidationError) else error.status_code,
         headers=_headers(error),
     )
+    # Django logs every error that has not been logged yet.
     if response.status_code == 500:
-        # Django logs an answer once; left to itself, it would do so without the cause.
+        # Left to itself, it would do so without the cause.
         path = request.get_full_path()
         log_response(
             "Internal Server Error: %s", path, response=response, request=request, exception=exc
         )
+    elif response.status_code == 429:
+        # Of a flood, a line for each that is kept out would be a fifth of the work; it is counted.
+        log_response("Throttled", response=response, request=request, level="debug")
     return response
 
 
@@ -133,6 +138,8 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
             return exceptions.ParseError()
         case IntegrityError():
             return _broken_rule(exc)
+        case LaneFull():
+            return exceptions.Throttled(exc.retry_after)
     return None
 
 

@@ -44,16 +44,17 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.logs.identified",
     "database.metrics.measured",
-    "corsheaders.middleware.CorsMiddleware",
+    "config.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "database.middleware.DatabaseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.pages.SessionMiddleware",
     "database.health.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "config.pages.AuthenticationMiddleware",
+    "config.pages.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.throttling.LaneFullMiddleware",
     # Last: the view alone runs in its transaction.
     "database.idempotency.IdempotencyMiddleware",
 ]
@@ -102,12 +103,18 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- People, passwords and tokens ----------------------------------------------------
 
 AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = ["users.backends.LaneBackend"]
 # New passwords are hashed by the first; the others can still be read, and are hashed
 # anew at the next log-in.
 PASSWORD_HASHERS = [
     "users.hashers.Argon2Hasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "users.hashers.PBKDF2Hasher",
 ]
+# A quarter of the threads stays free for whoever brings no password.
+PASSWORD_MAX_HASHING = env.count("PASSWORD_MAX_HASHING", 1, minimum=1)
+PASSWORD_MAX_WAITING = env.count(
+    "PASSWORD_MAX_WAITING", max(0, SERVER_THREADS * 3 // 4 - PASSWORD_MAX_HASHING)
+)
 # Length alone, as in the API: clients use passwords such as "password123".
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

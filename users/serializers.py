@@ -68,7 +68,7 @@ class RegistrationSerializer(UserSerializer):
 
     def create(self, validated_data: dict[str, Any]) -> User:
         user = User()
-        # Hashing comes first: it takes long, and here it holds no connection up.
+        # Hashing comes first: it takes long, and in a transaction it would hold a connection up.
         _write(user, validated_data)
         with transaction.atomic():
             user.save()

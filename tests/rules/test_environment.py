@@ -38,7 +38,12 @@ from config import settings
 print(json.dumps(asked))
 """
 # Their defaults come from the machine, or from what others are set to.
-BY_ITSELF = {"SERVER_WORKERS", "DATABASE_MAX_WAITING", "DATABASE_SSLMODE"}
+BY_ITSELF = {
+    "SERVER_WORKERS",
+    "PASSWORD_MAX_WAITING",
+    "DATABASE_MAX_WAITING",
+    "DATABASE_SSLMODE",
+}
 UNITS = {"seconds": " s", "milliseconds": " ms"}
 
 PRODUCTION = {"DATABASE_URL": "postgresql://conduit:hidden@127.0.0.1:1/conduit"}

@@ -1,0 +1,19 @@
+"""Calls from pages of other origins."""
+
+from corsheaders import middleware
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+
+
+class CorsMiddleware(middleware.CorsMiddleware):
+    def add_response_headers(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        """As the base class does, which makes a mapping of all headers to look for an Origin in:
+        5 µs, for most requests in vain."""
+        if "HTTP_ORIGIN" in request.META:
+            return super().add_response_headers(request, response)
+        if self.is_enabled(request):
+            patch_vary_headers(response, ("origin",))
+        return response

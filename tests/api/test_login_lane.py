@@ -1,0 +1,243 @@
+"""Log-ins, registrations and changes of a password, when more come than can be hashed."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import get_hasher
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from prometheus_client import REGISTRY
+
+from database.backend.checkouts import held
+from tests.builders import PASSWORD, make_user
+from tests.client import ApiClient
+from tests.database.servers import wait_until
+from users.lane import LaneFull, lane
+from users.models import User
+
+Api = Callable[..., ApiClient]
+Call = Callable[[], Any]
+
+PATIENCE = 20  # seconds
+PLACES = 4
+FULL = {"errors": {"request": ["was throttled"]}}
+NAMES = ("log-in", "unknown e-mail", "registration", "new password")
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "places", PLACES)
+
+
+@pytest.fixture
+def calls(api: Api, alice: User) -> dict[str, Call]:
+    """Everything of the API that hashes a password."""
+
+    def post(path: str, **user: str) -> Call:
+        return lambda: api().post(path, {"user": {"password": PASSWORD} | user})
+
+    return {
+        "log-in": post("/api/users/login", email="alice@example.com"),
+        "unknown e-mail": post("/api/users/login", email="nobody@example.com"),
+        "registration": post("/api/users", username="dora", email="dora@example.com"),
+        "new password": lambda: api(alice).put("/api/user", {"user": {"password": "new horse!"}}),
+    }
+
+
+class Threads(ThreadPoolExecutor):
+    """Each call on a thread and a connection of its own; leaving waits for their end."""
+
+    def __init__(self) -> None:
+        super().__init__(20)
+
+    def begin(self, calls: list[Call]) -> list[Future[Any]]:
+        def run(call: Call) -> Any:
+            try:
+                return call()
+            finally:
+                connection.close()
+
+        return [self.submit(run, call) for call in calls]
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    with Threads() as threads:
+        yield threads
+
+
+def lane_is_full() -> bool:
+    return lane.taken == lane.places
+
+
+def sample(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_comes_to_a_full_lane_is_told_at_once(
+    calls: dict[str, Call], threads: Threads, name: str
+) -> None:
+    with lane.turn():
+        waiting = threads.begin([calls["log-in"]] * (PLACES - 1))
+        wait_until(lane_is_full, "all places are taken")
+        started = time.monotonic()
+        answers = [each.result(PATIENCE) for each in threads.begin([calls[name]] * 3)]
+        seconds = time.monotonic() - started
+        assert not any(each.done() for each in waiting)
+
+    assert seconds < 1
+    for answer in answers:
+        assert answer.status_code == 429
+        assert answer.json() == FULL
+        assert answer["Retry-After"] == "1"
+    assert [each.result(PATIENCE).status_code for each in waiting] == [200] * (PLACES - 1)
+
+
+@pytest.mark.parametrize("path", ["/api/users", "/api/users/login"])
+def test_nothing_is_done_for_who_is_refused(
+    api: Api, monkeypatch: pytest.MonkeyPatch, path: str, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr(lane, "places", 0)
+
+    with django_assert_num_queries(0):
+        assert api().post(path, b"{ not even read").status_code == 429
+
+
+@pytest.mark.parametrize("email", ["alice@example.com", "nobody@example.com"])
+def test_nor_is_the_user_looked_up(
+    alice: User, monkeypatch: pytest.MonkeyPatch, email: str, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr(lane, "places", 0)
+
+    with django_assert_num_queries(0), pytest.raises(LaneFull):
+        authenticate(username=email, password=PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [*zip(NAMES, (200, 401, 201, 200), strict=True)], ids=NAMES
+)
+def test_nobody_who_waits_has_a_connection(
+    calls: dict[str, Call], threads: Threads, name: str, status: int
+) -> None:
+    with lane.turn():
+        (waiting,) = threads.begin([calls[name]])
+        wait_until(lambda: sample("password_hashes_waiting") == 1, "it waits")
+        holders = {checkout.thread for checkout in list(held.values())}
+        assert holders <= {threading.main_thread()}
+
+    assert waiting.result(PATIENCE).status_code == status
+
+
+def test_others_are_served_while_everybody_waits(
+    api: Api, calls: dict[str, Call], threads: Threads
+) -> None:
+    with lane.turn():
+        threads.begin([calls["log-in"]] * (PLACES - 1))
+        wait_until(lane_is_full, "all places are taken")
+        readers = threads.begin([lambda: api().get("/api/tags")] * 8)
+        answers = [reader.result(PATIENCE) for reader in readers]
+
+    assert [answer.status_code for answer in answers] == [200] * 8
+
+
+def outdated(username: str) -> User:
+    """Somebody whose password was hashed by another project, and a little too fast."""
+    password = get_hasher("pbkdf2_sha256").encode(PASSWORD, "salt", 1000)  # type: ignore[call-arg]
+    return make_user(username, password=password)
+
+
+def test_whose_hash_is_out_of_date_gets_a_new_one_in_the_same_place(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = outdated("dora")
+    monkeypatch.setattr(lane, "places", 1)
+    taken: dict[str, int] = {}
+
+    def note(execute: Any, sql: str, *arguments: Any) -> Any:
+        taken[sql.split()[0]] = lane.taken
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(note):
+        answer = api().post(
+            "/api/users/login", {"user": {"email": user.email, "password": PASSWORD}}
+        )
+
+    assert answer.status_code == 200
+    assert taken == {"SELECT": 1, "UPDATE": 1}  # from the look-up to the new hash
+    user.refresh_from_db()
+    assert user.password.startswith("argon2")
+    assert user.check_password(PASSWORD)
+
+
+def test_nobody_is_refused_after_their_password_was_found_right(api: Api, threads: Threads) -> None:
+    users = [outdated(f"user{number}") for number in range(12)]
+
+    def log_in(user: User) -> Call:
+        fields = {"email": user.email, "password": PASSWORD}
+        return lambda: api().post("/api/users/login", {"user": fields})
+
+    before = sample("password_hashes_total", result="done")
+    log_ins = threads.begin([log_in(user) for user in users])
+    statuses = Counter(log_in.result(PATIENCE).status_code for log_in in log_ins)
+    after = sample("password_hashes_total", result="done")
+
+    assert statuses.keys() <= {200, 429}
+    assert statuses[200] >= PLACES
+    assert after - before == 2 * statuses[200]
+    upgraded = User.objects.filter(password__startswith="argon2")
+    assert upgraded.count() == statuses[200]
+
+
+@pytest.fixture
+def editor(db: None) -> User:
+    return make_user("editor", is_staff=True, is_superuser=True)
+
+
+@pytest.mark.parametrize(
+    ("page", "form"),
+    [
+        ("login", {"username": "editor@example.com", "password": PASSWORD}),
+        (
+            "password_change",
+            {"old_password": PASSWORD, "new_password1": "new horse", "new_password2": "new horse"},
+        ),
+        (
+            "users_user_add",
+            {
+                "email": "dora@example.com",
+                "username": "dora",
+                "usable_password": "true",
+                "password1": PASSWORD,
+                "password2": PASSWORD,
+            },
+        ),
+    ],
+)
+def test_the_admin_answers_with_a_page(
+    editor: User, monkeypatch: pytest.MonkeyPatch, page: str, form: dict[str, str]
+) -> None:
+    client = Client()
+    if page != "login":
+        client.force_login(editor)
+    monkeypatch.setattr(lane, "places", 0)
+
+    refused = client.post(reverse(f"admin:{page}"), form)
+
+    assert refused.status_code == 429
+    assert refused["Retry-After"] == "1"
+    assert refused["Content-Type"] == "text/html; charset=utf-8"
+    assert "Try again" in refused.text
+    assert not User.objects.filter(username="dora").exists()
+
+    monkeypatch.undo()
+    assert client.post(reverse(f"admin:{page}"), form).status_code == 302

@@ -1,0 +1,95 @@
+"""What a request passes on its way to a view: the API less than a page, and nothing unguarded."""
+
+import pytest
+from django.core import checks
+from django.http import HttpRequest, JsonResponse
+from django.test import Client
+from django.urls import include, path, reverse
+
+from tests.builders import PASSWORD, make_user
+from users.models import User
+
+FROM_COOKIES = {"session", "user", "_messages"}
+
+
+def shows_what_it_got(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"got": sorted(FROM_COOKIES & vars(request).keys())})
+
+
+urlpatterns = [
+    path("page", shows_what_it_got),
+    path("api/view", shows_what_it_got),
+    path("", include("config.urls")),
+]
+
+
+@pytest.fixture
+def editor(db: None) -> User:
+    return make_user("editor", is_staff=True, is_superuser=True)
+
+
+@pytest.mark.urls(__name__)
+def test_a_page_knows_people_by_a_cookie_and_the_api_does_not(client: Client, editor: User) -> None:
+    client.force_login(editor)
+
+    assert client.get("/page").json() == {"got": sorted(FROM_COOKIES)}
+    assert client.get("/api/view").json() == {"got": []}
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.parametrize("path", ["/page", "/api/view"])
+def test_a_form_of_another_site_is_refused_everywhere(path: str, db: None) -> None:
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 403
+
+
+def test_the_admin_asks_for_a_log_in(client: Client) -> None:
+    response = client.get(reverse("admin:index"))
+
+    assert response.status_code == 302
+    assert response.headers["Location"].startswith(reverse("admin:login"))
+
+
+def test_the_admin_takes_its_own_forms_and_no_others(editor: User) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    form = {"username": editor.email, "password": PASSWORD}
+
+    forged = browser.post(reverse("admin:login"), form)
+    browser.get(reverse("admin:login"))
+    token = browser.cookies["csrftoken"].value
+    sent = browser.post(reverse("admin:login"), form | {"csrfmiddlewaretoken": token})
+
+    assert (forged.status_code, sent.status_code) == (403, 302)
+    assert browser.get(reverse("admin:index")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/api/nothing", "/livez"])
+def test_every_answer_has_the_headers_that_protect_it(client: Client, path: str) -> None:
+    headers = client.get(path).headers
+
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("origin", [{}, {"Origin": "https://front.example"}])
+def test_a_cache_is_told_that_the_origin_matters_to_the_api(
+    client: Client, origin: dict[str, str]
+) -> None:
+    assert client.get("/api/nothing", headers=origin).headers["Vary"].lower() == "origin"
+    assert "Vary" not in client.get("/livez", headers=origin).headers
+
+
+def test_nobody_copies_the_headers_of_a_request(client: Client) -> None:
+    request = client.get("/api/nothing").wsgi_request
+
+    assert "headers" not in vars(request)  # a cached property: 5 µs
+
+
+def test_django_misses_no_middleware() -> None:
+    messages = checks.run_checks(include_deployment_checks=True)
+
+    # admin.E408 to E410 and security.W001 to W003 are about MIDDLEWARE.
+    about = [f"admin.E4{number:02}" for number in range(8, 11)]
+    about += [f"security.W00{number}" for number in range(1, 4)]
+    assert not {message.id for message in messages} & {*about}
