@@ -28,8 +28,9 @@ test: .venv/installed  ## every test that needs no tool beyond the lock file
 test-faults: .venv/installed  ## what happens when PostgreSQL is stopped, frozen, killed or cut off
 	$(BIN)/pytest -m faults
 
-bench: .venv/installed  ## what pooling brings and what it costs, against Django's own
-	$(BIN)/python -m tests.benchmarks.pooling
+bench: .venv/installed  ## what pooling and a request cost, beside others; QUICK=1 for three minutes
+	@$(BIN)/python -m tests.benchmarks.pooling $(if $(QUICK),--quick)
+	@$(BIN)/python -m tests.benchmarks.speed $(if $(QUICK),--quick)
 
 check: .venv/installed  ## format, lint, types, imports, migrations
 	$(BIN)/ruff format --check .

@@ -7,9 +7,6 @@ subjects have in one run can be compared.
 
 import math
 import os
-import re
-import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -19,9 +16,10 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from tests.benchmarks.generator import ask
 from tests.database import application
 from tests.database.application import Application
-from tests.database.load import failures, first_success, load, reading
+from tests.database.load import first_success, load, reading
 from tests.database.servers import CLIENTS as SESSIONS
 from tests.database.servers import OBSERVER, PostgreSQL, migrated, wait_until
 
@@ -99,9 +97,9 @@ def measure(subject: Subject, seconds: int) -> Cost:
     """Ask for `SELECT 1` for so many seconds; every answer must be a success."""
     before = _cpu(subject)
     with _sessions(subject.postgresql) as sessions:
-        requests, duration = _ask(subject.site.port, seconds)
+        outcome = ask(subject.site.port, PATH, seconds=seconds, clients=CLIENTS)
     cpu = _cpu(subject) - before
-    return Cost(requests / duration, cpu / requests * 1_000_000, max(sessions))
+    return Cost(outcome.rate, cpu / outcome.requests * 1_000_000, max(sessions))
 
 
 def recovery(subject: Subject, seconds: float) -> float:
@@ -114,31 +112,6 @@ def recovery(subject: Subject, seconds: float) -> float:
         back = subject.postgresql.start()
         wait_until(lambda: first_success(replies, back) < math.inf, "a success", seconds=60)
     return first_success(replies, back)
-
-
-def _ask(port: int, seconds: int) -> tuple[int, float]:
-    """How many requests were answered, in how many seconds."""
-    wrk = shutil.which("wrk")
-    if wrk is None:  # these clients take as much CPU as the server
-        started = time.monotonic()
-        with load(port, CLIENTS, reading(PATH), pause=0) as replies:
-            time.sleep(seconds)
-        assert not failures(replies), failures(replies)[:3]
-        return len(replies), time.monotonic() - started
-    options = ["--threads=1", f"--connections={CLIENTS}", f"--duration={seconds}s"]
-    process = subprocess.run(  # noqa: S603 -- a load generator, against this machine
-        [wrk, *options, f"http://127.0.0.1:{port}{PATH}"],
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=seconds + 30,
-    )
-    said = process.stdout
-    assert "Non-2xx" not in said, said
-    assert "Socket errors" not in said, said
-    counted = re.search(r"(\d+) requests in ([\d.]+)s", said)
-    assert counted, said
-    return int(counted[1]), float(counted[2])
 
 
 @contextmanager
@@ -162,9 +135,13 @@ def _sessions(postgresql: PostgreSQL) -> Iterator[list[int]]:
 
 
 def _cpu(subject: Subject) -> float:
-    """The CPU time that the server and PostgreSQL have taken up to now, in seconds."""
-    postmaster = (subject.postgresql.folder / "data/postmaster.pid").read_text().split()[0]
-    return _cpu_of(str(subject.site.process.pid)) + _cpu_of(postmaster)
+    return cpu_with(subject.postgresql, subject.site.process.pid)
+
+
+def cpu_with(postgresql: PostgreSQL, pid: int) -> float:
+    """The CPU time that a server and PostgreSQL have taken up to now, in seconds."""
+    postmaster = (postgresql.folder / "data/postmaster.pid").read_text().split()[0]
+    return _cpu_of(str(pid)) + _cpu_of(postmaster)
 
 
 def _cpu_of(pid: str) -> float:

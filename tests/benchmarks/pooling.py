@@ -1,14 +1,16 @@
 """What the connection layer brings and what it costs, in one run of about four minutes.
 
-    make bench
+    python -m tests.benchmarks.pooling [--quick]
 
 The ratios hold for other machines too; the absolute values beside them are this one's, now.
 """
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from statistics import median
 
+from tests.benchmarks import stop_when_told
 from tests.benchmarks.costs import CLIENTS, interleaved, median_ratio, ours, recovery, stock
 
 MODES = ("per-request", "persistent", "pool")
@@ -16,13 +18,15 @@ OURS, STOCK = "this backend", "Django's pool"
 OUTAGES = (0, 3, 10)  # seconds; the first is a restart
 
 
-def main() -> None:
-    compare_modes()
-    compare_cpu()
-    compare_recovery()
+def main(*, quick: bool) -> None:
+    """A quick run has rounds so few that the ratios are rough, and no outages."""
+    compare_modes(rounds=2 if quick else 5, seconds=1 if quick else 2)
+    compare_cpu(rounds=5 if quick else 25)
+    if not quick:
+        compare_recovery()
 
 
-def compare_modes(rounds: int = 5, seconds: int = 2) -> None:
+def compare_modes(rounds: int, seconds: int) -> None:
     with ExitStack() as stack:
         # Two workers: one would not keep two cores busy, unless PostgreSQL forks for it.
         subjects = {mode: stack.enter_context(ours(mode, workers=2)) for mode in MODES}
@@ -37,7 +41,7 @@ def compare_modes(rounds: int = 5, seconds: int = 2) -> None:
         print(f"{mode:20}{ratio:9.1f}{median(rates):14.0f}{connections:22}")
 
 
-def compare_cpu(rounds: int = 25, seconds: int = 1) -> None:
+def compare_cpu(rounds: int, seconds: int = 1) -> None:
     with ours() as layer, stock() as django:
         costs = interleaved({OURS: layer, STOCK: django}, rounds, seconds)
     print(f"\nCPU time of server and PostgreSQL; medians of {rounds} rounds\n")
@@ -63,4 +67,5 @@ def compare_recovery(rounds: int = 3) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    stop_when_told()
+    main(quick="--quick" in sys.argv[1:])

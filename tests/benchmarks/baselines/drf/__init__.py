@@ -1,0 +1,1 @@
+"""Django REST framework with model serializers and Django's own pool."""

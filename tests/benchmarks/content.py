@@ -1,0 +1,239 @@
+"""A site of made-up content in two sizes, with the same people, tags and articles in both to
+ask for: what differs between two answers is the size of the site around them.
+
+What is asked for has names of its own, such as the tag `rare` or the reader `reader-of-1000`;
+everybody and everything else is numbered. The same size gives the same content every time: where
+others would take a random number, a number is hashed.
+"""
+
+from typing import LiteralString, NamedTuple
+
+import psycopg
+
+from users.hashers import Argon2Hasher
+
+PASSWORD = "everybody-may-know-it"
+PEOPLE = 100  # the first ids: those who are asked for, or log in; the others are the crowd
+PROLIFIC = 35
+TAGS = 1_000
+# Who asks in the benchmarks, by name; `login1` to `login58`, and these, have the PASSWORD.
+READERS = {
+    "reader-of-10000": 36,
+    "reader-of-1000": 37,
+    "follows20": 38,
+    "follows50": 39,
+    "follows500": 40,
+    "follows-prolific": 41,
+    "viewer": 42,
+}
+LOGINS = 58
+
+
+class Size(NamedTuple):
+    articles: int
+    users: int
+    prolific: int
+    """How many articles `prolific` has written."""
+    share: int
+    """`prolific2` has written a half of it, `prolific3` a third, and so on."""
+    beloved: int
+    """How many favorites each article of the tag `beloved` has."""
+
+
+SIZES = {
+    "small": Size(articles=20_000, users=1_000, prolific=1_000, share=800, beloved=800),
+    "large": Size(articles=1_000_000, users=250_000, prolific=2_000, share=20_000, beloved=200_000),
+}
+
+WORDS = (
+    "the city was built upon a river whose source no traveller had ever reached and those who "
+    "came home told of bridges without number of markets held by night and of a library where "
+    "every book was kept open at the page that had been read last so that nobody could say that "
+    "a question had been asked there in vain while outside the rain fell on roofs of slate"
+)
+TEXT = " ".join(" ".join(WORDS.split()[start:]) for start in range(0, 70, 3))
+
+# Foreign keys hold by construction; checking fifteen million rows one by one would take
+# minutes. Without triggers the load also writes by itself what they keep.
+BEGIN: LiteralString = """
+SET session_replication_role = replica;
+SET TimeZone = 'UTC';
+
+CREATE FUNCTION pg_temp.chance(number bigint, salt int, choices bigint) RETURNS bigint
+    IMMUTABLE LANGUAGE SQL
+    RETURN mod(hashint8extended(number, salt) & 9223372036854775807, choices);
+
+CREATE FUNCTION pg_temp.words(content text, number bigint, salt int, length int) RETURNS text
+    IMMUTABLE LANGUAGE SQL
+    RETURN 'x' || substr(content, 1 + pg_temp.chance(number, salt, 2000)::int, length);
+"""
+
+# Tables that are emptied in the same transaction are written without WAL, if `wal_level` is
+# minimal: the articles take a third of the time.
+TRUNCATE: LiteralString = "TRUNCATE users_user, articles_tag CASCADE"
+
+USERS: LiteralString = """
+INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,
+                        username_folded, bio, image, is_active, is_staff, created_at)
+SELECT n, CASE WHEN n BETWEEN 36 AND 100 THEN %(hash)s ELSE '!' END, false,
+       name || '@example.com', name || '@example.com', name, name,
+       pg_temp.words(%(text)s, n, 1, 80), 'https://example.com/faces/' || name || '.png',
+       true, false, '2017-01-01'
+FROM generate_series(1, %(users)s) AS n, LATERAL (SELECT CASE
+    WHEN n = 1 THEN 'prolific'
+    WHEN n <= 35 THEN 'prolific' || n
+    WHEN n <= 42 THEN (%(readers)s::text[])[n - 35]
+    WHEN n <= 100 THEN 'login' || n - 42
+    ELSE 'user' || n
+END) AS known(name)
+"""
+
+TAG_NAMES: LiteralString = """
+INSERT INTO articles_tag (id, name)
+SELECT n, CASE n WHEN 1 THEN 'common' WHEN 2 THEN 'rare' WHEN 3 THEN 'beloved'
+                 WHEN 4 THEN 'plain' ELSE 'tag' || n END
+FROM generate_series(1, %(tags)s) AS n
+"""
+
+# Who wrote which article, when, and whether it is one of the few that are asked for. Each rank
+# is an order of its own of all articles; `special` is one of twenty articles over the years.
+DRAFT: LiteralString = """
+CREATE TEMP TABLE draft AS
+WITH shares(author, share) AS (
+    SELECT n, CASE n WHEN 1 THEN %(prolific)s ELSE %(share)s / n END
+        FROM generate_series(1, %(prolific_people)s) AS n
+    UNION ALL
+    SELECT n, 20 FROM generate_series(%(people)s + 1, %(users)s) AS n
+), authors AS (
+    SELECT author, row_number() OVER (ORDER BY author) AS place
+    FROM shares, generate_series(1, share)
+), ranked AS (
+    SELECT n, mod(n, %(articles)s / 20) AS special,
+           row_number() OVER (ORDER BY hashint8extended(n, 1)) AS place,
+           row_number() OVER (ORDER BY hashint8extended(n, 2)) AS common_rank,
+           row_number() OVER (ORDER BY hashint8extended(n, 3)) AS reader_rank,
+           row_number() OVER (ORDER BY hashint8extended(n, 4)) AS other_reader_rank
+    FROM generate_series(1, %(articles)s) AS n
+)
+SELECT n, author, special, common_rank, reader_rank, other_reader_rank,
+       n = 4 AS is_discussed,
+       timestamptz '2018-01-01' + interval '2900 days'
+           * ((n + pg_temp.chance(n, 2, %(articles)s / 100)) / %(articles)s::float8) AS created_at
+FROM ranked JOIN authors USING (place)
+ORDER BY n
+"""
+
+ARTICLES: LiteralString = """
+INSERT INTO articles_article (id, author_id, slug, title, description, body,
+                              created_at, updated_at)
+SELECT n, author,
+       CASE WHEN is_discussed THEN 'discussed' ELSE 'article-number-' || n END,
+       'Article number ' || n,
+       pg_temp.words(%(text)s, n, 3, 100),
+       pg_temp.words(%(text)s, n, 4, 800 + pg_temp.chance(n, 5, 400)::int),
+       created_at,
+       created_at + CASE mod(n, 3) WHEN 0 THEN interval '1 minute' * pg_temp.chance(n, 6, 10000)
+                                   ELSE interval '0' END
+FROM draft ORDER BY n
+"""
+
+# Three for each: one of twenty broad ones, one of eighty, one of the other nine hundred.
+TAGGINGS: LiteralString = """
+INSERT INTO articles_tagging (article_id, tag_id, article_created_at, article_author_id)
+SELECT n, tag, created_at, author
+FROM draft, LATERAL (VALUES
+    (CASE WHEN common_rank <= %(articles)s / 20 THEN 1 ELSE 5 + pg_temp.chance(n, 7, 19) END),
+    (24 + pg_temp.chance(n, 8, 80)),
+    (CASE special WHEN 1 THEN 3 WHEN 2 THEN 4 WHEN 3 THEN 2
+                  ELSE 104 + pg_temp.chance(n, 9, %(tags)s - 103) END)
+) AS tags(tag)
+"""
+
+# Five for each, by different people: `step` takes no more than the fifth part of the crowd.
+FAVORITES: LiteralString = """
+INSERT INTO articles_favorite (user_id, article_id, created_at,
+                               article_created_at, article_author_id)
+SELECT %(people)s + 1 + mod(first + nth * step, %(crowd)s), n, created_at + interval '1 hour',
+       created_at, author
+FROM draft,
+     LATERAL (SELECT pg_temp.chance(n, 10, %(crowd)s), 1 + pg_temp.chance(n, 11, %(crowd)s / 5 - 1))
+         AS chosen(first, step),
+     generate_series(0, 4) AS nth
+WHERE special <> 1
+UNION ALL
+SELECT u, n, created_at + interval '1 hour', created_at, author
+FROM draft, generate_series(%(people)s + 1, %(people)s + %(beloved)s) AS u
+WHERE special = 1
+UNION ALL
+SELECT 36, n, created_at + interval '1 hour', created_at, author
+FROM draft WHERE reader_rank <= 10000
+UNION ALL
+SELECT 37, n, created_at + interval '1 hour', created_at, author
+FROM draft WHERE other_reader_rank <= 1000
+"""
+
+# Four for each of the crowd, one of them somebody prolific; `step` as above.
+FOLLOWS: LiteralString = """
+INSERT INTO profiles_follow (follower_id, followed_id, created_at)
+SELECT u, 1 + pg_temp.chance(u, 12, %(prolific_people)s), timestamptz '2024-01-01'
+FROM generate_series(%(people)s + 1, %(users)s) AS u
+UNION ALL
+SELECT u, %(people)s + 1 + mod(u - %(people)s
+              + mod(pg_temp.chance(u, 13, %(crowd)s) + nth * step, %(crowd)s - 1), %(crowd)s),
+       timestamptz '2024-01-01'
+FROM generate_series(%(people)s + 1, %(users)s) AS u,
+     LATERAL (SELECT 1 + pg_temp.chance(u, 14, %(crowd)s / 4 - 1)) AS chosen(step),
+     generate_series(1, 3) AS nth
+UNION ALL
+SELECT follower, %(people)s + nth, timestamptz '2024-01-01'
+FROM (VALUES (38, 20), (39, 50), (40, 500), (42, 20)) AS readers(follower, count),
+     generate_series(1, count) AS nth
+UNION ALL
+SELECT 41, nth, timestamptz '2024-01-01' FROM generate_series(1, %(prolific_people)s) AS nth
+"""
+
+COMMENTS: LiteralString = """
+INSERT INTO articles_comment (article_id, author_id, body, created_at, updated_at)
+SELECT n, %(people)s + 1 + pg_temp.chance(nth, 15, %(crowd)s),
+       pg_temp.words(%(text)s, nth, 16, 100 + pg_temp.chance(nth, 17, 200)::int), at, at
+FROM (
+    SELECT nth, 1 + pg_temp.chance(nth, 18, %(articles)s) AS n
+        FROM generate_series(1, %(articles)s) AS nth
+    UNION ALL
+    SELECT -nth, n FROM draft, generate_series(1, 100) AS nth WHERE is_discussed
+) AS said
+JOIN draft USING (n),
+LATERAL (SELECT created_at + interval '1 minute' * pg_temp.chance(nth, 19, 20000)) AS moment(at)
+WHERE (nth < 0) = is_discussed
+"""
+
+SEQUENCES: LiteralString = """
+SELECT setval(pg_get_serial_sequence('users_user', 'id'), (SELECT max(id) FROM users_user)),
+       setval(pg_get_serial_sequence('articles_tag', 'id'), (SELECT max(id) FROM articles_tag)),
+       setval(pg_get_serial_sequence('articles_article', 'id'),
+              (SELECT max(id) FROM articles_article))
+"""
+
+STEPS = (USERS, TAG_NAMES, DRAFT, ARTICLES, TAGGINGS, FAVORITES, FOLLOWS, COMMENTS, SEQUENCES)
+
+
+def load(session: psycopg.Connection, size: Size) -> None:
+    """Fill the tables, which are empty; the session, a superuser's with autocommit, is good for
+    nothing else afterwards. What triggers would have counted is still to be counted.
+    """
+    hashed = Argon2Hasher().encode(PASSWORD, salt="the same in every run")
+    values = size._asdict() | {
+        "hash": hashed,
+        "text": TEXT,
+        "tags": TAGS,
+        "readers": [*READERS],
+        "people": PEOPLE,
+        "crowd": size.users - PEOPLE,
+        "prolific_people": PROLIFIC,
+    }
+    session.execute(BEGIN)
+    cursor = psycopg.ClientCursor(session)
+    with session.transaction():
+        session.execute(TRUNCATE)
+        for step in STEPS:
+            cursor.execute(step, values)

@@ -1,0 +1,131 @@
+"""What readers notice of a crowd that logs in, and what the crowd gets."""
+
+import itertools
+import json
+import time
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from statistics import median
+from typing import NamedTuple
+
+from argon2 import PasswordHasher
+
+from tests.benchmarks import content, subjects
+from tests.benchmarks.kept import site
+from tests.benchmarks.questions import HEADERS
+from tests.benchmarks.report import Row, at_least, at_most
+from tests.database.load import Client, Question
+from tests.database.servers import PostgreSQL
+
+CLIENTS = 64  # twice as many as the server has threads
+# Everybody comes from one address here.
+UNTHROTTLED = {"LOGIN_RATE": "1000000/second"}
+
+
+class Answered(NamedTuple):
+    status: int
+    seconds: float
+
+
+class Crowd(NamedTuple):
+    reads: list[float]
+    """How long each answer to the reader took, in seconds."""
+    log_ins: list[Answered]
+    seconds: float
+
+    def rate(self) -> float:
+        """Log-ins that succeeded, each second."""
+        return self.statuses()[200] / self.seconds
+
+    def statuses(self) -> Counter[int]:
+        return Counter(answer.status for answer in self.log_ins)
+
+    def refused(self) -> list[float]:
+        return [answer.seconds for answer in self.log_ins if answer.status == 429]
+
+
+def measure(seconds: float) -> list[Row]:
+    """Log-ins without end and one reader beside them; prints all figures."""
+    with site("small") as postgresql:
+        before = _hashes(postgresql, seconds / 4)
+        with subjects.ours(postgresql, **UNTHROTTLED) as server:
+            _read(server.port, 1)
+            quiet = _read(server.port, seconds / 4)
+            crowd = _crowd(server.port, seconds, patient=True)
+            rude = _crowd(server.port, seconds / 2, patient=False)
+        # Both, for a machine that somebody else keeps busy may do so at one time alone.
+        alone = (before + _hashes(postgresql, seconds / 4)) / 2
+    print(f"\n{CLIENTS} clients log in; a core alone can hash {alone:.1f} passwords/s\n")
+    print(f"{'who is refused':30} log-ins/s   429 after   GET /api/tags, median")
+    print(f"{'(nobody is there)':62}{median(quiet) * 1e3:8.1f} ms")
+    for name, one in (("comes at Retry-After", crowd), ("comes again at once", rude)):
+        refused, read = median(one.refused() or [0]), median(one.reads)
+        print(f"{name:30}{one.rate():10.1f}{refused * 1e3:9.1f} ms{read * 1e3:18.1f} ms")
+    statuses = dict(sorted(crowd.statuses().items()))
+    return [
+        at_most(
+            f"GET /api/tags, median, {CLIENTS} log-ins in flight",
+            median(crowd.reads) * 1e3,
+            20,
+            " ms",
+        ),
+        at_least("log-ins/s against what one core can hash", crowd.rate() / alone, 0.8, " x"),
+        Row("answers to log-ins", "200 and 429", f"{statuses}", {*statuses} <= {200, 429}),
+    ]
+
+
+def _crowd(port: int, seconds: float, *, patient: bool) -> Crowd:
+    # The crowd is another process: its threads would hold up the reader.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+        log_ins = processes.submit(log_in, port, seconds, patient)
+        time.sleep(1)  # until they are all there
+        reads = _read(port, seconds - 1)
+        return Crowd(reads, log_ins.result(), seconds)
+
+
+def log_in(port: int, seconds: float, patient: bool) -> list[Answered]:
+    """What the clients were answered, each of whom logs in again and again; who is refused
+    waits as long as they are told, if they are `patient`."""
+    end = time.monotonic() + seconds
+    people = itertools.islice(itertools.cycle(range(1, content.LOGINS + 1)), CLIENTS)
+    with ThreadPoolExecutor(CLIENTS) as threads:
+        each = threads.map(lambda person: _log_in(port, f"login{person}", end, patient), people)
+        return [answer for answers in each for answer in answers]
+
+
+def _log_in(port: int, name: str, end: float, patient: bool) -> list[Answered]:
+    user = {"email": f"{name}@example.com", "password": content.PASSWORD}
+    headers = HEADERS | {"Content-Type": "application/json"}
+    body = json.dumps({"user": user}).encode()
+    question = Question("POST", "/api/users/login", body, headers)
+    client, answers = Client(port), []
+    while time.monotonic() < end:
+        reply = client.ask(question)
+        answers.append(Answered(reply.status, reply.seconds))
+        if patient and reply.status == 429:
+            time.sleep(min(float(reply.headers["retry-after"]), max(0, end - time.monotonic())))
+    client.close()
+    return answers
+
+
+def _read(port: int, seconds: float) -> list[float]:
+    """How long each answer took, one after the other."""
+    client, end, times = Client(port), time.monotonic() + seconds, []
+    while time.monotonic() < end:
+        reply = client.ask(Question("GET", "/api/tags", headers=HEADERS))
+        assert reply.succeeded, reply
+        times.append(reply.seconds)
+    client.close()
+    return times
+
+
+def _hashes(postgresql: PostgreSQL, seconds: float) -> float:
+    """How many passwords a second one core verifies, with nothing else to do."""
+    query = "SELECT password FROM users_user WHERE username = 'login1'"
+    kept = postgresql.execute(query)[0][0].removeprefix("argon2")
+    started, count = time.monotonic(), 0
+    while time.monotonic() < started + seconds:
+        PasswordHasher().verify(kept, content.PASSWORD)
+        count += 1
+    return count / (time.monotonic() - started)

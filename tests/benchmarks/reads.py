@@ -1,0 +1,22 @@
+"""How many statements each read takes."""
+
+from tests.benchmarks import subjects
+from tests.benchmarks.kept import site
+from tests.benchmarks.questions import READS, READS_OF_ONES_OWN, Question
+from tests.benchmarks.report import Row, at_most
+from tests.benchmarks.statements import LOGGING, statements_of
+
+
+def count() -> list[Row]:
+    """Prints every read that takes more than it may."""
+    anonymous = [Question(path) for path in READS]
+    known = [Question(path, "viewer") for path in (*READS, *READS_OF_ONES_OWN)]
+    with site("small", **LOGGING) as postgresql, subjects.ours(postgresql) as server:
+        counts = {question: statements_of(server, question) for question in anonymous + known}
+    for question, taken in counts.items():
+        if taken > (2 if question.reader else 1):
+            print(f"{taken:g} statements: {question.path}, {question.reader or 'without a token'}")
+    return [
+        at_most("statements of an anonymous read", max(counts[each] for each in anonymous), 1),
+        at_most("statements of a read with a token", max(counts[each] for each in known), 2),
+    ]

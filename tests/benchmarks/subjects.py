@@ -1,0 +1,133 @@
+"""Servers that are measured: this project's, and what it is compared to, each with two worker
+processes over a PostgreSQL that they may share."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from django.conf import settings
+
+from config.settings import BASE_DIR
+from tests.benchmarks.costs import cpu_with
+from tests.database.application import end
+from tests.database.load import ask
+from tests.database.servers import PostgreSQL, wait_until
+from tests.processes import environment, free_port
+
+WORKERS = 2
+THREADS = 16  # of each worker, as `SERVER_THREADS` has it
+BASELINES = "tests.benchmarks.baselines"
+
+
+class Server(NamedTuple):
+    port: int
+    pid: int
+    postgresql: PostgreSQL
+
+    def cpu(self) -> float:
+        """The CPU time that it and PostgreSQL have taken up to now, in seconds."""
+        return cpu_with(self.postgresql, self.pid)
+
+
+@contextmanager
+def ours(postgresql: PostgreSQL, url: str = "", **variables: str) -> Iterator[Server]:
+    """`manage.py serve` with what production has: nothing is switched off."""
+    size = {"SERVER_WORKERS": str(WORKERS), "SERVER_THREADS": str(THREADS)}
+    production = {
+        "DATABASE_URL": url or postgresql.url(),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "HTTPS": "on",
+        "METRICS_TOKEN": "nobody-asks-for-them",
+        # All clients may come to one worker; a refusal would be an answer far too cheap.
+        "DATABASE_MAX_WAITING": str(THREADS),
+    }
+
+    def command(port: int) -> list[str]:
+        return [sys.executable, "manage.py", "serve", f"--port={port}"]
+
+    with _serving(command, postgresql, "/livez", **production, **size, **variables) as server:
+        yield server
+
+
+@contextmanager
+def raw_wsgi(postgresql: PostgreSQL, statements: dict[str, str]) -> Iterator[Server]:
+    """psycopg in a bare WSGI function, with the statements of the project."""
+    with _baseline(postgresql, statements, "raw_wsgi:application", "wsgi") as server:
+        yield server
+
+
+@contextmanager
+def fastapi(postgresql: PostgreSQL, statements: dict[str, str]) -> Iterator[Server]:
+    """FastAPI and asyncpg, with the statements of the project. Under granian and uvloop: uvicorn
+    with uvloop and httptools answers a third fewer, at 1.15 times the CPU."""
+    with _baseline(postgresql, statements, "fastapi_app:app", "asgi") as server:
+        yield server
+
+
+@contextmanager
+def drf(postgresql: PostgreSQL, statements: dict[str, str]) -> Iterator[Server]:
+    """Django REST framework as its documentation has it; its statements are its own."""
+    with _baseline(postgresql, statements, "drf.wsgi:application", "wsgi") as server:
+        yield server
+
+
+@contextmanager
+def _baseline(
+    postgresql: PostgreSQL, statements: dict[str, str], target: str, interface: str
+) -> Iterator[Server]:
+    def command(port: int) -> list[str]:
+        options = ["--interface", interface, "--port", str(port), "--workers", str(WORKERS)]
+        if interface == "wsgi":
+            options += ["--blocking-threads", str(THREADS)]
+        else:
+            options += ["--loop", "uvloop"]
+        target_option = f"{BASELINES}.{target}"
+        return [sys.executable, "-m", "granian", *options, "--no-ws", target_option]
+
+    with TemporaryDirectory(prefix="baseline-") as folder:
+        file = Path(folder, "statements.json")
+        file.write_text(json.dumps(statements))
+        variables = {
+            "BENCH_DATABASE_URL": postgresql.url(),
+            "BENCH_SECRET_KEY": settings.SECRET_KEY,
+            "BENCH_STATEMENTS": str(file),
+        }
+        with _serving(command, postgresql, "/", **variables) as server:
+            yield server
+
+
+@contextmanager
+def _serving(
+    command: Callable[[int], Sequence[str]], postgresql: PostgreSQL, path: str, **variables: str
+) -> Iterator[Server]:
+    """From its first answer at all to its end."""
+    port = free_port()
+    with TemporaryDirectory(prefix="server-") as folder, Path(folder, "log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 -- our own interpreter
+            command(port),
+            cwd=BASE_DIR,
+            env=environment(**variables),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+        def answers() -> bool:
+            assert process.poll() is None, Path(log.name).read_text()
+            return ask(port, path).status > 0
+
+        try:
+            wait_until(answers, "the server answers", seconds=60)
+            yield Server(port, process.pid, postgresql)
+        finally:
+            end(process)
+            # granian, told to stop before its workers listen, leaves them behind.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,102 @@
+"""What exact counts cost those who write: the same database with the triggers that count, and
+without.
+
+The transactions are the API's own. What it reads before and after them is left out: that would
+only hide the triggers.
+"""
+
+from statistics import median
+
+import psycopg
+from psycopg import sql
+
+from tests.benchmarks import content
+from tests.benchmarks.costs import median_ratio
+from tests.benchmarks.kept import copied, site
+from tests.benchmarks.pgbench import CLIENTS, transactions
+from tests.benchmarks.report import Row, at_least
+from tests.database.servers import PostgreSQL
+
+BOUND = 0.7
+SIZE = content.SIZES["small"]
+
+# Of the three tags the first is one of few, so that writers meet.
+ARTICLE = """
+\\set author random(:first_user, :last_user)
+\\set first random(5, 23)
+\\set second random(24, 103)
+\\set third random(104, :tags)
+BEGIN;
+SAVEPOINT slug;
+INSERT INTO articles_article (author_id, created_at, updated_at, slug, title, description, body)
+    VALUES (:author, now(), now(), 'written-' || gen_random_uuid(), 'Written by pgbench',
+            'About nothing', repeat('word ', 200))
+    RETURNING id AS article \\gset
+RELEASE SAVEPOINT slug;
+INSERT INTO articles_tag (name)
+    VALUES ('tag' || :first), ('tag' || :second), ('tag' || :third) ON CONFLICT DO NOTHING;
+SELECT id, name FROM articles_tag
+    WHERE name IN ('tag' || :first, 'tag' || :second, 'tag' || :third);
+SELECT tag_id FROM articles_tagging WHERE article_id = :article;
+INSERT INTO articles_tagging (article_id, tag_id)
+    VALUES (:article, :first), (:article, :second), (:article, :third) ON CONFLICT DO NOTHING;
+COMMIT;
+"""
+
+FAVORITE = """
+\\set reader random(:first_user, :last_user)
+\\set article random(1, :articles)
+BEGIN;
+INSERT INTO articles_favorite (user_id, article_id, created_at)
+    VALUES (:reader, :article, now()) ON CONFLICT DO NOTHING;
+COMMIT;
+"""
+
+VARIABLES = {
+    "first_user": content.PEOPLE + 1,
+    "last_user": SIZE.users,
+    "articles": SIZE.articles,
+    "tags": content.TAGS,
+}
+SCRIPTS = {"article inserts": ARTICLE, "favorite inserts": FAVORITE}
+
+
+def compare(times: int, seconds: float) -> list[Row]:
+    """Prints all figures."""
+    rows = []
+    print(f"\nTransactions/s by pgbench, {CLIENTS} clients; medians of {times} rounds\n")
+    print(f"{'':20} counted  not counted   ratio")
+    with site("small") as postgresql:
+        for name, script in SCRIPTS.items():
+            counted, uncounted = _rounds(postgresql, script, times, seconds)
+            ratio = median_ratio(counted, uncounted)
+            print(f"{name:20}{median(counted):8.0f}{median(uncounted):13.0f}{ratio:8.2f}")
+            rows.append(at_least(f"{name} against none counted, {CLIENTS} clients", ratio, BOUND))
+    return rows
+
+
+def _rounds(
+    postgresql: PostgreSQL, script: str, times: int, seconds: float
+) -> tuple[list[float], list[float]]:
+    rates: tuple[list[float], list[float]] = [], []
+    # New copies for each script: what another has written is in nobody's way.
+    with copied(postgresql, "counted") as counted, copied(postgresql, "uncounted") as uncounted:
+        _drop_counting_triggers(uncounted)
+        for _ in range(times):
+            for url, each in zip((counted, uncounted), rates, strict=True):
+                postgresql.execute("CHECKPOINT")  # rather than in the middle of a round
+                each.append(transactions(url, script, seconds=seconds, variables=VARIABLES))
+    return rates
+
+
+def _drop_counting_triggers(url: str) -> None:
+    found = """
+        SELECT tgrelid::regclass::text, tgname FROM pg_trigger
+        WHERE tgname LIKE '%\\_tally\\_%' AND NOT tgisinternal
+    """
+    with psycopg.connect(url, autocommit=True) as session:
+        triggers = session.execute(found).fetchall()
+        assert triggers, "no trigger counts"
+        for table, name in triggers:
+            drop = sql.SQL("DROP TRIGGER {} ON {}")
+            session.execute(drop.format(sql.Identifier(name), sql.Identifier(table)))
