@@ -26,7 +26,7 @@ module named `queries` of an app (`prepared_checks.py`).
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import NoneType
 from typing import Annotated, Any, NamedTuple, cast, get_args, get_type_hints
@@ -73,7 +73,6 @@ class Prepared[**P, Row]:
         *,
         indexes: Sequence[str],
         literals: Mapping[str, Sequence[int]],
-        excluding: Sequence[Iterable[str]],
     ) -> None:
         self.name = f"{declaration.__module__}.{declaration.__qualname__}"
         self.row = row
@@ -82,9 +81,8 @@ class Prepared[**P, Row]:
         self.__doc__ = declaration.__doc__
         self._declaration = declaration
         self._literals = literals
-        self._excluding = [frozenset(names) for names in excluding]
         self.kinds, self._defaults = _arguments_of(declaration)
-        if unknown := {*literals}.union(*self._excluding).difference(self._defaults):
+        if unknown := {*literals}.difference(self._defaults):
             raise TypeError(f"{self.name} has no argument {', '.join(sorted(unknown))}")
         self._compiled: dict[Shape, Compiled] = {}
 
@@ -140,9 +138,7 @@ class Prepared[**P, Row]:
             for name, default in self._defaults.items()
         ]
         for arguments in itertools.product(*choices):
-            shape = self.shape_of(dict(arguments))
-            if not any(names <= shape.parameters for names in self._excluding):
-                yield shape
+            yield self.shape_of(dict(arguments))
 
     def compiled(self, shape: Shape) -> Compiled:
         """Raises CompileError with the name of the query and the shape."""
@@ -175,7 +171,6 @@ def prepared[**P, Row](
     *,
     indexes: Sequence[str] = (),
     literals: Mapping[str, Sequence[int]] = {},
-    excluding: Sequence[Iterable[str]] = (),
 ) -> Callable[[Callable[P, QuerySet[Any, Any]]], Prepared[P, Row]]:
     """Declare a query: a function with keyword arguments that returns a queryset.
 
@@ -185,12 +180,11 @@ def prepared[**P, Row](
 
     `indexes` names those without which it is slow: `manage.py check` looks whether they exist.
     `literals` are values that shall be constants too, each of which makes shapes of its own:
-    PostgreSQL plans a `LIMIT 10` better than one that it does not know. `excluding` has sets of
-    parameters that no call has together, for the check to leave out.
+    PostgreSQL plans a `LIMIT 10` better than one that it does not know.
     """
 
     def declare(declaration: Callable[P, QuerySet[Any, Any]]) -> Prepared[P, Row]:
-        query = Prepared(declaration, row, indexes=indexes, literals=literals, excluding=excluding)
+        query = Prepared(declaration, row, indexes=indexes, literals=literals)
         declared.append(query)
         return query
 
@@ -229,4 +223,5 @@ def _maker[Row](row: type[Row]) -> tuple[Sequence[str], Callable[[Any], Row]]:
     if issubclass(row, Model):
         names = [field.attname for field in row._meta.concrete_fields]
         return names, cast(Any, partial(row.from_db, DEFAULT_DB_ALIAS, names))
-    return cast(Any, row)._fields, cast(Any, row)._make
+    # What `_make` does, without a look at the length, which the check has had.
+    return cast(Any, row)._fields, partial(cast(Any, tuple.__new__), row)

@@ -29,7 +29,8 @@ class RegistrationViewSet(mixins.CreateModelMixin, GenericViewSet[User]):
         # Whoever is going to be refused is so before anything is done for them: the rates
         # counted, the body parsed, the database asked. Not one more throttle: DRF asks all of
         # them, also when the first has said no.
-        lane.ask()
+        if request.method == "POST":
+            lane.ask()
         super().initial(request, *args, **kwargs)
 
     @action(detail=False, methods=["post"], throttle_scope="login")

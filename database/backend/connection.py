@@ -48,6 +48,9 @@ class Connection(psycopg.Connection[Any]):
 
     def __init__(self, pgconn: pq.abc.PGconn, *args: Any) -> None:
         super().__init__(pgconn, *args)
+        # One for each shape of a declared query, of which a page of articles has nearly two
+        # hundred: a site asks for a few of them, and each takes the server 100 kB.
+        self.prepared_max = 300
         self.opened_at = monotonic()
         self.answered_at = self.opened_at  # when a statement last ended, or a ping
         # A handle of our own on the socket. libpq closes its own when it likes, and the
@@ -241,8 +244,9 @@ class PreparedCursor(BoundCursor):
 
     def _execute_prepared(self, query: Any, params: Params | None) -> Self:
         if self._observer.outdated:
-            # psycopg reads it in the answer, and forgets what it has prepared.
-            self._observer.execute("DEALLOCATE ALL")
+            # psycopg reads it in the answer, and forgets what it has prepared; of a statement
+            # that is not prepared itself it does so no more than once.
+            super().execute("DEALLOCATE ALL", prepare=True)
             self._observer.outdated = False
         return super().execute(query, params, prepare=True)
 

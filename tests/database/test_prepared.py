@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 import pytest
@@ -185,10 +185,10 @@ def test_a_savepoint_that_is_rolled_back_costs_none(fresh: None) -> None:
 # --- What heals ----------------------------------------------------------------------
 
 
-def elsewhere(statement: LiteralString) -> None:
+def elsewhere(statement: str) -> None:
     """In another session, at once."""
     with psycopg.connect(database_url(), autocommit=True) as other:
-        other.execute(statement)
+        other.execute(statement.encode())
 
 
 @pytest.fixture
@@ -219,6 +219,17 @@ def test_a_rollback_to_a_savepoint_is_enough(altered: None) -> None:
         with pytest.raises(NotSupportedError, match="cached plan"), transaction.atomic():
             list_tags()
         assert names(list_tags()) == ["css", "java"]
+
+
+def test_it_is_noticed_again_and_again(altered: None) -> None:
+    with pytest.raises(NotSupportedError, match="cached plan"), transaction.atomic():
+        list_tags()
+    assert names(list_tags()) == ["css", "java"]
+    for kind in ("varchar(64)", "text"):
+        elsewhere(f"ALTER TABLE articles_tag ALTER name TYPE {kind}")
+        assert names(list_tags()) == ["css", "java"]
+        assert names(list_tags()) == ["css", "java"]
+    assert len(statements()) == 1
 
 
 def test_statements_that_somebody_has_thrown_away_are_prepared_anew(fresh: None) -> None:
