@@ -1,6 +1,7 @@
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
+from database.backend import forks  # noqa: F401 -- from here on, a fork is safe
 from database.checks import prepared_queries
 
 

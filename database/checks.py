@@ -33,6 +33,7 @@ def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding
                 missing = _unapplied(session)
                 yield from _migrations(missing)
                 yield from _role(session)
+                yield from _rights(session)
                 if default_database().settings_dict["OPTIONS"].get("pgbouncer"):
                     # What connects to the server is PgBouncer, with limits of its own.
                     yield from _pgbouncer(session)
@@ -44,7 +45,7 @@ def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding
     except NoDatabase as error:
         yield error.finding
     except psycopg.errors.InsufficientPrivilege as error:
-        yield Finding(f"The role may too little: {error}; docs/roles.sql grants what it needs.")
+        yield Finding(_forbidden(error))
     except psycopg.OperationalError as error:
         yield Finding(unreachable(error), os.EX_UNAVAILABLE)
 
@@ -69,6 +70,8 @@ def prepared_queries(
             return [checks.Error(text, id="database.E001") for text in texts]
     except NoDatabase as error:
         return [checks.Error(str(error), id="database.E002")]
+    except psycopg.errors.InsufficientPrivilege as error:
+        return [checks.Error(_forbidden(error), id="database.E003")]
     except psycopg.OperationalError as error:
         return [checks.Error(unreachable(error), id="database.E002")]
 
@@ -148,6 +151,35 @@ def _role(session: Connection) -> Iterator[Finding]:
             f'The role "{role}" is a superuser; docs/roles.sql makes one that may do no more'
             " than it needs, for DATABASE_URL."
         )
+
+
+def _rights(session: Connection) -> Iterator[Finding]:
+    """PostgreSQL prepares a statement for a role that may not execute it. A migration adds
+    tables, and whoever granted the rights by hand may have forgotten those to come.
+
+    Identities need no right to their sequences.
+    """
+    database = default_database()
+    # As SQL names them, because a table's name may need its quotes.
+    names = {database.ops.quote_name(name) for name in database.introspection.django_table_names()}
+    lacking = session.execute(
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE NOT ("
+        " has_table_privilege(to_regclass(name), 'SELECT')"
+        " AND has_table_privilege(to_regclass(name), 'INSERT')"
+        " AND has_table_privilege(to_regclass(name), 'UPDATE')"
+        " AND has_table_privilege(to_regclass(name), 'DELETE'))",
+        [sorted(names)],
+    ).fetchall()
+    if lacking:
+        tables = ", ".join(name for (name,) in lacking)
+        yield Finding(
+            "The role needs SELECT, INSERT, UPDATE and DELETE, and has not all of them on"
+            f" {tables}; docs/roles.sql grants them."
+        )
+
+
+def _forbidden(error: psycopg.Error) -> str:
+    return f"The role may too little: {error}; docs/roles.sql grants what it needs."
 
 
 def _pgbouncer(session: Connection) -> Iterator[Finding]:

@@ -6,7 +6,9 @@ import psycopg
 from django.db import IntegrityError, InternalError, OperationalError
 from psycopg.errors import (
     ConnectionTimeout,
+    FeatureNotSupported,
     IdleInTransactionSessionTimeout,
+    InvalidSqlStatementName,
     QueryCanceled,
     ReadOnlySqlTransaction,
 )
@@ -34,6 +36,8 @@ def failure_of(error: BaseException | None, *, writes: bool) -> Failure | None:
     None for errors of the program, among them a constraint that refused.
     """
     cause = error.__cause__ if error else None
+    if error and was_outdated(error):
+        return Failure.UNAVAILABLE
     if isinstance(error, InternalError):
         # Django's class also for a transaction that idled too long, and for a write that came
         # to a server which is not the primary any more. Others are bugs.
@@ -61,6 +65,19 @@ def was_lost(error: BaseException) -> bool:
     if not isinstance(cause, psycopg.Error):
         return True
     return cause.sqlstate is None or cause.sqlstate.startswith(("08", "57P"))
+
+
+def was_outdated(error: BaseException) -> bool:
+    """Whether a statement had been prepared for tables that are others now, or is not there any
+    more. It surfaces in a transaction only, which is undone with everything in it; after that
+    the statement is prepared anew.
+    """
+    cause = error.__cause__
+    if isinstance(cause, FeatureNotSupported):
+        # The code means many things, and the words may be in any language: it is known by the
+        # function of PostgreSQL that looks whether a plan still holds.
+        return cause.diag.source_function == "RevalidateCachedQuery"
+    return isinstance(cause, InvalidSqlStatementName)
 
 
 def found_no_connection(error: BaseException) -> bool:

@@ -75,7 +75,9 @@ LEAKS = Counter(
     ["kind"],
 )
 HUNG = Counter("database_hung_connections", "Connections cut, because no answer came in time")
-RETRIES = Counter("database_request_retries", "Requests run again, because a connection broke")
+RETRIES = Counter(
+    "database_request_retries", "Requests run again, because a connection broke or was outdated"
+)
 REQUESTS = Histogram(
     "http_request_seconds",
     "HTTP requests, from their arrival to their answer",

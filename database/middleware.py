@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from database import metrics
 from database.backend.base import DatabaseWrapper
 from database.backend.current import Current, at_work
-from database.errors import Failure, failure_of, found_no_connection, was_lost
+from database.errors import Failure, failure_of, found_no_connection, was_lost, was_outdated
 
 logger = logging.getLogger("database.requests")
 
@@ -66,7 +66,10 @@ class DatabaseMiddleware:
                 if monotonic() >= current.acquire_by:
                     break
                 metrics.RETRIES.inc()
-                close_old_connections()  # the broken one, which is this thread's until then
+                if was_lost(error):
+                    # The broken one, which is this thread's until then. One with outdated
+                    # statements knows of them: another may have as old ones, and not know.
+                    close_old_connections()
             return self._answer(request, response, error)
         finally:
             if outer:
@@ -118,9 +121,10 @@ def _writes(request: HttpRequest) -> bool:
 
 def _may_try_again(request: HttpRequest, current: Current, error: BaseException) -> bool:
     """Whether the answer to a second try would be as good as one to the first: it reads, or
-    is known by its key; and its connection broke, without having had all its time."""
+    is known by its key; and its connection broke, without having had all its time, or a
+    statement was prepared for what is no more."""
     repeatable = request.method in REPEATABLE_METHODS or getattr(request, "idempotent", False)
-    return repeatable and not current.cut and was_lost(error)
+    return repeatable and not current.cut and (was_lost(error) or was_outdated(error))
 
 
 def _remember(request: HttpRequest | None = None, **kwargs: Any) -> None:

@@ -6,7 +6,6 @@ leaves nothing behind; with a pool, `pool.py` says what else.
 
 import atexit
 import math
-import os
 import time
 from pathlib import Path
 from time import monotonic
@@ -20,11 +19,10 @@ from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
 
 from database import embedded
-from database.backend import connection as sessions
-from database.backend import housekeeping
 from database.backend.checkouts import Checkout, held
-from database.backend.connection import BoundCursor, Connection, PreparedCursor
-from database.backend.current import at_work, current
+from database.backend.connection import Connection
+from database.backend.current import current
+from database.backend.cursors import BoundCursor, PreparedCursor
 from database.backend.limits import Limits
 from database.backend.outages import Outage
 from database.backend.pool import RECONNECT_INTERVAL, Pool
@@ -167,17 +165,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def prepared_cursor(self) -> CursorWrapper:
         """A cursor that prepares what it executes: text with $1, $2, … for parameters. What
         Django does around its own cursors, it does around this one."""
-        # What `cursor` does first; the connection must be the one that it will take.
         self.close_if_health_check_failed()
         self.ensure_connection()
-        session = self.connection
-        usual = session.cursor_factory
-        pooled_elsewhere = self.settings_dict["OPTIONS"].get("pgbouncer")
-        session.cursor_factory = BoundCursor if pooled_elsewhere else PreparedCursor
-        try:
-            return self.cursor()
-        finally:
-            session.cursor_factory = usual
+        prepares = not self.settings_dict["OPTIONS"].get("pgbouncer")
+        cursor = (PreparedCursor if prepares else BoundCursor)(self.connection)
+        wrapped: CursorWrapper = self._prepare_cursor(cursor)  # type: ignore[attr-defined]  # Django's
+        return wrapped
 
     def is_usable(self) -> bool:
         return self.connection is not None and self.connection.ping(self.limits.ping_timeout)
@@ -243,30 +236,3 @@ def release() -> None:
         pooled = isinstance(wrapper, DatabaseWrapper) and wrapper.pool
         if pooled and wrapper.autocommit and not wrapper.in_atomic_block:
             wrapper.close()
-
-
-# --- Forks ---------------------------------------------------------------------------
-
-_inherited: list[Any] = []
-
-
-def _drop_what_is_the_parents() -> None:
-    """After a fork: the parent's sockets must not be used, closed with a word to the server,
-    or shut; and its threads, which a pool waits for, do not exist here."""
-    for session in list(sessions.opened):
-        session.abandon()
-        _inherited.append(session)
-    _inherited.extend(DatabaseWrapper._connection_pools.values())
-    DatabaseWrapper._connection_pools.clear()
-    DatabaseWrapper._outages.clear()
-    sessions.opened.clear()
-    held.clear()
-    at_work.clear()
-    watchdog.forget_everything()
-    housekeeping.forget_everything()
-    for wrapper in connections.all(initialized_only=True):
-        if isinstance(wrapper, DatabaseWrapper):
-            wrapper.forget_connection()
-
-
-os.register_at_fork(after_in_child=_drop_what_is_the_parents)

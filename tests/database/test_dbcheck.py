@@ -59,19 +59,19 @@ def session(db: None) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def reader(session: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The database is the same, but used by a role that may do no more than read."""
-    session.execute("CREATE ROLE reader LOGIN")
-    session.execute("GRANT pg_read_all_data TO reader")
-    monkeypatch.setitem(connection.settings_dict, "USER", "reader")
+def writer(session: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The database is the same, but used by a role that may do no more than read and write."""
+    session.execute("CREATE ROLE writer LOGIN")
+    session.execute("GRANT pg_read_all_data, pg_write_all_data TO writer")
+    monkeypatch.setitem(connection.settings_dict, "USER", "writer")
     yield
-    session.execute("DROP OWNED BY reader")
-    session.execute("DROP ROLE reader")
+    session.execute("DROP OWNED BY writer")
+    session.execute("DROP ROLE writer")
 
 
 @pytest.fixture
 def unmigrated(
-    session: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, reader: None
+    session: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, writer: None
 ) -> Iterator[None]:
     """The database is another, and empty."""
     session.execute("CREATE DATABASE unmigrated")
@@ -94,7 +94,7 @@ def test_it_is_content(db: None) -> None:
     assert process.stdout == "The database is as the server needs it.\n"
 
 
-def test_it_is_content_with_a_role_that_is_no_superuser(reader: None) -> None:
+def test_it_is_content_with_a_role_that_is_no_superuser(writer: None) -> None:
     assert check() == []
 
 
@@ -127,7 +127,7 @@ def test_it_counts_the_migrations_that_are_not_applied(unmigrated: None) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_misses_a_single_migration(session: psycopg.Connection, reader: None) -> None:
+def test_it_misses_a_single_migration(session: psycopg.Connection, writer: None) -> None:
     last = ("articles", "0001_initial")
     session.execute("DELETE FROM django_migrations WHERE app = %s AND name = %s", last)
     try:
@@ -140,8 +140,8 @@ def test_it_misses_a_single_migration(session: psycopg.Connection, reader: None)
     assert text.startswith("Migrations are not applied, 1 of them (articles.0001_initial, ")
 
 
-def test_it_needs_the_right_to_read_the_tables(session: psycopg.Connection, reader: None) -> None:
-    session.execute("REVOKE pg_read_all_data FROM reader")
+def test_it_needs_the_right_to_read_the_tables(session: psycopg.Connection, writer: None) -> None:
+    session.execute("REVOKE pg_read_all_data FROM writer")
 
     (text,) = check()
 
@@ -149,9 +149,28 @@ def test_it_needs_the_right_to_read_the_tables(session: psycopg.Connection, read
     assert "docs/roles.sql" in text
 
 
+@pytest.mark.parametrize("right", ["SELECT", "INSERT", "UPDATE", "DELETE"])
+def test_it_needs_every_right_on_every_table(
+    session: psycopg.Connection, writer: None, right: LiteralString
+) -> None:
+    session.execute("REVOKE pg_read_all_data, pg_write_all_data FROM writer")
+    session.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO writer")
+    # To write by an identity, it takes no right to its sequence.
+    assert check() == []
+
+    session.execute(
+        sql.SQL("REVOKE {} ON articles_tally, users_user FROM writer").format(sql.SQL(right))
+    )
+
+    assert check() == [
+        "The role needs SELECT, INSERT, UPDATE and DELETE, and has not all of them on"
+        ' "articles_tally", "users_user"; docs/roles.sql grants them.'
+    ]
+
+
 @pytest.mark.parametrize(("workers", "largest"), [(30, 8), (2, 98)])
 def test_it_needs_room_for_every_pool(
-    reader: None, monkeypatch: pytest.MonkeyPatch, workers: int, largest: int
+    writer: None, monkeypatch: pytest.MonkeyPatch, workers: int, largest: int
 ) -> None:
     monkeypatch.setitem(connection.settings_dict["OPTIONS"]["pool"], "max_size", largest)
 
@@ -163,7 +182,7 @@ def test_it_needs_room_for_every_pool(
 
 
 def test_without_a_pool_it_needs_room_for_every_thread(
-    reader: None, monkeypatch: pytest.MonkeyPatch
+    writer: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(connection.settings_dict["OPTIONS"], "pool")
 
@@ -176,12 +195,12 @@ def test_without_a_pool_it_needs_room_for_every_thread(
 @pytest.mark.parametrize(
     ("alter", "whose"),
     [
-        ("ALTER ROLE reader CONNECTION LIMIT {}", 'role "reader"'),
+        ("ALTER ROLE writer CONNECTION LIMIT {}", 'role "writer"'),
         ("ALTER DATABASE {} CONNECTION LIMIT {}", 'database "{}"'),
     ],
 )
 def test_it_knows_the_limit_of_a_role_and_of_a_database(
-    session: psycopg.Connection, reader: None, alter: LiteralString, whose: str
+    session: psycopg.Connection, writer: None, alter: LiteralString, whose: str
 ) -> None:
     name = connection.settings_dict["NAME"]
     of_database = [sql.Identifier(name)] if "DATABASE" in alter else []
@@ -200,24 +219,24 @@ def test_it_knows_the_limit_of_a_role_and_of_a_database(
 
 
 def test_behind_pgbouncer_the_role_has_to_bring_the_bounds(
-    session: psycopg.Connection, reader: None, monkeypatch: pytest.MonkeyPatch
+    session: psycopg.Connection, writer: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pgbouncer", True)
     monkeypatch.delitem(connection.settings_dict["OPTIONS"], "options")
-    session.execute("ALTER ROLE reader SET TimeZone = 'Asia/Tokyo'")
+    session.execute("ALTER ROLE writer SET TimeZone = 'Asia/Tokyo'")
 
     # There is no limit to compare with: that of PgBouncer is unknown.
     assert [text.partition("ALTER ROLE ")[2] for text in check(workers=1000)] == [
-        "\"reader\" SET TimeZone = 'UTC';",
-        "\"reader\" SET statement_timeout = '10s';",
-        "\"reader\" SET idle_in_transaction_session_timeout = '10s';",
+        "\"writer\" SET TimeZone = 'UTC';",
+        "\"writer\" SET statement_timeout = '10s';",
+        "\"writer\" SET idle_in_transaction_session_timeout = '10s';",
     ]
-    session.execute("ALTER ROLE reader SET TimeZone = 'UTC'")
-    session.execute("ALTER ROLE reader SET statement_timeout = '15s'")  # the hard deadline
-    session.execute("ALTER ROLE reader SET idle_in_transaction_session_timeout = '1s'")
+    session.execute("ALTER ROLE writer SET TimeZone = 'UTC'")
+    session.execute("ALTER ROLE writer SET statement_timeout = '15s'")  # the hard deadline
+    session.execute("ALTER ROLE writer SET idle_in_transaction_session_timeout = '1s'")
     (text,) = check()
     assert text.endswith("SET statement_timeout = '10s';")
-    session.execute("ALTER ROLE reader SET statement_timeout = '14s'")
+    session.execute("ALTER ROLE writer SET statement_timeout = '14s'")
     assert check() == []
 
 

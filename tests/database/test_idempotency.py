@@ -188,6 +188,22 @@ def test_a_connection_that_is_lost_while_waiting_for_the_first_is_no_fault(
     assert Comment.objects.count() == 1
 
 
+def test_a_table_that_was_changed_is_no_fault_under_a_key(
+    api: Api, alice: User, session: psycopg.Connection
+) -> None:
+    send(api(alice), ARTICLES, NEW_ARTICLE)  # prepares what it asks
+
+    session.execute("ALTER TABLE articles_article ALTER description TYPE text")
+    try:
+        answer = send(api(alice), ARTICLES, NEW_ARTICLE, key="two")
+    finally:
+        session.execute("ALTER TABLE articles_article ALTER description TYPE varchar(1000)")
+
+    assert answer.status_code == 201
+    assert Article.objects.count() == 2
+    assert_same(answer, send(api(alice), ARTICLES, NEW_ARTICLE, key="two"))
+
+
 def test_without_a_key_a_connection_that_is_lost_leaves_the_outcome_unknown(
     api: Api, alice: User, article: Article, session: psycopg.Connection
 ) -> None:

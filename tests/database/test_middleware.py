@@ -4,7 +4,9 @@ do so to themselves, on a real connection."""
 import select
 import time
 from collections.abc import Callable, Iterator
-from threading import get_ident
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier, get_ident
 from typing import Any, cast
 
 import pytest
@@ -15,11 +17,14 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from pytest_django import Settings
 
+from articles.models import Tag
 from database import metrics
 from database.backend.base import DatabaseWrapper
 from database.backend.current import at_work
 from database.backend.limits import Limits
+from tests.database.declared import list_tags, names
 from tests.database.test_pool import terminate, value
+from tests.database.test_prepared import another_pool, elsewhere, with_pool
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
@@ -119,6 +124,22 @@ def sleeps(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+@csrf_exempt
+def asks_in_a_transaction(request: HttpRequest) -> JsonResponse:
+    calls.append("")
+    if "key" in request.GET:
+        request.idempotent = True  # type: ignore[attr-defined]  # as the keys' middleware does
+    with transaction.atomic():
+        return JsonResponse({"tags": names(list_tags())})
+
+
+def asks_for_what_there_is_not(request: HttpRequest) -> HttpResponse:
+    """PostgreSQL gives the same code for it as for an outdated statement."""
+    calls.append("")
+    execute("SELECT 1 GROUP BY 1 FOR UPDATE")
+    return HttpResponse()
+
+
 def is_fine(request: HttpRequest) -> JsonResponse:
     return JsonResponse({})
 
@@ -134,6 +155,8 @@ urlpatterns = [
     path("api/takes-a-closed-cursor", takes_a_closed_cursor),
     path("api/finds-the-disk-full", finds_the_disk_full),
     path("api/sleeps", sleeps),
+    path("api/asks-in-a-transaction", asks_in_a_transaction),
+    path("api/asks-for-what-there-is-not", asks_for_what_there_is_not),
 ]
 
 
@@ -271,6 +294,69 @@ def test_elsewhere_a_browser_gets_a_page(browser: Client) -> None:
 
 def test_a_mistake_of_ours_is_none_of_the_databases(browser: Client) -> None:
     assert browser.get("/api/is-wrong").status_code == 500
+
+
+@contextmanager
+def outdated(statement: str) -> Iterator[None]:
+    """What every connection of the pool has prepared is not right any more, or not there."""
+    Tag.objects.create(name="css")
+    all_have_one = Barrier(4)
+
+    def prepare() -> None:
+        list_tags()
+        all_have_one.wait(10)
+        if "DEALLOCATE" in statement:
+            execute(statement)
+        connection.close()
+
+    with (
+        another_pool(with_pool({"min_size": 4, "max_size": 4})),
+        ThreadPoolExecutor(4) as threads,
+    ):
+        for future in [threads.submit(prepare) for _ in range(4)]:
+            future.result()
+        if "ALTER" in statement:
+            elsewhere(statement)
+        try:
+            yield
+        finally:
+            elsewhere("ALTER TABLE articles_tag ALTER name TYPE varchar(64)")
+
+
+outdating = pytest.mark.parametrize(
+    "statement", ["ALTER TABLE articles_tag ALTER name TYPE text", "DEALLOCATE ALL"]
+)
+
+
+@outdating
+@pytest.mark.parametrize("request_line", ["GET ?", "POST ?key"])
+def test_a_statement_that_is_outdated_in_a_transaction_is_prepared_by_the_second_try(
+    browser: Client, statement: str, request_line: str
+) -> None:
+    method, query = request_line.split()
+
+    with outdated(statement):
+        response = browser.generic(method, f"/api/asks-in-a-transaction{query}")
+
+    assert (response.status_code, response.json()) == (200, {"tags": ["css"]})
+    assert len(calls) == 2
+
+
+@outdating
+def test_a_write_without_a_key_may_be_sent_again_by_its_client(
+    browser: Client, statement: str
+) -> None:
+    with outdated(statement):
+        refused = browser.post("/api/asks-in-a-transaction")
+        again = browser.post("/api/asks-in-a-transaction?key")
+
+    assert (refused.status_code, refused.json()) == (503, UNAVAILABLE)
+    assert again.status_code == 200
+
+
+def test_what_postgresql_can_not_do_is_a_mistake_of_ours(browser: Client) -> None:
+    assert browser.get("/api/asks-for-what-there-is-not").status_code == 500
+    assert len(calls) == 1
 
 
 class AsksTheDatabase:

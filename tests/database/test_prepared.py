@@ -13,7 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from articles.models import Tag
 from database.backend.base import DatabaseWrapper
-from database.backend.connection import Connection, PreparedCursor
+from database.backend.connection import Connection
+from database.backend.cursors import PreparedCursor
 from database.startup import default_database
 from database.url import DJANGO_NAMES
 from tests.database.declared import (

@@ -13,6 +13,7 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 import pytest
 from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.migrations.loader import MigrationLoader
 from django.db.models import Avg, Count, QuerySet, Sum
 from django.utils.module_loading import autodiscover_modules
 
@@ -20,10 +21,11 @@ from articles.models import Article, Tag
 from database.backend.connection import Connection
 from database.prepared import Slice, declared, prepared
 from database.prepared_checks import misfits
+from tests.database.clusters import DATABASE
 from tests.database.declared import TagRow
 from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import PostgreSQL, migrated
-from tests.processes import free_port, run
+from tests.processes import free_port, run, runserver, serving
 from users.models import User
 
 OURS = f"{__name__}.query"
@@ -298,6 +300,51 @@ def test_every_command_that_begins_something_names_what_does_not_fit() -> None:
             "users.queries.active_user: User.image is varchar(4096), the column is text[]",
         } <= {*lines}
         assert "Traceback" not in process.stderr
+
+
+def test_with_no_right_to_see_the_migrations_it_says_so(server: PostgreSQL) -> None:
+    server.execute("CREATE ROLE weak LOGIN PASSWORD 'weak'")
+    url = f"postgresql://weak:weak@{server.host}:{server.port}/{DATABASE}"
+    sentence = (
+        "The role may too little: permission denied for table django_migrations;"
+        " docs/roles.sql grants what it needs."
+    )
+
+    for command in (["check", "--database", "default"], ["migrate"]):
+        process = run("manage.py", *command, DEBUG="on", DATABASE_URL=url)
+
+        assert process.returncode == 1
+        assert f"?: (database.E003) {sentence}" in process.stderr
+        assert "Traceback" not in process.stderr
+
+
+def test_what_does_not_fit_is_no_reason_not_to_go_back() -> None:
+    ((app, newest),) = MigrationLoader(None).graph.leaf_nodes("articles")
+    with migrated() as server:
+        server.execute("ALTER TABLE users_user RENAME image TO picture")
+        back = manage(server, "migrate", app, "0001")
+        there = manage(server, "migrate", app, "0001")
+        forth = manage(server, "migrate", app, newest)
+
+    assert f"Unapplying {app}.{newest}... OK" in back.stdout
+    for process in (back, there):
+        assert process.returncode == 0
+        assert process.stderr.count(PENDING) == 1
+    # The newest state is what the queries ask for, also where it is called by its name.
+    assert f"Applying {app}.{newest}... OK" in forth.stdout
+    assert forth.returncode == 1
+    assert "active_user: column users_user.image does not exist" in forth.stderr
+    assert PENDING not in forth.stderr
+
+
+def test_the_development_server_can_be_told_not_to_look() -> None:
+    def unchecked(port: int) -> list[str]:
+        return [*runserver(port), "--skip-checks"]
+
+    with migrated() as server:
+        server.execute("DROP INDEX newest_comments")
+        with serving(unchecked, DEBUG="on", DATABASE_URL=server.url()) as api:
+            assert api.call("GET", "/api/articles").status == 200
 
 
 def test_without_a_database_to_ask_it_says_so_or_asks_none() -> None:

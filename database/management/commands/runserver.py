@@ -17,5 +17,6 @@ class Command(runserver.Command):
         # Once, in the first process: the reloader starts a second one at every change.
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":
             require_database()
-            self.check(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
+            if not options["skip_checks"]:
+                self.check(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
         return super().handle(*args, **options)
