@@ -1,12 +1,12 @@
 """What is counted once, and not by whoever asks: the database keeps every count exact by
-triggers (`migrations/0003_counts.py`), and `manage.py verify_counts` proves them."""
+triggers (`migrations/0007_counts.py`), and `manage.py verify_counts` proves them."""
 
 from typing import Any
 
 from django.db import models
 from django.db.models.functions import Coalesce
 
-type Key = int | models.OuterRef | models.F | models.Subquery
+type Key = int | models.OuterRef | models.Subquery
 
 
 class Tally(models.Model):
@@ -16,6 +16,10 @@ class Tally(models.Model):
     and two who count the same things in another order for ever. So a writer takes any row
     that no other transaction has changed at this moment, and adds another row where there is
     none. What comes to nothing has no row.
+
+    So it is at READ COMMITTED, the default of Django and PostgreSQL. At REPEATABLE READ a row
+    that somebody has changed since the transaction began is a serialization failure, as any
+    other row would be, and of a count that many write to, this is often so.
     """
 
     class Counted(models.IntegerChoices):

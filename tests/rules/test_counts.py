@@ -170,6 +170,40 @@ def test_copy_is_counted(scene: Article, charlie: User) -> None:
     assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 1
 
 
+LIKE = """
+    INSERT INTO articles_favorite (user_id, article_id, created_at)
+    SELECT id, article, now() FROM users_user, unnest(ARRAY[{first}, {last}]) AS article
+    ON CONFLICT DO NOTHING
+"""
+MOVE_LIKES = """
+    UPDATE articles_favorite SET article_id = {first} + 1 FROM users_user AS reader
+    WHERE user_id = reader.id AND username LIKE 'reader%' AND article_id = {first}
+"""
+UNLIKE = """
+    DELETE FROM articles_favorite USING users_user AS reader
+    WHERE user_id = reader.id AND username LIKE 'reader%'
+"""
+
+
+def test_many_rows_at_once_are_counted_as_few_are(scene: Article) -> None:
+    """More than the triggers count one by one; and of a count that is in parts, one is left."""
+    for number in range(15):
+        make_user(f"reader{number}")
+    for change in (-20, 7, 13):
+        Tally.objects.create(counted=Counted.FAVORITES_OF_ARTICLE, key=scene.pk, count=change)
+    for statement, likes in ((LIKE, 18), (MOVE_LIKES, 3), (LIKE, 18), (UNLIKE, 3), (LIKE, 18)):
+        execute(statement.format(**PLACES))
+        assert stored() == there()
+        assert stored()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == likes
+        assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 1
+        assert not Tally.objects.filter(count=0).exists()
+
+    scene.delete()
+
+    assert stored() == there()
+    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 0
+
+
 def test_a_favorite_that_is_there_already_is_not_counted(scene: Article, bob: User) -> None:
     Favorite.objects.bulk_create(
         [Favorite(user=bob, article=article) for article in Article.objects.all()],
@@ -438,7 +472,7 @@ def test_the_migration_counts_what_is_there_and_waits_for_who_writes() -> None:
             command = ("manage.py", "migrate", "--skip-checks", *target)
             assert run(*command, DATABASE_URL=server.url()).returncode == 0
 
-        migrate("articles", "0002")
+        migrate("articles", "0006")
         traces = "SELECT proname FROM pg_proc WHERE prosrc LIKE %s"
         assert server.execute(traces, ["%articles_tally%"]) == []
         server.execute(CONTENT)

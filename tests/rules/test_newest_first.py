@@ -198,7 +198,7 @@ def test_the_migration_fills_in_what_is_there_and_can_be_undone() -> None:
 
         migrate("0001")
         server.execute(OLD_ROWS)
-        migrate("0002")
+        migrate("0006")
 
         assert server.execute("SELECT count(*) FROM articles_favorite") == [(18,)]
         assert server.execute(WRONG_COPIES) == []

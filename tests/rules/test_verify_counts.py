@@ -7,7 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 
 from articles.counts import Tally
+from articles.management.commands.verify_counts import ROWS
 from articles.models import Article, Favorite, Tag, Tagging
 from tests.builders import like, make_user, write_article
 from users.models import User
@@ -149,6 +152,46 @@ def test_it_only_reads_unless_told_to_repair(liked: Article) -> None:
     assert {tally.count for tally in Tally.objects.all()} == {7}
 
 
+def test_the_triggers_count_what_it_counts(db: None) -> None:
+    keys = import_module("articles.migrations.0007_counts").KEYS
+    events = ("insert", "delete", "update", "truncate")
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            SELECT tgname, tgrelid::regclass::text FROM pg_trigger
+            WHERE tgname LIKE '%_tally_%' AND tgenabled = 'O'
+        """)
+        triggers = dict(cursor.fetchall())
+
+    assert {(*Counted,)} == {(*ROWS,)}
+    assert {
+        counted: (table, key) for table, row in keys.items() for counted, key in row.items()
+    } == ROWS
+    assert triggers == {f"{table}_tally_{event}": table for table in keys for event in events}
+
+
+def test_a_fixture_holds_no_counts_and_loading_counts(liked: Article, tmp_path: Path) -> None:
+    fixture = str(tmp_path / "all.json")
+    call_command("dumpdata", "users", "articles", output=fixture, verbosity=0)
+    User.objects.all().delete()
+    Tag.objects.all().delete()
+
+    call_command("loaddata", fixture, verbosity=0)
+
+    assert liked.favorites.count() == 2
+    assert verify() == RIGHT
+
+
+def test_loading_counts_beside_what_they_count_is_made_right(liked: Article) -> None:
+    execute(
+        "INSERT INTO articles_tally (counted, key, count)"
+        " SELECT counted, key, count FROM articles_tally"
+    )
+
+    assert "favorites of an article: 1 wrong, such as 4 for 2" in differences()
+    verify("--repair")
+    assert verify() == RIGHT
+
+
 # --- While others write --------------------------------------------------------------
 
 
@@ -185,12 +228,16 @@ def storm(seed: int, until: float) -> int:
     """Publish, like, tag anew and delete, at random; how often."""
     dice, times = random.Random(seed), 0  # noqa: S311 -- no secret
     me = make_user(f"stormy{seed}")
+    for number in range(3):
+        make_user(f"{me.username} fan{number}")
     names = ["a", "b", "c", "d"]
     while time.monotonic() < until:
         times += 1
         articles = [*Article.objects.order_by("-pk")[:8]]
         article = dice.choice(articles)
-        do = dice.choice([publish, publish, favorite, favorite, unfavorite, retag, delete])
+        do = dice.choice(
+            [publish, publish, favorite, favorite, favorite_many, unfavorite, retag, delete]
+        )
         # Of an article that somebody else has deleted.
         with suppress(IntegrityError):
             do(me, article, dice.sample(names, 2))
@@ -204,6 +251,17 @@ def publish(me: User, article: Article, names: list[str]) -> None:
 
 def favorite(me: User, article: Article, names: list[str]) -> None:
     Favorite.objects.bulk_create([Favorite(user=me, article=article)], ignore_conflicts=True)
+
+
+def favorite_many(me: User, article: Article, names: list[str]) -> None:
+    """So many that the triggers count them all at once, here and as an article is deleted."""
+    fans = User.objects.filter(username__startswith=f"{me.username} fan")
+    # In one order, for each waits for whoever deletes the article.
+    articles = [*Article.objects.order_by("-pk")[:8]]
+    Favorite.objects.bulk_create(
+        [Favorite(user=fan, article=article) for article in articles for fan in fans],
+        ignore_conflicts=True,
+    )
 
 
 def unfavorite(me: User, article: Article, names: list[str]) -> None:

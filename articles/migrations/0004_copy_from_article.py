@@ -1,22 +1,14 @@
-"""Taggings and favorites bear the time and the author of their article, so that an index can
-give the newest articles of a tag and of a reader. Whoever writes, the database keeps them:
-triggers do.
+"""The database fills in the copies that taggings and favorites have, and keeps them: whoever
+writes, triggers do.
 
 It is one transaction that nobody writes to the three tables meanwhile: what is there is filled
-in, and what comes afterwards finds the triggers.
+in, which takes as long as the tables are large, and what comes afterwards finds the triggers.
+Readers don't notice.
 """
 
-import django.db.models.deletion
-import django.db.models.functions.datetime
-from django.conf import settings
-from django.db import migrations, models
+from django.db import migrations
 
-# To fill in takes as long as the tables are large. Writers begin with the article as well: in
-# this order nobody waits in a circle.
-LOCK = """
-SET LOCAL statement_timeout = 0;
-LOCK TABLE articles_article, articles_tagging, articles_favorite IN SHARE ROW EXCLUSIVE MODE;
-"""
+from articles.migrations._locks import ALL, EVERYBODY, WRITERS, lock
 
 # Before the triggers exist, for they would look up each article by itself.
 FILL = """
@@ -102,59 +94,13 @@ DROP FUNCTION wait_for_copies();
 """
 
 
-def copies(model_name: str) -> list[migrations.operations.base.Operation]:
-    created_at = models.DateTimeField(
-        db_default=django.db.models.functions.datetime.Now(), editable=False
-    )
-    author = models.ForeignKey(
-        db_constraint=False,
-        db_default=0,
-        db_index=False,
-        editable=False,
-        on_delete=django.db.models.deletion.DO_NOTHING,
-        related_name="+",
-        to=settings.AUTH_USER_MODEL,
-    )
-    return [
-        migrations.AddField(model_name, "article_created_at", created_at),
-        migrations.AddField(model_name, "article_author", author),
-    ]
-
-
 class Migration(migrations.Migration):
-    dependencies = [
-        ("articles", "0001_initial"),
-        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
-    ]
+    dependencies = [("articles", "0003_favorite_copies")]
 
     operations = [
-        migrations.RunSQL(LOCK, migrations.RunSQL.noop),
-        *copies("tagging"),
-        *copies("favorite"),
+        lock(*ALL, forwards=WRITERS),
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
         migrations.RunSQL(COPY, DROP_COPY),
         migrations.RunSQL(CHANGE, DROP_CHANGE),
-        migrations.RemoveIndex("tagging", "articles_of_tag"),
-        migrations.AddIndex(
-            "tagging",
-            models.Index(
-                fields=["tag", "-article_created_at", "-article"], name="newest_articles_of_tag"
-            ),
-        ),
-        migrations.AddIndex(
-            "tagging",
-            models.Index(
-                fields=["tag", "article_author", "-article_created_at", "-article"],
-                name="newest_of_tag_and_author",
-            ),
-        ),
-        migrations.AddIndex(
-            "favorite",
-            models.Index(
-                fields=["user", "-article_created_at", "-article"],
-                include=["article_author"],
-                name="newest_favorites_of_user",
-            ),
-        ),
-        migrations.RunSQL(migrations.RunSQL.noop, LOCK),
+        lock(*ALL, backwards=EVERYBODY),
     ]

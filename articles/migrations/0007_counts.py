@@ -9,6 +9,8 @@ number of all articles a million times, past every version that it has left befo
 
 from django.db import migrations, models
 
+from articles.migrations._locks import ALL, EVERYBODY, WRITERS, lock
+
 ARTICLES, ARTICLES_OF_TAG, ARTICLES_OF_AUTHOR, FAVORITES_OF_ARTICLE, FAVORITES_OF_USER = range(1, 6)
 
 # What a row of a table counts for, and the key of that count.
@@ -17,13 +19,6 @@ KEYS = {
     "articles_tagging": {ARTICLES_OF_TAG: "tag_id"},
     "articles_favorite": {FAVORITES_OF_ARTICLE: "article_id", FAVORITES_OF_USER: "user_id"},
 }
-
-# Counts of a million articles take longer than a request may. Writers begin with the article as
-# well: in this order nobody waits in a circle.
-LOCK = """
-SET LOCAL statement_timeout = 0;
-LOCK TABLE articles_article, articles_tagging, articles_favorite IN SHARE ROW EXCLUSIVE MODE;
-"""
 
 # Half of each page is left to the next versions of its rows: then an update stays in the page
 # and writes to no index.
@@ -59,6 +54,14 @@ TAKE_ALL = """SELECT array_agg(part.ctid), sum(part.count) + counts.change INTO 
             FOR UPDATE SKIP LOCKED
         ) AS part"""
 
+# Few rows change their keys one by one: to join them made an article slower to publish. Many rows
+# replace what is stored of all their keys at once: of 200,000 favorites, counting then costs a
+# quarter to two fifths of what a round for each did where they are loaded, and two thirds where
+# their article is deleted.
+#
+# What is taken is changed by a statement of its own: the one that takes may find versions of rows
+# that are newer than it can see.
+#
 # The planner gets no choice: where the table was small when a session began, it would read all of
 # it for every key of a COPY that makes it large. The search path is that of the migration, whatever
 # that of the writer.
@@ -70,6 +73,21 @@ DECLARE
     free tid[];
     total bigint;
 BEGIN
+    PERFORM FROM {changed} OFFSET 10 LIMIT 1;
+    IF FOUND THEN
+        SELECT array_agg(part.ctid) INTO free FROM ({changes}) AS changed, LATERAL (
+            SELECT ctid FROM articles_tally
+            WHERE counted = changed.counted AND key = changed.key
+            FOR UPDATE SKIP LOCKED
+        ) AS part;
+        WITH taken AS (
+            DELETE FROM articles_tally WHERE ctid = ANY (free) RETURNING counted, key, count
+        )
+        INSERT INTO articles_tally (counted, key, count)
+            SELECT counted, key, sum(change) FROM ({changes} UNION ALL TABLE taken) AS parts
+            GROUP BY counted, key HAVING sum(change) <> 0;
+        RETURN NULL;
+    END IF;
     FOR counts IN {changes} LOOP
         {take};
         IF free IS NULL THEN
@@ -125,6 +143,7 @@ def create_triggers() -> str:
             changes = [change.format(counted=counted, key=key) for counted, key in keys.items()]
             names = {"function": function(table, event), "event": event, "table": table}
             names |= {"rows": rows, "take": TAKE_ONE if event == "INSERT" else TAKE_ALL}
+            names |= {"changed": "fresh" if event == "INSERT" else "gone"}
             statements.append(COUNT.format(**names, changes=" UNION ALL ".join(changes)))
         counted = ", ".join(map(str, keys))
         name = function(table, "TRUNCATE")
@@ -149,10 +168,10 @@ def fill() -> str:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("articles", "0002_newest_first")]
+    dependencies = [("articles", "0006_drop_articles_of_tag")]
 
     operations = [
-        migrations.RunSQL(LOCK, migrations.RunSQL.noop),
+        lock(*ALL, forwards=WRITERS),
         migrations.CreateModel(
             name="Tally",
             fields=[
@@ -185,5 +204,5 @@ class Migration(migrations.Migration):
         migrations.RunSQL(STORAGE, migrations.RunSQL.noop),
         migrations.RunSQL(create_triggers(), drop_triggers()),
         migrations.RunSQL(fill(), migrations.RunSQL.noop),
-        migrations.RunSQL(migrations.RunSQL.noop, LOCK),
+        lock(*ALL, backwards=EVERYBODY),
     ]

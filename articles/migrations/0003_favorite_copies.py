@@ -1,0 +1,42 @@
+"""Favorites get the same columns, in a transaction of their own: whoever reads both tables could
+have the one, and wait for the other.
+"""
+
+import django.db.models.deletion
+import django.db.models.functions.datetime
+from django.conf import settings
+from django.db import migrations, models
+
+from articles.migrations._locks import EVERYBODY, lock
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("articles", "0002_tagging_copies"),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+    ]
+
+    operations = [
+        lock("articles_favorite", forwards=EVERYBODY),
+        migrations.AddField(
+            "favorite",
+            "article_created_at",
+            models.DateTimeField(
+                db_default=django.db.models.functions.datetime.Now(), editable=False
+            ),
+        ),
+        migrations.AddField(
+            "favorite",
+            "article_author",
+            models.ForeignKey(
+                db_constraint=False,
+                db_default=0,
+                db_index=False,
+                editable=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        lock("articles_favorite", backwards=EVERYBODY),
+    ]

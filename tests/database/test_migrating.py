@@ -1,0 +1,123 @@
+"""A server that is in use is brought forward, and back: the version before goes on meanwhile."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import LiteralString
+
+import psycopg
+
+from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.processes import run
+
+CONTENT: LiteralString = """
+    INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,
+        username_folded, is_active, is_staff, created_at)
+        SELECT n, '!', false, n, n, n, n, true, false, now() FROM generate_series(1, 100) AS n;
+    INSERT INTO articles_article
+        (id, author_id, created_at, updated_at, slug, title, description, body)
+        SELECT n, 1 + n %% 100, '2001-02-03'::timestamptz + n * interval '1 minute', now(), n,
+            'a', 'b', 'c'
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO articles_tag (id, name) SELECT n, n FROM generate_series(1, 50) AS n;
+    INSERT INTO articles_tagging (article_id, tag_id)
+        SELECT n, 1 + (n + k) %% 50 FROM generate_series(1, 20000) AS n, generate_series(1, 3) AS k;
+    INSERT INTO articles_favorite (user_id, article_id, created_at)
+        SELECT 1 + (n + k) %% 90, n, now()
+        FROM generate_series(1, 20000) AS n, generate_series(1, 3) AS k;
+    ANALYZE;
+"""
+# What the version before reads and writes.
+NEWEST: LiteralString = """
+    SELECT article.id, (SELECT count(*) FROM articles_favorite WHERE article_id = article.id),
+        ARRAY(SELECT name FROM articles_tag JOIN articles_tagging ON tag_id = articles_tag.id
+            WHERE article_id = article.id)
+    FROM articles_article AS article ORDER BY created_at DESC, id DESC LIMIT 20
+"""
+OF_TAG: LiteralString = """
+    SELECT article.id FROM articles_article AS article
+        JOIN articles_tagging AS tagging ON tagging.article_id = article.id
+        JOIN articles_favorite AS favorite ON favorite.article_id = article.id
+    WHERE tagging.tag_id = 7 ORDER BY article.id DESC LIMIT 20
+"""
+WRITE: LiteralString = """
+    WITH reader AS (SELECT id FROM users_user WHERE id BETWEEN 91 AND 100),
+        article AS (SELECT id FROM articles_article ORDER BY random() LIMIT 1)
+    INSERT INTO articles_favorite (user_id, article_id, created_at)
+        SELECT reader.id, article.id, now() FROM reader, article ON CONFLICT DO NOTHING
+"""
+
+
+def migrate(server: PostgreSQL, *target: str) -> None:
+    command = ("manage.py", "migrate", "--skip-checks", *target)
+    process = run(*command, DATABASE_URL=server.url())
+    assert process.returncode == 0, process.stderr
+
+
+def go_on(server: PostgreSQL, statement: LiteralString, until: threading.Event) -> float:
+    """Execute it over and over; how many seconds the slowest took. An error is an error."""
+    slowest = 0.0
+    with psycopg.connect(server.url(), autocommit=True) as session:
+        while not until.is_set():
+            started = time.monotonic()
+            session.execute(statement)
+            slowest = max(slowest, time.monotonic() - started)
+            time.sleep(0.02)
+    return slowest
+
+
+@contextmanager
+def in_use(server: PostgreSQL) -> Iterator[list[Future[float]]]:
+    """Four threads read and one writes; what came of the reads is there at the end."""
+    over = threading.Event()
+    with ThreadPoolExecutor(5) as threads:
+        reads = [threads.submit(go_on, server, read, over) for read in (NEWEST, OF_TAG) * 2]
+        writes = threads.submit(go_on, server, WRITE, over)
+        try:
+            yield reads
+        finally:
+            over.set()
+    writes.result()
+
+
+def files(server: PostgreSQL) -> list[tuple[str, int]]:
+    """A table that is rewritten gets another file."""
+    return server.execute("""
+        SELECT relname, relfilenode FROM pg_class
+        WHERE relname IN ('articles_article', 'articles_tagging', 'articles_favorite') ORDER BY 1
+    """)
+
+
+def test_readers_do_not_notice_a_migration_and_writers_lose_nothing() -> None:
+    with migrated() as server:
+        migrate(server, "articles", "0001")
+        server.execute(CONTENT)
+        before = files(server)
+
+        with in_use(server) as reads:
+            migrate(server)
+        assert max(read.result() for read in reads) < 1
+        assert files(server) == before
+        verification = run("manage.py", "verify_counts", DATABASE_URL=server.url())
+        assert "Every count is right" in verification.stdout, verification.stdout
+
+        with in_use(server) as reads:
+            migrate(server, "articles", "0001")
+        assert max(read.result() for read in reads) < 1
+
+
+def test_a_migration_lets_others_through_while_it_waits_for_who_is_slow() -> None:
+    with migrated() as server:
+        migrate(server, "articles", "0001")
+        server.execute(CONTENT)
+        with server.session() as slow, ThreadPoolExecutor(1) as thread, in_use(server) as reads:
+            slow.execute("BEGIN")
+            slow.execute("SELECT FROM articles_tagging LIMIT 1")
+            migration = thread.submit(migrate, server)
+            asleep = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+            wait_until(lambda: server.execute(asleep) != [], "it gives up once", seconds=50)
+            slow.execute("COMMIT")
+            migration.result()
+        assert max(read.result() for read in reads) < 2.5  # seconds; one time-out, not two
