@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -47,9 +47,8 @@ class Connection(psycopg.Connection[Any]):
 
     def __init__(self, pgconn: pq.abc.PGconn, *args: Any) -> None:
         super().__init__(pgconn, *args)
-        # One for each shape of a declared query, of which a page of articles has nearly two
-        # hundred: a site asks for a few of them, and each takes the server 100 kB.
-        self.prepared_max = 300
+        # The names of the prepared ones, by text and types.
+        self.statements: dict[tuple[str, Sequence[int]], bytes] = {}
         self.opened_at = monotonic()
         self.answered_at = self.opened_at  # when a statement last ended, or a ping
         # A handle of our own on the socket. libpq closes its own when it likes, and the

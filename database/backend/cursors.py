@@ -1,6 +1,6 @@
 """Cursors that tell their connection of every statement."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -8,6 +8,8 @@ import psycopg
 from django.db.backends.postgresql import base
 from psycopg import pq
 from psycopg.abc import Params, Query
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.errors import error_from_result
 
 from database.backend.hygiene import Leaves
 
@@ -64,33 +66,84 @@ class BoundCursor(ServerBindingCursor, psycopg.RawCursor[Any]):
         return super().execute(query, params, binary=True, **kwargs)
 
 
-class PreparedCursor(BoundCursor):
-    """One whose statements are prepared the first time, and then only executed."""
+class PreparedCursor:
+    """As much of a cursor as Django's wrapper asks for. What it executes is prepared the first
+    time, and then run by one call of libpq's.
 
-    def execute(self, query: Any, params: Params | None = None, **kwargs: Any) -> Self:
-        session = self._observer
-        # None at all other times: psycopg would keep the texts of the last hundred statements
-        # that might be worth preparing, with all values that Django has put into them.
-        session.prepare_threshold = 0
+    psycopg's cursors take several steps to that, and give up the interpreter's lock at each:
+    where eight threads share it, that is a fifth of all that a page of articles costs. Below
+    them everything is psycopg's: values, rows and errors.
+    """
+
+    _query = None  # where Django looks for a text with the values put in
+
+    def __init__(self, connection: "Connection") -> None:
+        self.connection = connection
+        self._rows: list[tuple[Any, ...]] = []
+
+    def execute(self, query: str, params: Sequence[Any] = ()) -> Self:
+        """`query` has $1, $2, … for parameters. Raises psycopg.Error."""
+        session = self.connection
+        session.note(query)
+        started = monotonic()
         try:
-            return self._execute_prepared(query, params)
+            self._rows = self._run(query, params)
         except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName):
             # A table has changed since ("cached plan must not change result type"), or the
-            # statement is not there any more. psycopg does not notice, and would go on so.
+            # statement is not there any more.
             session.outdated = True
             if session.pgconn.transaction_status != pq.TransactionStatus.IDLE:
                 raise  # nothing can be done before the rollback
-            return self._execute_prepared(query, params)
+            self._rows = self._run(query, params)
         finally:
-            session.prepare_threshold = None
+            session.took(query, monotonic() - started)
+        return self
 
-    def _execute_prepared(self, query: Any, params: Params | None) -> Self:
-        if self._observer.outdated:
-            # psycopg reads it in the answer, and forgets what it has prepared; of a statement
-            # that is not prepared itself it does so no more than once.
-            super().execute("DEALLOCATE ALL", prepare=True)
-            self._observer.outdated = False
-        return super().execute(query, params, prepare=True)
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self._rows
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _run(self, query: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+        session, pgconn = self.connection, self.connection.pgconn
+        idle = pgconn.transaction_status == pq.TransactionStatus.IDLE
+        if idle and not session.autocommit:
+            psycopg.Cursor(session).execute("")  # before any statement, psycopg sends its BEGIN
+        transformer = Transformer(session)
+        values = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
+        name = self._prepared(query, transformer.types or ())
+        result = pgconn.exec_prepared(
+            name,
+            values,  # type: ignore[arg-type]  # NULL is None, of which their types don't know
+            transformer.formats,
+            pq.Format.BINARY,
+        )
+        self._raise_error_of(result)
+        transformer.set_pgresult(result)
+        return transformer.load_rows(0, result.ntuples, tuple)
+
+    def _prepared(self, query: str, types: Sequence[int]) -> bytes:
+        """The name of the statement in this session. The texts are those of declared queries, and
+        so are not many."""
+        session = self.connection
+        if session.outdated:
+            self._raise_error_of(session.pgconn.exec_(b"DEALLOCATE ALL"))
+            session.statements.clear()
+            session.outdated = False
+        name = session.statements.get((query, types))
+        if name is None:
+            name = b"query_%d" % len(session.statements)
+            self._raise_error_of(session.pgconn.prepare(name, query.encode(), types))
+            session.statements[query, types] = name
+        return name
+
+    def _raise_error_of(self, result: pq.abc.PGresult) -> None:
+        if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+            return
+        if self.connection.closed and not result.error_field(pq.DiagnosticField.SQLSTATE):
+            raise psycopg.OperationalError(result.get_error_message())
+        raise error_from_result(result)
 
 
 # By Django's own.
