@@ -22,8 +22,10 @@ dev: .venv/installed .env  ## the API on http://127.0.0.1:8000, with a database 
 serve: .venv/installed .env  ## the production server, with HOST and PORT
 	@exec $(MANAGE) serve --host $(HOST) --port $(PORT)
 
+# Two workers, each with a test database of its own. A file runs on one worker, because its
+# tests share PostgreSQL servers that take seconds to start.
 test: .venv/installed  ## every test that needs no tool beyond the lock file
-	$(BIN)/pytest -m "not faults and not browser"
+	$(BIN)/pytest -m "not faults and not browser" -n 2 --dist loadfile
 
 test-faults: .venv/installed  ## what happens when PostgreSQL is stopped, frozen, killed or cut off
 	$(BIN)/pytest -m faults

@@ -156,7 +156,7 @@ def test_an_idle_connection_that_was_cut_is_replaced_before_a_request_gets_it(
         assert server.call("GET", "/api/tags").status == 200
         second_session.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'checked'"
+            " WHERE application_name = 'checked' AND datname = current_database()"
         )
 
         assert server.call("GET", "/api/tags").status == 200

@@ -362,7 +362,8 @@ def test_of_two_at_once_one_finds_the_content_of_the_other() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_it_may_take_longer_than_a_request() -> None:
     waiting = (
-        "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        "SELECT FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
         " AND query_start < clock_timestamp() - interval '0.3 seconds'"
     )
     with connection.cursor() as cursor:
