@@ -5,6 +5,7 @@ variable: a server that starts with a setting it did not understand is worse tha
 one that does not start. An empty value means "not set".
 """
 
+import io
 import math
 import os
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import environ
+
+from config.env_file import EnvFileError, checked_text
 
 # PostgreSQL and libpq keep a time-out as milliseconds in 32 bits: 24 days.
 MAX_MILLISECONDS = 2**31 - 1
@@ -26,9 +29,21 @@ _OFF = frozenset({"false", "off", "n", "no", "0"})
 class Env:
     """The variables of this process, with what a `.env` file adds to them."""
 
-    def __init__(self, file: Path) -> None:
-        """Read `file`, if there is one; variables that are already set win over it."""
-        environ.Env.read_env(file)
+    def __init__(self, file: Path, *, required: bool = False) -> None:
+        """Read `file`; variables that are already set win over it.
+
+        A file that cannot be read, or a line that cannot be parsed, stops the process. Without
+        `required`, there need not be a file.
+        """
+        try:
+            environ.Env.read_env(io.StringIO(checked_text(file)))
+        except EnvFileError as error:
+            _stop(str(error))
+        except OSError as error:
+            if required:
+                self.refuse("ENV_FILE", f"names {file}, which can't be read: {error.strerror}")
+            if not isinstance(error, FileNotFoundError):
+                _stop(f"{file} can't be read: {error.strerror}")
 
     def refuse(self, name: str, why: str) -> NoReturn:
         """Stop the process: the variable `name` is as `why` says.
@@ -36,8 +51,7 @@ class Env:
         Raises SystemExit with the status that sysexits.h keeps for a configuration error,
         78: a supervisor can tell it from a crash, and need not try again.
         """
-        print(f"{name} {why}.", file=sys.stderr)
-        sys.exit(os.EX_CONFIG)
+        _stop(f"{name} {why}")
 
     def text(self, name: str, default: str = "") -> str:
         # Not environ.Env.str(): it takes a value that starts with "$" for the name of
@@ -114,3 +128,8 @@ class Env:
         if not bounds[0] <= value <= bounds[1]:
             self.refuse(name, f"must be {what}, and is {text!r}")
         return value
+
+
+def _stop(sentence: str) -> NoReturn:
+    print(f"{sentence}.", file=sys.stderr)
+    sys.exit(os.EX_CONFIG)

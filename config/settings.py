@@ -13,7 +13,8 @@ from database.url import database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = Env(Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env"))
+env_file = os.environ.get("ENV_FILE")
+env = Env(Path(env_file or BASE_DIR / ".env"), required=bool(env_file))
 
 # --- The process ---------------------------------------------------------------------
 

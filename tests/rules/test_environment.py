@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -204,3 +207,130 @@ def test_the_example_file_can_be_used_as_it_is(tmp_path: Path) -> None:
 
     assert read.stderr == ""
     assert read.stdout == "True 8\n"
+
+
+# The file
+
+
+SECRET = "hidden-hidden-hidden-hidden-hidden-hidden"
+PEM_LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7"
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "why"),
+    [
+        (f"SECRET_KEY: {SECRET}", "Line 1 (SECRET_KEY)", "must read NAME=value"),
+        (
+            f"# The database\n\nDATABASE_URL = postgresql://me:{SECRET}@db/conduit",
+            "Line 3 (DATABASE_URL)",
+            "must read NAME=value",
+        ),
+        (f"DEBUG=on\n  SECRET_KEY={SECRET}", "Line 2 (SECRET_KEY)", "must read NAME=value"),
+        (f"\tSECRET_KEY={SECRET}", "Line 1 (SECRET_KEY)", "must read NAME=value"),
+        (f"export  SECRET_KEY={SECRET}", "Line 1 (SECRET_KEY)", "must read NAME=value"),
+        (f"POSTGRES_PASSWORD: {SECRET}", "Line 1 (POSTGRES_PASSWORD)", "must read NAME=value"),
+        (f"DEBUG=on\r\nMY_SECRET: {SECRET}\r\n", "Line 2", "must read NAME=value"),
+        (f"-----BEGIN PRIVATE KEY-----\n{PEM_LINE}", "Line 1", "must read NAME=value"),
+        (f"DEBUG=on\n{PEM_LINE}", "Line 2", "must read NAME=value"),
+        (f"{PEM_LINE}: {SECRET}", "Line 1", "must read NAME=value"),
+        (f"=={SECRET}", "Line 1", "must read NAME=value"),
+        (f"\ufeffSECRET_KEY={SECRET}", "Line 1 (SECRET_KEY)", "starts with a byte order mark"),
+        (f"\ufeff# A comment\nSECRET_KEY={SECRET}", "Line 1", "starts with a byte order mark"),
+        (
+            f'SECRET_KEY="-----BEGIN\n{SECRET}=1\n"',
+            "Line 1 (SECRET_KEY)",
+            "has a quote that is not closed on the same line",
+        ),
+        (
+            f"SECRET_KEY='{SECRET}' # mine",
+            "Line 1 (SECRET_KEY)",
+            "has a quote that is not closed on the same line",
+        ),
+        *(
+            (
+                f"SECRET_KEY={SECRET}{character}{SECRET}",
+                "Line 1 (SECRET_KEY)",
+                "contains a control character",
+            )
+            for character in ("\0", "\f", "\x1c", "\x85", "\u2028")
+        ),
+        (f"# {SECRET}\u2028DEBUG=on", "Line 1", "contains a control character"),
+        (f"SECRET_KEY={SECRET}".encode("utf-16"), "", "is not UTF-8"),
+        (f"DEBUG=on\nSECRET_KEY={SECRET}ä".encode("latin-1"), "", "is not UTF-8"),
+    ],
+    ids=ascii,
+)
+def test_a_line_that_is_not_understood_stops_the_process(
+    tmp_path: Path, content: str | bytes, where: str, why: str
+) -> None:
+    file = tmp_path / "env"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    stopped = read_settings("settings.DATABASES", ENV_FILE=str(file))
+
+    number, _, name = where.partition(" (")
+    place = f"{number} of {file}" + (f" ({name}" if name else "") if where else str(file)
+    assert stopped.returncode == 78
+    assert stopped.stdout == ""
+    assert stopped.stderr.startswith(f"{place} {why}")
+    assert stopped.stderr.count("\n") == 1
+    assert "hidden" not in stopped.stderr
+    assert PEM_LINE not in stopped.stderr
+
+
+def test_every_line_that_is_understood_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = {
+        "": {},
+        "   ": {},
+        "\t": {},
+        "# SECRET_KEY: in a comment": {},
+        "PLAIN=a=b #c": {"PLAIN": "a=b #c"},
+        "EMPTY=": {"EMPTY": ""},
+        "export EXPORTED=1": {"EXPORTED": "1"},
+        "SINGLE='a \"b\" \\n $c'": {"SINGLE": 'a "b" \\n $c'},
+        'DOUBLE="a \'b\' \\" #c"': {"DOUBLE": "a 'b' \" #c"},
+        "UNICODE=ключ\t日本": {"UNICODE": "ключ\t日本"},
+        "lower_1=x": {"lower_1": "x"},
+    }
+    file = tmp_path / "env"
+    expected = {name: value for pair in lines.values() for name, value in pair.items()}
+    for name in expected:
+        monkeypatch.delenv(name, raising=False)
+    for end in ("\n", "\r\n", "\r"):
+        file.write_bytes(end.join(lines).encode())
+
+        Env(file)
+
+        assert {name: os.environ[name] for name in expected} == expected
+        for name in expected:
+            monkeypatch.delenv(name)
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+    for file, why in (
+        (tmp_path / "missing", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
+        stopped = read_settings(**PRODUCTION | {"ENV_FILE": str(file)})
+
+        assert stopped.returncode == 78
+        assert stopped.stderr == f"ENV_FILE names {file}, which can't be read: {why}.\n"
+
+
+def test_without_a_name_there_need_not_be_a_file(tmp_path: Path) -> None:
+    assert Env(tmp_path / ".env").text("NOTHING_SETS_THIS") == ""
+
+
+def test_what_make_writes_is_understood(tmp_path: Path) -> None:
+    shutil.copy(BASE_DIR / "Makefile", tmp_path)
+    shutil.copy(BASE_DIR / ".env.example", tmp_path)
+    make = ["make", f"PYTHON={sys.executable}", ".env"]
+    subprocess.run(make, cwd=tmp_path, check=True, capture_output=True)  # noqa: S603 -- our own file
+
+    read = read_settings(
+        "len(settings.os.environ['CONDUIT_PASSWORD'])", ENV_FILE=str(tmp_path / ".env")
+    )
+
+    assert (read.stdout, read.stderr) == ("64\n", "")

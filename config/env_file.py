@@ -1,0 +1,64 @@
+"""Check a `.env` file before django-environ reads it.
+
+`environ.Env.read_env()` logs a line that it cannot parse, with the secret in it, and goes on
+without the variable. Here such a line is an error. No message contains a value.
+"""
+
+import re
+from pathlib import Path
+
+EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
+# docker-compose.yml reads these from the same file.
+PASSWORDS = {"POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD"}
+
+# The lines that read_env() of django-environ 0.14 accepts; it ignores "#" after a value.
+_LINE = re.compile(r"\s*|#.*|(?:export )?[A-Za-z_0-9]+=(?P<value>.*)")
+_FIRST_WORD = re.compile(r"\W*(?:export\W+)?(\w*)")
+# All but \n at which str.splitlines(), and so read_env(), ends a line; and NUL.
+_CONTROL = re.compile("[\0\v\f\x1c-\x1e\x85\u2028\u2029]")
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class EnvFileError(Exception):
+    """A sentence that says what is wrong with the file, without the full stop."""
+
+
+def checked_text(file: Path) -> str:
+    """The text of `file`, for `read_env()`.
+
+    Raises OSError, and EnvFileError if the file is not UTF-8 or a line cannot be parsed.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise EnvFileError(f"{file} is not UTF-8") from error
+    for number, line in enumerate(lines, start=1):
+        if fault := _fault(line):
+            raise EnvFileError(f"Line {number} of {file}{_name(line)} {fault}")
+    # read_env() cannot parse a line of spaces.
+    return "\n".join(line.strip() and line for line in lines)
+
+
+def _fault(line: str) -> str | None:
+    if line.startswith(_BYTE_ORDER_MARK):
+        return "starts with a byte order mark: save the file without one"
+    if _CONTROL.search(line):
+        return "contains a control character"
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return "must read NAME=value, without spaces around the name, or be a comment"
+    value = match["value"] or ""
+    # A value of several lines: read_env() would end it at the first.
+    if value[:1] in ("'", '"') and (len(value) == 1 or value[-1] != value[0]):
+        return "has a quote that is not closed on the same line"
+    return None
+
+
+def _name(line: str) -> str:
+    """The variable that the line seems to set, if the project knows it: a line of a key or of
+    a password can look like a name."""
+    match = _FIRST_WORD.match(line)
+    known = set(PASSWORDS)
+    if EXAMPLE.exists():  # not in the image for Docker
+        known.update(re.findall("(?m)^([A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8")))
+    return f" ({match[1]})" if match and match[1] in known else ""
