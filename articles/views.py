@@ -7,7 +7,7 @@ from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import get_object_or_404
-from rest_framework.permissions import AllowAny, IsAuthenticated, IsAuthenticatedOrReadOnly
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -26,7 +26,7 @@ from articles.queries import (
 from articles.representations import article, article_in_list, comment
 from articles.serializers import ArticleSerializer, CommentSerializer, list_query
 from database.errors import refers_to_nothing
-from users.authentication import logged_in
+from users.authentication import TokenRequired, TokenRequiredToWrite, logged_in
 from users.fields import refuse_nul
 from users.mixins import PutMixin
 
@@ -52,7 +52,7 @@ class ArticleViewSet(
     envelope = "article"
     queryset = Article.objects.all()  # what is written to; what is shown, queries.py fetches
     serializer_class = ArticleSerializer
-    permission_classes = (IsAuthenticatedOrReadOnly, IsAuthorOrReadOnly)
+    permission_classes = (TokenRequiredToWrite, IsAuthorOrReadOnly)
     lookup_field = "slug"
     lookup_value_regex = "[^/]+"
 
@@ -63,7 +63,7 @@ class ArticleViewSet(
     def list(self, request: Request) -> Response:
         return self._page()
 
-    @action(detail=False, permission_classes=[IsAuthenticated])
+    @action(detail=False, permission_classes=[TokenRequired])
     def feed(self, request: Request) -> Response:
         return self._page(feed_of=logged_in(request).pk)
 
@@ -76,7 +76,7 @@ class ArticleViewSet(
         written = serializer.save(author=logged_in(request))
         return Response(self.represent(written), status=status.HTTP_201_CREATED)
 
-    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
+    @action(detail=True, methods=["post"], permission_classes=[TokenRequired])
     def favorite(self, request: Request, slug: str) -> Response:
         row = self._with_slug(slug)
         # Idempotent in one statement, also when two requests do it at once.
@@ -120,7 +120,7 @@ class CommentViewSet(mixins.DestroyModelMixin, GenericViewSet[Comment]):
 
     envelope = "comment"
     serializer_class = CommentSerializer
-    permission_classes = (IsAuthenticatedOrReadOnly, IsAuthorOrReadOnly)
+    permission_classes = (TokenRequiredToWrite, IsAuthorOrReadOnly)
     lookup_value_regex = "[^/]+"
 
     def list(self, request: Request, slug: str) -> Response:

@@ -180,6 +180,7 @@ class UnknownPath(APIView):
     """Every path under /api that no other route knows; DEBUG has no say in it."""
 
     envelope = "path"
+    authentication_classes = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise exceptions.NotFound

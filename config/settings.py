@@ -56,6 +56,8 @@ MIDDLEWARE = [
     "config.pages.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.throttling.LaneFullMiddleware",
+    # Outside of the next one, so that a repeated answer gets the headers too.
+    "users.authentication.token_headers",
     # Last: the view alone runs in its transaction.
     "database.idempotency.IdempotencyMiddleware",
 ]
@@ -131,7 +133,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["config.envelope.EnvelopeRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.envelope.AlwaysJSON",
     "DEFAULT_AUTHENTICATION_CLASSES": ["users.authentication.TokenAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticatedOrReadOnly"],
+    "DEFAULT_PERMISSION_CLASSES": ["users.authentication.TokenRequiredToWrite"],
     "DEFAULT_THROTTLE_RATES": {
         "register": env.rate("REGISTER_RATE", "600/minute"),
         "login": env.rate("LOGIN_RATE", "600/minute"),
@@ -149,7 +151,13 @@ CORS_URLS_REGEX = r"^/(api/|health$)"
 CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
 CORS_ALLOW_ALL_ORIGINS = not CORS_ALLOWED_ORIGINS
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
-CORS_EXPOSE_HEADERS = ["Retry-After", "X-Request-Id"]
+CORS_EXPOSE_HEADERS = [
+    "Link",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-Id",
+]
 
 # --- Language, time, static files ----------------------------------------------------
 

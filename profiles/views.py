@@ -1,6 +1,5 @@
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -8,7 +7,7 @@ from rest_framework.viewsets import GenericViewSet
 from profiles.models import Follow, Profile
 from profiles.queries import ProfileRow, profile_named
 from profiles.representations import profile
-from users.authentication import logged_in
+from users.authentication import TokenRequired, logged_in
 from users.fields import refuse_nul
 
 
@@ -21,7 +20,7 @@ class ProfileViewSet(GenericViewSet[Profile]):
     def retrieve(self, request: Request, username: str) -> Response:
         return Response(profile(self._named(username)))
 
-    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated])
+    @action(detail=True, methods=["post"], permission_classes=[TokenRequired])
     def follow(self, request: Request, username: str) -> Response:
         followed = self._named(username)
         follower = logged_in(request)

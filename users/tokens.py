@@ -8,14 +8,19 @@ import jwt
 from django.conf import settings
 
 ALGORITHM = "HS256"
+LEEWAY = 30  # seconds that the clock of another machine may differ from this one's
 
 
 class InvalidToken(Exception):
     """The text is not a token that this server has signed."""
 
+    code = "authentication_failed"
+
 
 class ExpiredToken(InvalidToken):
     """The token was valid once."""
+
+    code = "token_expired"
 
 
 def issue(user_id: int) -> str:
@@ -37,7 +42,7 @@ def user_id(token: str) -> int:
     # PyJWT lets some errors of the parsers below it through.
     except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise InvalidToken from error
-    if expires_at <= time():
+    if expires_at <= time() - LEEWAY:
         raise ExpiredToken
     return user
 
@@ -52,6 +57,7 @@ def _verified(token: str, key: str) -> tuple[int, int]:
         key,
         # Pinned: whoever could choose the algorithm could choose "none".
         algorithms=[ALGORITHM],
+        leeway=LEEWAY,
         options={"require": ["sub", "iat", "exp"]},
     )
     return int(claims["sub"]), int(claims["exp"])

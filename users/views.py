@@ -2,13 +2,13 @@ from typing import Any
 
 from rest_framework import mixins, status
 from rest_framework.decorators import action
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.viewsets import GenericViewSet
 
-from users.authentication import logged_in
+from users.authentication import TokenRequired, logged_in
 from users.lane import lane
 from users.mixins import PutMixin
 from users.models import User
@@ -46,7 +46,7 @@ class CurrentUserViewSet(mixins.RetrieveModelMixin, PutMixin[User], GenericViewS
 
     envelope = "user"
     serializer_class = UserSerializer
-    permission_classes = (IsAuthenticated,)
+    permission_classes = (TokenRequired,)
 
     def get_object(self) -> User:
         return logged_in(self.request)

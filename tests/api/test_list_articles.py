@@ -406,14 +406,6 @@ def test_neither_tags_nor_filters_multiply_or_hide_likes(
 # --- Who may ask ---
 
 
-@pytest.mark.parametrize("authorization", ["Token garbage", "Basic YTpi", "Token"])
-def test_a_bad_token_is_not_taken_for_none(api: Api, db: None, authorization: str) -> None:
-    response = api(headers={"Authorization": authorization}).get(PATH, {"limit": "0"})
-
-    assert response.status_code == 401
-    assert response.json() == {"errors": {"token": ["is invalid"]}}
-
-
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_there_is_no_such_path_with_a_slash(api: Api, alice: User, method: str) -> None:
     response = api(alice).generic(method, f"{PATH}/", b"{}", content_type="application/json")

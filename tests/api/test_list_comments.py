@@ -138,13 +138,6 @@ def test_it_does_not_find_an_unknown_slug(api: Api, article: Article) -> None:
     assert response.json() == {"errors": {"article": ["not found"]}}
 
 
-def test_a_bad_token_is_not_taken_for_none(api: Api, article: Article) -> None:
-    response = api(headers={"Authorization": "Token garbage"}).get(path_of(article))
-
-    assert response.status_code == 401
-    assert response.json() == {"errors": {"token": ["is invalid"]}}
-
-
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
 def test_other_methods_are_not_allowed(
     api: Api, article: Article, alice: User, method: str
