@@ -76,6 +76,18 @@ def prepared_queries(
         return [checks.Error(unreachable(error), id="database.E002")]
 
 
+def has_unapplied_migrations() -> bool:
+    """Whether the default database lacks a migration; False if it cannot be asked."""
+    try:
+        with (
+            connect() as session,
+            watchdog.bounded(session, default_database().limits.hard_deadline),
+        ):
+            return bool(_unapplied(session))
+    except (NoDatabase, psycopg.Error):
+        return False  # the system check says why
+
+
 def _capacity(session: Connection, workers: int, threads: int) -> Iterator[Finding]:
     """Whether every process gets all the connections that it may open, and one for its probe."""
     pool = default_database().settings_dict["OPTIONS"].get("pool")

