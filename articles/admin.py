@@ -6,6 +6,8 @@ from django.http import HttpRequest
 
 from articles.counts import Tally, tallied
 from articles.models import Article, Comment, Favorite, Tag, Tagging, favorites_count
+from users.forms import ChangeForm
+from users.modeladmin import ModelAdmin
 
 
 class TaggingInline(admin.TabularInline):
@@ -16,7 +18,7 @@ class TaggingInline(admin.TabularInline):
 
 
 @admin.register(Article)
-class ArticleAdmin(admin.ModelAdmin):
+class ArticleAdmin(ModelAdmin):
     list_display = ("title", "author", "created_at", "updated_at", "favorites")
     list_filter = ("created_at", "updated_at")
     list_select_related = ("author",)
@@ -30,6 +32,14 @@ class ArticleAdmin(admin.ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Article]:
         articles: QuerySet[Article] = super().get_queryset(request)
         return articles.annotate(likes=favorites_count())
+
+    def save_related(
+        self, request: HttpRequest, form: ChangeForm, formsets: list[Any], change: bool
+    ) -> None:
+        super().save_related(request, form, formsets, change)
+        tags_changed = any(formset.has_changed() for formset in formsets)
+        if change and tags_changed and not form.has_changed():
+            form.instance.save(update_fields=["updated_at"])
 
     @admin.display(ordering="likes")
     def favorites(self, article: Any) -> int:
@@ -53,7 +63,7 @@ class CarriedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Tag)
-class TagAdmin(admin.ModelAdmin):
+class TagAdmin(ModelAdmin):
     list_display = ("name", "articles")
     list_filter = (CarriedFilter,)
     search_fields = ("name",)
@@ -70,7 +80,7 @@ class TagAdmin(admin.ModelAdmin):
 
 
 @admin.register(Favorite)
-class FavoriteAdmin(admin.ModelAdmin):
+class FavoriteAdmin(ModelAdmin):
     list_display = ("user", "article", "created_at")
     list_filter = ("created_at",)
     list_select_related = ("user", "article")
@@ -81,7 +91,7 @@ class FavoriteAdmin(admin.ModelAdmin):
 
 
 @admin.register(Comment)
-class CommentAdmin(admin.ModelAdmin):
+class CommentAdmin(ModelAdmin):
     list_display = ("body_start", "author", "article", "created_at")
     list_filter = ("created_at",)
     list_select_related = ("author", "article")

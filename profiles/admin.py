@@ -1,10 +1,11 @@
 from django.contrib import admin
 
 from profiles.models import Follow
+from users.modeladmin import ModelAdmin
 
 
 @admin.register(Follow)
-class FollowAdmin(admin.ModelAdmin):
+class FollowAdmin(ModelAdmin):
     list_display = ("follower", "followed", "created_at")
     list_filter = ("created_at",)
     list_select_related = ("follower", "followed")

@@ -1,8 +1,14 @@
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group
 
+from users.forms import ChangeForm
+from users.modeladmin import ModelAdmin
 from users.models import User
+
+admin.site.unregister(Group)
 
 
 class CreationForm(AdminUserCreationForm):
@@ -11,15 +17,20 @@ class CreationForm(AdminUserCreationForm):
         fields = ("email", "username")
 
 
-class ChangeForm(UserChangeForm):
+class UserForm(ChangeForm, UserChangeForm):
     class Meta:
         model = User
         fields = "__all__"
 
 
+@admin.register(Group)
+class GroupAdmin(ModelAdmin, DjangoGroupAdmin):
+    pass
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
-    form = ChangeForm
+class UserAdmin(ModelAdmin, DjangoUserAdmin):
+    form = UserForm
     add_form = CreationForm
     list_display = ("username", "email", "created_at", "is_active", "is_staff")
     list_filter = ("is_active", "is_staff", "created_at")

@@ -25,18 +25,6 @@ LISTS = {
 
 
 @pytest.fixture
-def editor(db: None) -> User:
-    return make_user("editor", is_staff=True, is_superuser=True)
-
-
-@pytest.fixture
-def site(editor: User) -> Client:
-    client = Client()
-    client.force_login(editor)
-    return client
-
-
-@pytest.fixture
 def content(article: Article, alice: User, bob: User) -> Article:
     like(bob, article)
     write_comment(bob, article)
