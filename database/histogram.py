@@ -8,6 +8,12 @@ from typing import Any
 
 import prometheus_client
 
+from database.background import survive
+
+# Amounts that a histogram keeps until they are added up. Beyond that, the thread that observes
+# adds them up itself: the list stays bounded when the thread that calls `flush` has ended.
+MOST_WAITING = 10_000
+
 _histograms: list["Histogram"] = []
 _somebody_flushes = False
 
@@ -26,6 +32,8 @@ class Histogram(prometheus_client.Histogram):
     def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
         if _somebody_flushes:
             self._waiting.append(amount)
+            if len(self._waiting) >= MOST_WAITING:
+                survive(self.flush)
         else:
             super().observe(amount, exemplar)
 
@@ -53,7 +61,7 @@ def flush() -> None:
     global _somebody_flushes
     _somebody_flushes = True
     for histogram in list(_histograms):
-        histogram.flush()
+        survive(histogram.flush)
 
 
 def _forget_what_waits() -> None:

@@ -31,6 +31,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from database import rundir
+from database.background import survive
 from database.histogram import Histogram, flush
 
 _FOLDER = os.environ.get(rundir.VARIABLE)
@@ -111,9 +112,9 @@ class Pool(Protocol):
 
 
 def sample(pools: Collection[Pool]) -> None:
-    """Show how the pools of this process are now, all of them together, and what was observed
-    up to now; to be called once a second."""
-    stats = [pool.get_stats() for pool in pools]
+    """Set the gauges to the sums over these pools, and add up what was observed; to be called
+    once a second. A pool that raises is left out."""
+    stats = [figures for pool in pools if (figures := survive(pool.get_stats))]
     GAUGES["max"].set(sum(each["pool_max"] for each in stats))
     GAUGES["size"].set(sum(each["pool_size"] for each in stats))
     GAUGES["in_use"].set(sum(pool.in_use for pool in pools))

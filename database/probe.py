@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from database.backend.connection import Connection
+from database.background import survive
 
 BOUND = 1.0  # seconds: how long an answer may take, and how old it may be
 
@@ -57,24 +58,29 @@ class Probe:
             self._ended_at = -inf
 
     def _run(self, params: Callable[[], dict[str, Any]]) -> None:
-        error: str | None = "the probe has failed"
+        error: str | None = None
         try:
-            self._ask(params)
-            error = None
-        except psycopg.Error as reason:
-            error = " ".join(str(reason).split())
+            error = survive(self._ask, params)
         finally:
+            if error is None:
+                error = "the probe has failed"
             with self._lock:
-                self._asking, self._ended_at, self._error = False, monotonic(), error
+                self._asking, self._ended_at, self._error = False, monotonic(), error or None
                 self._lock.notify_all()
 
-    def _ask(self, params: Callable[[], dict[str, Any]]) -> None:
+    def _ask(self, params: Callable[[], dict[str, Any]]) -> str:
+        """Why the database does not answer; an empty text if it does."""
         if self._connection is not None:
             if self._connection.ping(BOUND):
-                return
+                return ""
             # Idle for long, it may have been cut on the way: only a new one tells.
             self._connection.close()
-        self._connection = Connection.connect(**params(), autocommit=True)
+            self._connection = None
+        try:
+            self._connection = Connection.connect(**params(), autocommit=True)
+        except psycopg.Error as reason:
+            return " ".join(str(reason).split())
+        return ""
 
 
 probe = Probe()

@@ -75,13 +75,16 @@ def _stop_in_good_order(stop: Callable[[], None], delay: float) -> None:
     balancers look for another server; then nothing is accepted any more, and what has begun is
     finished. A second signal ends the delay, and cuts nothing off."""
     signal.sigwait(SIGNALS)
-    rundir.mark_draining()
-    if delay:
-        second = Timer(delay, os.kill, [os.getpid(), signal.SIGTERM])
-        second.daemon = True
-        second.start()
-        signal.sigwait(SIGNALS)
-    stop()
+    try:
+        rundir.mark_draining()
+        if delay:
+            second = Timer(delay, os.kill, [os.getpid(), signal.SIGTERM])
+            second.daemon = True
+            second.start()
+            signal.sigwait(SIGNALS)
+    finally:
+        # Whatever has failed: no other thread takes these signals.
+        stop()
 
 
 def load(application: str) -> Any:

@@ -26,6 +26,7 @@ PORT = 5432  # only a number in the socket's name: there is no TCP port
 
 START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+_RETRY_SECONDS = 1.0
 _SOCKET_BYTES = 103  # the longest path of a unix socket on macOS; Linux allows 107
 READY = "ready"
 _INITDB = f"""--username={ROLE} --auth=trust --encoding=UTF8 --locale-provider=builtin
@@ -119,8 +120,12 @@ def _report(message: str) -> None:
 
 
 def _stop_when_unused(in_use: int, server: int, data: Path) -> None:
-    fcntl.flock(in_use, fcntl.LOCK_EX)
-    _stop(server, data)
+    while True:
+        with suppress(OSError):  # no memory for a lock or a process: tried again
+            fcntl.flock(in_use, fcntl.LOCK_EX)
+            _stop(server, data)
+            return
+        time.sleep(_RETRY_SECONDS)
 
 
 def _stop(pid: int, data: Path) -> None:

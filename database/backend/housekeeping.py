@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from database import metrics
+from database.background import BackgroundThread, survive
 
 if TYPE_CHECKING:
     from database.backend.pool import Pool
@@ -21,45 +22,49 @@ CHECK_INTERVAL = 10.0  # seconds: a ping for each idle connection, 0.1 ms each
 
 _pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
 _lock = threading.Lock()
-_thread: threading.Thread | None = None
 
 
 def look_after(pool: "Pool") -> None:
     """Check the pool's idle connections from time to time, until it is closed."""
     with _lock:
         _pools.add(pool)
-    _start()
+    ensure_running()
 
 
 def forget_everything() -> None:
     """In a process that was forked: its pools are gone, and threads are not forked."""
     global _thread, _lock
-    _thread, _lock = None, threading.Lock()
+    _thread, _lock = BackgroundThread("database-housekeeper", _run), threading.Lock()
     _pools.clear()
 
 
-def _start() -> None:
-    global _thread
-    with _lock:
-        if _thread is None or not _thread.is_alive():
-            _thread = threading.Thread(target=_run, name="database-housekeeper", daemon=True)
-            _thread.start()
+def ensure_running() -> None:
+    """Start the thread, unless it runs: it is replaced if it has ended."""
+    _thread.ensure_running()
 
 
 def _run() -> None:
     checked_at: weakref.WeakKeyDictionary[Pool, float] = weakref.WeakKeyDictionary()
     while True:
         time.sleep(SAMPLE_INTERVAL)
-        with _lock:
-            pools = [pool for pool in _pools if not pool.closed]
-        metrics.sample(pools)
-        for pool in pools:
-            if monotonic() - checked_at.setdefault(pool, monotonic()) >= _interval(pool):
-                # Each is bounded by the ping time-out; a client that comes meanwhile waits
-                # for the first that has answered.
-                pool.check()
-                checked_at[pool] = monotonic()
+        survive(_look_at_all, checked_at)
+
+
+def _look_at_all(checked_at: "weakref.WeakKeyDictionary[Pool, float]") -> None:
+    with _lock:
+        pools = [pool for pool in _pools if not pool.closed]
+    survive(metrics.sample, pools)
+    for pool in pools:
+        now = monotonic()
+        if now - checked_at.setdefault(pool, now) >= _interval(pool):
+            checked_at[pool] = now
+            # Each ping is bounded by the ping time-out; a client that comes meanwhile waits
+            # for the first connection that has answered.
+            survive(pool.check)
 
 
 def _interval(pool: "Pool") -> float:
     return min(CHECK_INTERVAL, pool.max_lifetime / 2)
+
+
+_thread = BackgroundThread("database-housekeeper", _run)

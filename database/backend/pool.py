@@ -129,6 +129,7 @@ class Pool(ConnectionPool[Connection]):
         _acquired.inc()
         metrics.WAIT.observe(monotonic() - started)
         watchdog.wake()
+        housekeeping.ensure_running()
         return connection
 
     def leave(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from database import metrics
 from database.backend.checkouts import Checkout, held, where_it_is
 from database.backend.current import Current, at_work
+from database.background import BackgroundThread, survive
 
 if TYPE_CHECKING:
     from database.backend.connection import Connection
@@ -59,26 +60,16 @@ class Watchdog:
         """Begin anew, also in a process that was forked: threads are not."""
         self.bounds: dict[int, Bound] = {}
         self._something = threading.Event()
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread = BackgroundThread("database-watchdog", self._run)
 
     def wake(self) -> None:
         if not self._something.is_set():
             self._something.set()
-        if self._thread is None or not self._thread.is_alive():
-            self._start()
+        self._thread.ensure_running()
 
     def bounded(self, connection: "Connection", seconds: float) -> Bound:
         """Cut the connection if what is done inside takes longer than so many seconds."""
         return Bound(self, connection, monotonic() + seconds)
-
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(
-                    target=self._run, name="database-watchdog", daemon=True
-                )
-                self._thread.start()
 
     def _run(self) -> None:
         while True:
@@ -88,24 +79,24 @@ class Watchdog:
                 if not self.bounds and not held:
                     self._something.wait()
             time.sleep(TICK)
-            self._look(monotonic())
+            survive(self._look, monotonic())
 
     def _look(self, now: float) -> None:
         # The copies are made in one step of the interpreter; other threads go on meanwhile.
         for bound in list(self.bounds.values()):
             if now >= bound.until and self.bounds.pop(id(bound), None) is not None:
                 metrics.HUNG.inc()
-                bound.connection.cut()
+                survive(bound.connection.cut)
         checkouts = list(held.values())
         # In this order: whoever has a connection in the copy is alive now, or has ended.
         alive = set(threading.enumerate())
         for checkout in checkouts:
-            if checkout.thread not in alive:
-                self._take_back(checkout)
-            else:
-                self._look_at(checkout, now)
+            survive(self._look_at, checkout, now, alive)
 
-    def _look_at(self, checkout: Checkout, now: float) -> None:
+    def _look_at(self, checkout: Checkout, now: float, alive: set[threading.Thread]) -> None:
+        if checkout.thread not in alive:
+            self._take_back(checkout)
+            return
         request = at_work.get(checkout.thread.ident or 0)
         if request and now >= request.deadline and not checkout.cut:
             self._cut(checkout, request)
@@ -138,19 +129,22 @@ class Watchdog:
     def _take_back(self, checkout: Checkout) -> None:
         if held.pop(id(checkout.connection), None) is None:
             return  # it was given back this moment
-        if checkout.pool:
-            metrics.LEAKS.labels("dead_thread").inc()
-            logger.error(
-                "The thread %s died with a connection, which was closed. It was taken here:\n%s",
-                checkout.thread.name,
-                checkout.stack(),
-            )
-        # Closed first: giving back a healthy one would roll back, which waits.
-        checkout.connection.cut()
-        checkout.connection.close()
-        if checkout.pool:
-            checkout.pool.leave()
+        if checkout.pool is None:
+            checkout.connection.cut()
+            checkout.connection.close()
+            return
+        metrics.LEAKS.labels("dead_thread").inc()
+        try:
+            # Cut first: giving back a healthy connection would roll back, which waits.
+            checkout.connection.cut()
             checkout.pool.replace(checkout.connection)
+        finally:
+            checkout.pool.leave()
+        logger.error(
+            "The thread %s died with a connection, which was closed. It was taken here:\n%s",
+            checkout.thread.name,
+            checkout.stack(),
+        )
 
 
 watchdog = Watchdog()

@@ -8,6 +8,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from articles.models import Tag
 from database.prepared import declared
+from tests.database.pools import MakePool, pools
 
 
 @pytest.fixture
@@ -22,6 +23,12 @@ def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
                 print(line, file=file)
 
     return note
+
+
+@pytest.fixture
+def make_pool() -> Iterator[MakePool]:
+    with pools() as make:
+        yield make
 
 
 @pytest.fixture

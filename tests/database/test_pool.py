@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from threading import get_ident
@@ -20,49 +20,13 @@ from database import metrics
 from database.backend import housekeeping
 from database.backend.connection import Connection
 from database.backend.current import Current, at_work
-from database.backend.limits import Limits
 from database.backend.outages import Outage
 from database.backend.pool import TRUSTED_FOR, Pool
 from database.errors import NotConnected
+from tests.database.pools import MakePool, taken, value
 from tests.database.servers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-MakePool = Callable[..., Pool]
-
-
-@pytest.fixture
-def make_pool() -> Iterator[MakePool]:
-    """`make_pool(max_size=1, ping_timeout=0.2)`: an open pool on the database of the test."""
-    pools = []
-
-    def make(*, min_size: int = 1, max_size: int = 1, **changes: Any) -> Pool:
-        limits = Limits(**{name: changes.pop(name) for name in LIMITS & changes.keys()})
-        params = connection.get_connection_params() | {"autocommit": True}
-        params |= changes.pop("params", {})
-        defaults: dict[str, Any] = {"params": lambda: params, "configure": lambda session: None}
-        defaults |= {"resets": True, "timeout": 2.0, "max_waiting": 10}
-        sizes = {"min_size": min_size, "max_size": max_size}
-        pool = Pool(Outage("test"), limits=limits, **defaults | sizes | changes)
-        pool.open()
-        pools.append(pool)
-        return pool
-
-    yield make
-    for pool in pools:
-        pool.close()
-
-
-LIMITS = set(Limits.__dataclass_fields__)
-
-
-@contextmanager
-def taken(pool: Pool) -> Iterator[Connection]:
-    session = pool.getconn()
-    try:
-        yield session
-    finally:
-        pool.putconn(session)
 
 
 def backend(pool: Pool) -> int:
@@ -87,16 +51,6 @@ def terminate(*pids: int) -> None:
             return cursor.fetchone() is None
 
         wait_until(are_gone, "the sessions are gone")
-
-
-def value(counter: Any, **labels: str) -> float:
-    """What a counter has counted up to now."""
-    samples = [s for metric in counter.collect() for s in metric.samples]
-    return sum(
-        float(s.value)
-        for s in samples
-        if s.name.endswith("_total") and labels.items() <= s.labels.items()
-    )
 
 
 def filled(pool: Pool, size: int) -> list[int]:

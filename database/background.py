@@ -1,0 +1,56 @@
+"""Threads that run as long as their process, and must survive every error in what they do."""
+
+import logging
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+logger = logging.getLogger("database.background")
+
+LOG_INTERVAL = 60.0  # seconds: an error that comes back in every round is logged this often
+
+_logged_at: dict[str, float] = {}  # by the name of the function that failed
+
+
+class BackgroundThread:
+    """A daemon thread that runs `run`, which does not return.
+
+    It starts at the first `ensure_running`. If it has ended, the next call starts another.
+    """
+
+    def __init__(self, name: str, run: Callable[[], None]) -> None:
+        self._name = name
+        self._run = run
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def ensure_running(self) -> None:
+        """Takes 0.1 µs while the thread runs; never raises an Exception."""
+        if self._thread is None or not self._thread.is_alive():
+            # There may be no room for another thread now; the next call tries again.
+            survive(self._start)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
+
+
+def survive[**P, T](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    """Call `work`; if it raises an Exception, log it and return None."""
+    try:
+        return work(*args, **kwargs)
+    # Nobody calls a background thread: an error that leaves it ends it, and then nothing is
+    # done any more for the objects that are in order.
+    except Exception:
+        _log(getattr(work, "__qualname__", repr(work)))
+        return None
+
+
+def _log(name: str) -> None:
+    now = monotonic()
+    if now - _logged_at.get(name, -LOG_INTERVAL) >= LOG_INTERVAL:
+        _logged_at[name] = now
+        logger.exception("%s failed; it is called again in the next round", name)

@@ -1,0 +1,255 @@
+"""Background threads survive errors: real exceptions, raised by what the threads look after."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+import pytest
+from django.db import connection
+
+from database import background, histogram, metrics, supervisor
+from database.backend import housekeeping
+from database.backend.checkouts import Checkout, held
+from database.backend.connection import Connection
+from database.backend.pool import Pool
+from database.backend.watchdog import Watchdog, watchdog
+from database.histogram import Histogram
+from database.probe import Probe
+from tests.database import application
+from tests.database.pools import MakePool, taken, value
+from tests.database.servers import wait_until
+from tests.processes import database_url
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(housekeeping, "SAMPLE_INTERVAL", 0.05)
+    monkeypatch.setattr(background, "_logged_at", {})
+
+
+# pytest's words for what threading ignores: SystemExit ends a thread without a message.
+ended_without_a_word = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)
+
+
+def gauge(name: str) -> float:
+    (metric,) = metrics.GAUGES[name].collect()
+    return metric.samples[0].value
+
+
+# --- Housekeeping ----------------------------------------------------------------------
+
+
+class BrokenPool(Pool):
+    """Every question and every check raises."""
+
+    asked = 0
+
+    def get_stats(self) -> dict[str, int]:
+        self.asked += 1
+        raise RuntimeError("this pool has no figures")
+
+    def check(self) -> None:
+        self.asked += 1
+        raise RuntimeError("this pool can't be checked")
+
+
+def test_a_pool_that_raises_does_not_stop_the_care_for_the_others(
+    make_pool: MakePool, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection.close()  # this thread's other one, which the gauge counts too
+    broken = cast(BrokenPool, make_pool(kind=BrokenPool, max_lifetime=0.2))
+    sound = make_pool(max_lifetime=0.2)
+    with taken(sound) as session:
+        opened_first = session.opened_at
+        wait_until(lambda: gauge("in_use") == 1, "the gauge shows the sound pool")
+        wait_until(lambda: broken.asked > 5, "the broken pool is asked in every round")
+    wait_until(lambda: gauge("in_use") == 0, "the gauge follows")
+
+    def is_replaced() -> bool:
+        with taken(sound) as session:
+            return session.opened_at > opened_first
+
+    wait_until(is_replaced, "the sound pool is checked")
+    lines = [r for r in caplog.records if r.name == "database.background"]
+    assert all(line.exc_info and line.exc_info[0] is RuntimeError for line in lines)
+    assert len(lines) == 2  # one for the figures, one for the check, and not one for each round
+
+
+class EndsItsThread(Pool):
+    """Ends the thread that asks for its figures, once."""
+
+    ended: threading.Thread | None = None
+
+    def get_stats(self) -> dict[str, int]:
+        if not self.ended:
+            self.ended = threading.current_thread()
+            raise SystemExit
+        return super().get_stats()
+
+
+@ended_without_a_word
+def test_a_housekeeper_that_has_ended_is_replaced_at_the_next_checkout(
+    make_pool: MakePool,
+) -> None:
+    connection.close()
+    pool = cast(EndsItsThread, make_pool(kind=EndsItsThread, max_size=3))
+    wait_until(lambda: pool.ended is not None and not pool.ended.is_alive(), "the thread has ended")
+
+    with taken(pool), taken(pool):
+        wait_until(lambda: gauge("in_use") == 2, "the gauges are kept up to date again")
+
+
+def test_amounts_that_nobody_adds_up_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = Histogram("it", "It", registry=None, buckets=(1,))
+    monkeypatch.setattr(histogram, "_somebody_flushes", True)
+
+    for _ in range(2 * histogram.MOST_WAITING + 1):
+        ours.observe(0.5)
+
+    assert len(ours._waiting) <= histogram.MOST_WAITING
+    ours.flush()
+    counts = {s.name: s.value for metric in ours.collect() for s in metric.samples}
+    assert counts["it_count"] == 2 * histogram.MOST_WAITING + 1
+
+
+def test_a_histogram_that_raises_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(histogram, "_histograms", [])
+    broken = Histogram("broken", "It", registry=None, buckets=(1,))
+    sound = Histogram("sound", "It", registry=None, buckets=(1,))
+    monkeypatch.setattr(histogram, "_somebody_flushes", True)
+    del broken._buckets
+    broken.observe(0.5)
+    sound.observe(0.5)
+
+    histogram.flush()
+
+    assert not sound._waiting
+    assert not broken._waiting
+
+
+# --- The watchdog ----------------------------------------------------------------------
+
+
+class Stubborn:
+    """In place of a connection: it can't be cut."""
+
+    def cut(self) -> None:
+        raise RuntimeError("it can't be cut")
+
+
+def test_a_connection_that_cannot_be_cut_does_not_save_the_others(make_pool: MakePool) -> None:
+    own = Watchdog()
+    pool = make_pool()
+    with taken(pool) as session, own.bounded(cast(Connection, Stubborn()), 0):
+        started = time.monotonic()
+        with own.bounded(session, 0.2) as bound, pytest.raises(psycopg.OperationalError):
+            session.execute("SELECT pg_sleep(5)")
+        assert bound.passed
+        assert time.monotonic() - started < 2
+
+
+def test_a_checkout_that_raises_does_not_hide_the_leaks_of_others(make_pool: MakePool) -> None:
+    leaks = value(metrics.LEAKS, kind="dead_thread")
+    broken = cast(Checkout, object())
+    held[id(broken)] = broken
+    pool = make_pool()
+    try:
+        thread = threading.Thread(target=pool.getconn)
+        thread.start()
+        thread.join()
+        with taken(pool):
+            assert value(metrics.LEAKS, kind="dead_thread") - leaks == 1
+    finally:
+        del held[id(broken)]
+
+
+class EndsTheWatchdog:
+    """In place of a connection: to cut it ends the thread, once."""
+
+    cut_by: list[threading.Thread]
+
+    def __init__(self) -> None:
+        self.cut_by = []
+
+    def cut(self) -> None:
+        self.cut_by.append(threading.current_thread())
+        if len(self.cut_by) == 1:
+            raise SystemExit
+
+
+@ended_without_a_word
+def test_a_watchdog_that_has_ended_is_replaced_at_the_next_use() -> None:
+    stand_in = EndsTheWatchdog()
+    session = cast(Connection, stand_in)
+    with watchdog.bounded(session, 0):
+        wait_until(lambda: bool(stand_in.cut_by), "it is cut")
+        stand_in.cut_by[0].join()
+
+    with watchdog.bounded(session, 0):
+        wait_until(lambda: len(stand_in.cut_by) == 2, "another watchdog cuts it")
+
+
+# --- The probe -------------------------------------------------------------------------
+
+
+@ended_without_a_word
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+def test_a_probe_that_fails_unexpectedly_asks_again(error: type[BaseException]) -> None:
+    probe = Probe()
+
+    def broken() -> dict[str, Any]:
+        raise error("no parameters")
+
+    assert probe.error(broken) == "the probe has failed"
+    try:
+        wait_until(lambda: probe.error(connection.get_connection_params) is None, "it asks again")
+    finally:
+        probe.close()
+
+
+# --- The server's main process ---------------------------------------------------------
+
+
+def test_the_server_stops_when_it_cannot_say_that_it_drains(tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    (parent / "folder").mkdir(parents=True)
+    folder = {"PROMETHEUS_MULTIPROC_DIR": str(parent / "folder"), "SERVER_DRAIN_DELAY": "0"}
+    with application.serving(database_url(), folder) as site:
+        shutil.rmtree(parent)
+        site.process.send_signal(signal.SIGTERM)
+
+        assert site.process.wait(20) == 0
+        assert "FileNotFoundError" in site.said()
+
+
+# --- The supervisor of the embedded server ---------------------------------------------
+
+
+def test_the_supervisor_tries_again_when_it_gets_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_RETRY_SECONDS", 0.05)
+    in_use = supervisor.open_lock(tmp_path / "in-use")
+    kept = os.dup(in_use)
+    os.close(in_use)  # flock raises EBADF until a file has this number again
+    arguments = (in_use, 0, tmp_path)
+    thread = threading.Thread(target=supervisor._stop_when_unused, args=arguments, daemon=True)
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+
+    os.dup2(kept, in_use)
+    thread.join(5)
+
+    assert not thread.is_alive()
+    os.close(in_use)
+    os.close(kept)
