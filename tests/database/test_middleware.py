@@ -23,7 +23,8 @@ from database.backend.base import DatabaseWrapper
 from database.backend.current import at_work
 from database.backend.limits import Limits
 from tests.database.declared import list_tags, names
-from tests.database.test_pool import terminate, value
+from tests.database.pools import value
+from tests.database.test_pool import terminate
 from tests.database.test_prepared import another_pool, elsewhere, with_pool
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
