@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import environ
 
+from config.addresses import is_host, is_origin
 from config.env_file import EnvFileError, checked_text
 
 # PostgreSQL and libpq keep a time-out as milliseconds in 32 bits: 24 days.
@@ -109,7 +110,32 @@ class Env:
     def words(self, name: str, default: Sequence[str] = ()) -> list[str]:
         """Texts separated by commas."""
         values = environ.Env.parse_value(self.text(name), list)
-        return [value.strip() for value in values] or list(default)
+        return [word for value in values if (word := value.strip())] or list(default)
+
+    def hosts(self, name: str, default: Sequence[str]) -> list[str]:
+        """Host names for ALLOWED_HOSTS, separated by commas."""
+        hosts = self.words(name, default)
+        for host in hosts:
+            if not is_host(host):
+                self.refuse(
+                    name,
+                    f"has {host!r}, which matches no host: a name has no scheme, port or path;"
+                    " .example.com stands for all subdomains, * for every host",
+                )
+        return hosts
+
+    def origins(self, name: str) -> list[str]:
+        """Origins of web pages, separated by commas."""
+        origins = self.words(name)
+        for origin in origins:
+            if not is_origin(origin):
+                self.refuse(
+                    name,
+                    f"has {origin!r}, which no browser sends: an origin reads https://example.com"
+                    " or http://localhost:3000, in lower case, without a wildcard, a path or the"
+                    " default port",
+                )
+        return origins
 
     def _number(
         self,

@@ -21,7 +21,7 @@ env = Env(Path(env_file or BASE_DIR / ".env"), required=bool(env_file))
 DEBUG = env.switch("DEBUG", default=False)
 # RFC 7518, section 3.2: a key for HS256 has 256 bits or more.
 SECRET_KEY = env.secret("SECRET_KEY", minimum_bytes=32)
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = env.hosts("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 
@@ -148,7 +148,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes: 2.5 MiB
 # The API knows people by the Authorization header alone, never by a cookie: a page of
 # any origin may call it.
 CORS_URLS_REGEX = r"^/(api/|health$)"
-CORS_ALLOWED_ORIGINS = env.words("CORS_ALLOWED_ORIGINS")
+CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOW_ALL_ORIGINS = not CORS_ALLOWED_ORIGINS
 CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key"]
 CORS_EXPOSE_HEADERS = [

@@ -10,8 +10,10 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from django.http.request import split_domain_port, validate_host
 
 from articles.management.commands.demo_data import PASSWORD_VARIABLE
+from config.addresses import is_host, is_origin
 from config.env import Env
 from config.settings import BASE_DIR
 from tests.processes import run
@@ -207,6 +209,122 @@ def test_the_example_file_can_be_used_as_it_is(tmp_path: Path) -> None:
 
     assert read.stderr == ""
     assert read.stdout == "True 8\n"
+
+
+# Hosts and origins
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://*.example.com",
+        "*",
+        "https://Example.com",
+        "HTTPS://example.com",
+        "https://example.com:443",
+        "http://example.com:80",
+        "https://example.com/",
+        "https://example.com/app",
+        "https://example.com?a",
+        "https://example.com#a",
+        "https://me@example.com",
+        "https://example.com:",
+        "https://example.com:0",
+        "https://example.com:08080",
+        "https://example.com:65536",
+        "https://bücher.example",
+        "https://exam ple.com",
+        "https://[::0001]",
+        "https://[::1",
+        "https://[:]",
+        "https://127.1",
+        "https://",
+        "example.com",
+        "localhost:3000",
+        "//example.com",
+        "Null",
+        "capacitor://localhost/",
+        "chrome-extension://*",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    assert not is_origin(origin)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://example.com",
+        "https://example.com.",
+        "http://example.com:443",
+        "https://example.com:80",
+        "http://localhost:3000",
+        "http://127.0.0.1:65535",
+        "https://[::1]:8443",
+        "https://xn--bcher-kva.example",
+        "https://my_host.example",
+        "https://1.example",
+        "null",
+        "file://",
+        "capacitor://localhost",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    ],
+)
+def test_an_origin_that_a_browser_may_send_is_taken(origin: str) -> None:
+    assert is_origin(origin)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://example.com",
+        "example.com:8000",
+        "127.0.0.1:8000",
+        "[::1]:8000",
+        "example.com/",
+        "*.example.com",
+        "**",
+        "bücher.example",
+        "my_host",
+        "::1",
+        "example.com.",
+        "..example.com",
+        ".",
+        "exam ple.com",
+    ],
+)
+def test_a_host_that_django_never_matches_is_refused(host: str) -> None:
+    assert not is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["*", "example.com", "Example.COM", ".example.com", "localhost", "127.0.0.1", "[::1]"]
+)
+def test_a_host_that_django_matches_is_taken(host: str) -> None:
+    assert is_host(host)
+    sent = {"*": "anything.example", ".example.com": "www.example.com"}.get(host, host)
+    domain, _ = split_domain_port(sent)
+    assert validate_host(domain, [host])
+
+
+def test_an_address_that_never_matches_stops_the_process_with_its_name() -> None:
+    hosts = read_settings(**PRODUCTION, ALLOWED_HOSTS="example.com,https://www.example.com")
+    origins = read_settings(**PRODUCTION, CORS_ALLOWED_ORIGINS="https://a.example,https://*.b")
+
+    assert (hosts.returncode, origins.returncode) == (78, 78)
+    assert hosts.stderr.startswith("ALLOWED_HOSTS has 'https://www.example.com', which matches")
+    assert origins.stderr.startswith("CORS_ALLOWED_ORIGINS has 'https://*.b', which no browser")
+
+
+def test_a_comma_too_many_is_no_name() -> None:
+    read = read_settings(
+        "settings.ALLOWED_HOSTS, settings.CORS_ALLOWED_ORIGINS",
+        **PRODUCTION,
+        ALLOWED_HOSTS="a.example, ,b.example,",
+        CORS_ALLOWED_ORIGINS=" ,",
+    )
+
+    assert read.stdout == "['a.example', 'b.example'] []\n"
 
 
 # The file
