@@ -5,7 +5,7 @@ article: the database deletes it (`DB_CASCADE`), so that nothing of it can be le
 however many write at that moment.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Self
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -13,18 +13,13 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Coalesce, Collate, Length, Now
 from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
-from django.utils.crypto import get_random_string
-from django.utils.text import slugify
 
 from articles.counts import Tally, tallied
+from articles.slugs import slugs_for
 from database.errors import violated_constraint
 from profiles.models import Viewer, following, there_is
 from users.models import User
 
-SLUG_BASE_LENGTH = 200
-SLUG_ENDING_LENGTH = 8
-# Without vowels no ending spells a word, without 0, 1 and l none is misread.
-SLUG_ENDING_ALPHABET = "bcdfghjkmnpqrstvwxz23456789"
 BODY_LENGTH = 200_000
 COMMENT_LENGTH = 10_000
 
@@ -90,6 +85,16 @@ class Authored(models.Model):
 
 
 class ArticleQuerySet(AuthoredQuerySet["Article"]):
+    def with_slug(self, slug: str) -> Self:
+        """The one article with this slug."""
+        return self.filter(slug=slug)
+
+    def with_any_slug(self, slug: str) -> Self:
+        """The one article that has this slug, or else the one that had it before."""
+        live = Article.objects.with_slug(slug).values("pk")
+        old = OldSlug.objects.filter(slug=slug).values("article")
+        return self.filter(pk=Coalesce(models.Subquery(live), models.Subquery(old)))
+
     def seen_by(self, viewer: Viewer) -> Self:
         """With all that the API shows of an article beside its own columns and its author's."""
         return (
@@ -135,42 +140,66 @@ class Article(Authored):
         return self.title
 
     def save(self, **options: Any) -> None:
-        """A new title gets a new slug; no two articles get the same one, even when they
-        are written at the same moment: the constraint decides, and the loser tries again.
+        """Save the article; a new title gets a new slug.
+
+        The row is locked before the titles are compared. Without the lock, two writers could
+        leave the title of one with the slug of the other.
         """
         fields = options.get("update_fields")
-        if (fields is not None and "title" not in fields) or not self._has_new_title():
+        if fields is not None and "title" not in fields:
             super().save(**options)
             return
-        if fields is not None:
+        with transaction.atomic(savepoint=False):
+            stored = None if self._state.adding else self._locked()
+            if stored and stored.title == self.title:
+                self.slug = stored.slug  # another writer may have changed it since it was loaded
+                super().save(**options)
+            else:
+                self._save_with_new_slug(stored.slug if stored else "", options)
+
+    def _locked(self) -> "Article | None":
+        """The stored title and slug; other writers of the row wait until the transaction ends.
+
+        Comments and favorites do not wait: their foreign keys need the id alone.
+        """
+        rows = Article.objects.select_for_update(no_key=True).only("title", "slug")
+        return rows.filter(pk=self.pk).first()
+
+    def _save_with_new_slug(self, last: str, options: dict[str, Any]) -> None:
+        """Save with the first slug that the database accepts: no two articles have one slug,
+        even when they are written at the same moment."""
+        if (fields := options.get("update_fields")) is not None:
             options["update_fields"] = {*fields, "slug"}
-        for slug in slugs_for(self.title, except_for=self.slug):
+        for slug in slugs_for(self.title, except_for=last):
             self.slug = slug
             try:
                 with transaction.atomic():
                     super().save(**options)
             except IntegrityError as error:
-                if violated_constraint(error) != "slug_once":
+                if violated_constraint(error) not in ("slug_once", "old_slug_once"):
                     raise
             else:
                 return
 
-    def _has_new_title(self) -> bool:
-        same = Article.objects.filter(pk=self.pk, title=self.title)
-        return self._state.adding or not same.exists()
 
+class OldSlug(models.Model):
+    """A slug that an article had before; its URLs redirect to the article.
 
-def slugs_for(title: str, except_for: str = "") -> Iterator[str]:
-    """Slugs to try for a title, without end: its own words, then with a random ending.
-
-    A title without a Latin letter or a digit has no words for a URL. `feed` is a route.
+    The database writes and deletes these rows, and refuses an old slug to every other article
+    (`migrations/0008_old_slugs.py`).
     """
-    words = slugify(title)[:SLUG_BASE_LENGTH].strip("-_")
-    if words not in ("", "feed", except_for):
-        yield words
-    while True:
-        ending = get_random_string(SLUG_ENDING_LENGTH, SLUG_ENDING_ALPHABET)
-        yield f"{words or 'article'}-{ending}"
+
+    slug = models.SlugField(max_length=255, db_index=False)
+    article = models.ForeignKey(
+        Article, models.DB_CASCADE, related_name="old_slugs", db_index=False
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["slug"], name="old_slug_once")]
+        indexes = [models.Index(fields=["article"], name="old_slugs_of_article")]
+
+    def __str__(self) -> str:
+        return self.slug
 
 
 class OfArticleQuerySet[Row: "OfArticle"](models.QuerySet[Row]):

@@ -64,10 +64,20 @@ class TagRow(NamedTuple):
     name: str
 
 
+class SlugRow(NamedTuple):
+    slug: str
+
+
 @prepared(ArticleRow, indexes=["slug_once"])
 def article_with_slug(*, slug: str, viewer: int | None = None) -> QuerySet[Article]:
     """The one article with this slug."""
-    return Article.objects.seen_by(ViewerId(viewer)).filter(slug=slug)
+    return Article.objects.with_slug(slug).seen_by(ViewerId(viewer))
+
+
+@prepared(SlugRow, indexes=["slug_once", "old_slug_once", "articles_article_pkey"])
+def current_slug(*, any_slug: str) -> QuerySet[Article]:
+    """The slug of the article that has this slug, or had it before."""
+    return Article.objects.with_any_slug(any_slug)
 
 
 @prepared(ArticleRow, indexes=["articles_article_pkey"])
@@ -79,7 +89,7 @@ def article_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Article]:
 @prepared(CommentRow, indexes=["slug_once", "newest_comments"])
 def comments_on(*, slug: str, viewer: int | None = None) -> QuerySet[Comment]:
     """The comments on the article with this slug, newest first."""
-    article = Article.objects.filter(slug=slug).values("pk")[:1]
+    article = Article.objects.with_slug(slug).values("pk")[:1]
     comments = Comment.objects.filter(article=Subquery(article))
     return comments.seen_by(ViewerId(viewer)).newest_first()
 

@@ -5,13 +5,13 @@ from django.db import IntegrityError
 from django.http import Http404
 from rest_framework import mixins, status
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound
 from rest_framework.generics import get_object_or_404
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from articles.addresses import ArticleNotFound, OldSlugMixin, query_string
 from articles.models import Article, Comment, Favorite, Tag
 from articles.permissions import IsAuthorOrReadOnly
 from articles.queries import (
@@ -32,18 +32,14 @@ from users.mixins import PutMixin
 
 
 def the_one(rows: list[ArticleRow]) -> ArticleRow:
-    """Raises NotFound where there is none."""
+    """Raises ArticleNotFound where there is none."""
     if not rows:
-        raise NotFound
+        raise ArticleNotFound
     return rows[0]
 
 
-def no_article() -> NotFound:
-    """For the views that are about something else: it is the article that is missing."""
-    return NotFound({"article": ["not found"]})
-
-
 class ArticleViewSet(
+    OldSlugMixin,
     mixins.CreateModelMixin,
     PutMixin[Article],
     mixins.DestroyModelMixin,
@@ -103,7 +99,7 @@ class ArticleViewSet(
 
     def _page(self, feed_of: int | None = None) -> Response:
         """The page that the query parameters ask for, with the count of all that match."""
-        filters = list_query(self.request.META["QUERY_STRING"])
+        filters = list_query(query_string(self.request))
         limit, offset = filters.pop("limit"), filters.pop("offset")
         if feed_of is not None:
             filters["feed_of"] = feed_of
@@ -115,7 +111,7 @@ class ArticleViewSet(
         return Response({"results": [article_in_list(row) for row in rows], "count": count})
 
 
-class CommentViewSet(mixins.DestroyModelMixin, GenericViewSet[Comment]):
+class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comment]):
     """The comments of one article, whose slug stands in the path."""
 
     envelope = "comment"
@@ -124,11 +120,9 @@ class CommentViewSet(mixins.DestroyModelMixin, GenericViewSet[Comment]):
     lookup_value_regex = "[^/]+"
 
     def list(self, request: Request, slug: str) -> Response:
-        if "\0" in slug:
-            raise no_article()
-        rows = comments_on(slug=slug, viewer=request.user.pk)
+        rows = [] if "\0" in slug else comments_on(slug=slug, viewer=request.user.pk)
         if not rows:
-            self._article_id()  # is there one, for nobody to have commented on?
+            self._article_id()  # an article without comments is no 404
         return Response([comment(row) for row in rows])
 
     def create(self, request: Request, slug: str) -> Response:
@@ -140,7 +134,7 @@ class CommentViewSet(mixins.DestroyModelMixin, GenericViewSet[Comment]):
             written = serializer.save(author=author, article_id=article_id)
         except IntegrityError as error:
             if refers_to_nothing(error):
-                raise no_article() from error
+                raise ArticleNotFound from error
             raise
         row = CommentRow(
             id=written.pk,
@@ -166,9 +160,9 @@ class CommentViewSet(mixins.DestroyModelMixin, GenericViewSet[Comment]):
     def _article_id(self) -> int:
         try:
             refuse_nul(self.kwargs["slug"])
-            return Article.objects.values_list("pk", flat=True).get(slug=self.kwargs["slug"])
+            return Article.objects.with_slug(self.kwargs["slug"]).values_list("pk", flat=True).get()
         except (Http404, Article.DoesNotExist) as error:
-            raise no_article() from error
+            raise ArticleNotFound from error
 
 
 class TagViewSet(GenericViewSet[Tag]):

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.db import connection, models
 
-from articles.models import SLUG_ENDING_ALPHABET, SLUG_ENDING_LENGTH, Article, slugs_for
+from articles.models import Article, OldSlug
+from articles.slugs import SLUG_ENDING_ALPHABET, SLUG_ENDING_LENGTH, slugs_for
 
 
 def copy(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -43,7 +44,9 @@ def new_slugs(rng: Random, titles: Iterable[str]) -> list[str]:
     """The slugs that `Article.save()` would give to articles with these titles, one after
     another; their random endings depend on the seed."""
     slugs = [next(slugs_for(title)) for title in titles]
-    taken = set(Article.objects.filter(slug__in=set(slugs)).values_list("slug", flat=True))
+    live = Article.objects.filter(slug__in=set(slugs)).values_list("slug")
+    old = OldSlug.objects.filter(slug__in=set(slugs)).values_list("slug")
+    taken = {slug for (slug,) in live.union(old)}
     for index, words in enumerate(slugs):
         slug = words
         while slug in taken:

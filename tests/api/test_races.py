@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils.text import slugify
 
 from articles.models import Article, Comment, Favorite, Tag
 from profiles.models import Follow
@@ -223,6 +224,99 @@ def test_articles_that_get_one_title_get_slugs_of_their_own(api: Api, alice: Use
 
     assert statuses(answers) == {200: MANY}
     assert len({answer.json()["article"]["slug"] for answer in answers}) == MANY
+
+
+def rename(client: ApiClient, slug: str, title: str) -> Call:
+    return lambda: client.put(f"/api/articles/{slug}", {"article": {"title": title}})
+
+
+def test_a_new_title_and_the_old_one_at_once_leave_a_slug_that_fits(api: Api, alice: User) -> None:
+    client = api(alice)
+    for _ in range(40):
+        article = write_article(alice, title="Old title")
+
+        answers = at_once(
+            [rename(client, article.slug, title) for title in ("New title", "Old title") * 4]
+        )
+
+        # The old address takes no writes once the title has changed.
+        assert statuses(answers).keys() <= {200, 404}
+        assert 200 in statuses(answers)
+        shown = [answer.json()["article"] for answer in answers if answer.status_code == 200]
+        stored = Article.objects.get(pk=article.pk)
+        pairs = [(article["title"], article["slug"]) for article in shown]
+        for title, slug in [*pairs, (stored.title, stored.slug)]:
+            assert slug.startswith(slugify(title))
+
+
+def test_two_articles_that_exchange_their_titles_at_once_are_no_deadlock(
+    api: Api, alice: User, bob: User
+) -> None:
+    for number in range(30):
+        of_alice = write_article(alice, title=f"One {number}")
+        of_bob = write_article(bob, title=f"Two {number}")
+
+        answers = at_once(
+            [
+                rename(api(alice), of_alice.slug, of_bob.title),
+                rename(api(bob), of_bob.slug, of_alice.title),
+            ]
+        )
+
+        assert statuses(answers) == {200: 2}
+        assert len({answer.json()["article"]["slug"] for answer in answers}) == 2
+
+
+def test_a_slug_that_is_given_up_goes_to_no_other_article(
+    api: Api, alice: User, bob: User, charlie: User
+) -> None:
+    for number in range(40):
+        title = f"Title {number}"
+        slug = write_article(alice, title=title).slug
+        other = write_article(charlie)
+        content = {"article": {"title": title, **TEXTS}}
+
+        renamed, *others = at_once(
+            [
+                rename(api(alice), slug, f"Another title {number}"),
+                rename(api(charlie), other.slug, title),
+                *[lambda content=content: api(bob).post("/api/articles", content)] * 3,
+            ]
+        )
+
+        assert renamed.status_code == 200
+        assert statuses(others) == {200: 1, 201: 3}
+        assert slug not in {answer.json()["article"]["slug"] for answer in others}
+        moved = api().get(f"/api/articles/{slug}")
+        new_slug = renamed.json()["article"]["slug"]
+        assert (moved.status_code, moved["Location"]) == (301, f"/api/articles/{new_slug}")
+
+
+def test_an_article_is_found_under_each_of_its_slugs_while_its_title_changes(
+    api: Api, alice: User
+) -> None:
+    article = write_article(alice, title="One")
+    paths = {f"/api/articles/{article.slug}"}
+
+    def read(path: str) -> Call:
+        return lambda: [api().get(path).status_code for _ in range(3)]
+
+    for _ in range(30):
+        slug = Article.objects.get().slug
+        renames = [rename(api(alice), slug, title) for title in ("One", "Two", "Three")]
+
+        answers = at_once([*renames, *(read(path) for path in paths)])
+
+        renamed, reads = answers[:3], answers[3:]
+        assert statuses(renamed).keys() <= {200, 404}
+        assert {status for read in reads for status in read} <= {200, 301}
+        shown = [answer.json()["article"] for answer in renamed if answer.status_code == 200]
+        paths = {f"/api/articles/{article['slug']}" for article in shown} | {*sorted(paths)[:4]}
+        live = f"/api/articles/{Article.objects.get().slug}"
+        assert api().get(live).status_code == 200
+        for old in paths - {live}:
+            moved = api().get(old)
+            assert (moved.status_code, moved["Location"]) == (301, live)
 
 
 def test_twenty_people_like_an_article_at_once(api: Api, article: Article) -> None:

@@ -70,7 +70,7 @@ def test_it_goes_from_registration_to_deletion(server: Server) -> None:
     edited = jane.call("PUT", path, 200, change)["article"]
     assert edited["slug"] == "how-to-ride"
     assert edited["createdAt"] == article["createdAt"]
-    jane.call("GET", path, 404)
+    jane.call("GET", path, 301)
     john.call("DELETE", "/api/articles/how-to-ride", 403)
     jane.call("DELETE", "/api/articles/how-to-ride", 204)
     assert john.call("DELETE", "/api/profiles/jane/follow", 200)["profile"]["following"] is False

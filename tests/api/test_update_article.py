@@ -68,7 +68,7 @@ def test_it_changes_all_of_an_article(api: Api, alice: User, published: Article)
     assert TIMESTAMP.fullmatch(shown["updatedAt"])
     assert before <= datetime.fromisoformat(shown["updatedAt"]) <= datetime.now(UTC)
     assert api().get(f"/api/articles/{shown['slug']}").json() == response.json()
-    assert api().get(path_of(published)).status_code == 404
+    assert api().get(path_of(published)).headers["Location"] == f"/api/articles/{shown['slug']}"
 
 
 @pytest.mark.parametrize(

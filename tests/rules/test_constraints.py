@@ -29,6 +29,10 @@ BREACHES = {
     "tag_given": "UPDATE articles_tag SET name = ''",
     "slug_once": "UPDATE articles_article SET slug = 'the-same'",
     "slug_not_feed": "UPDATE articles_article SET slug = 'feed'",
+    "old_slug_once": (
+        "INSERT INTO articles_oldslug (slug, article_id)"
+        " SELECT 'the-same', id FROM articles_article"
+    ),
     "title_given": "UPDATE articles_article SET title = ''",
     "description_given": "UPDATE articles_article SET description = ''",
     "body_given": "UPDATE articles_article SET body = ''",
@@ -170,3 +174,20 @@ def test_people_of_different_case_can_not_share_an_e_mail(alice: User) -> None:
 
 def test_people_may_follow_each_other(alice: User, bob: User) -> None:
     assert follow(alice, bob).pk
+
+
+@pytest.mark.parametrize(
+    "breach",
+    [
+        "INSERT INTO articles_article (author_id, created_at, updated_at, slug, title, description,"
+        " body) SELECT author_id, now(), now(), 'old', 'T', 'D', 'B' FROM articles_article LIMIT 1",
+        "UPDATE articles_article SET slug = 'old' WHERE slug = 'other'",
+    ],
+)
+def test_an_old_slug_is_refused_to_every_other_article(alice: User, breach: str) -> None:
+    article = write_article(alice, title="Old")
+    article.title = "New"
+    article.save()
+    write_article(alice, title="Other")
+
+    assert violated_by(breach) == "old_slug_once"

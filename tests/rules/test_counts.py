@@ -136,7 +136,7 @@ PLACES = {
         "TRUNCATE articles_article CASCADE",
         "TRUNCATE users_user CASCADE",
         "TRUNCATE articles_tag, articles_tagging, articles_tally, articles_favorite,"
-        " articles_comment, articles_article",
+        " articles_comment, articles_oldslug, articles_article",
     ],
 )
 def test_plain_sql_is_counted(scene: Article, statement: str) -> None:

@@ -88,7 +88,7 @@ def test_the_api_knows_nothing_of_somebody_who_is_gone(
     path = f"/api/articles/{answer['articles'][0]['slug']}/comments"
     assert len(api().get(path).json()["comments"]) == 2
     assert api().get(f"/api/articles/{of_alice.slug}").status_code == 404
-    assert token.get("/api/articles").status_code == 401
+    assert token.get("/api/user").status_code == 401
 
 
 def test_what_hangs_on_an_article_goes_with_it(api: Api, of_alice: Article, delete: Delete) -> None:

@@ -23,7 +23,8 @@ from articles.demo.remarks import Thread
 from articles.demo.tables import copy
 from articles.demo.vocabulary import vocabulary
 from articles.demo.writing import Writer
-from articles.models import Article, Comment, Favorite, Tag, Tagging, slugs_for
+from articles.models import Article, Comment, Favorite, Tag, Tagging
+from articles.slugs import slugs_for
 from profiles.models import Follow
 from tests.builders import make_user, write_article
 from tests.client import ApiClient

@@ -17,6 +17,7 @@ from articles.queries import (
     article_with_id,
     article_with_slug,
     comments_on,
+    current_slug,
     list_articles,
     tags_most_used_first,
 )
@@ -31,6 +32,7 @@ QUERIES = [
     article_with_id,
     article_with_slug,
     comments_on,
+    current_slug,
     list_articles,
     tags_most_used_first,
     profile_named,
@@ -71,12 +73,17 @@ CONTENT = """
         FROM generate_series(26, 2000) AS n, generate_series(0, 4) AS k;
     INSERT INTO articles_comment (author_id, article_id, created_at, updated_at, body)
         SELECT 26 + n % 1000, n, now(), now(), 'A comment'
-        FROM generate_series(1, 20000) AS n;
+        FROM generate_series(1, 20000) AS n
+        UNION ALL SELECT 26 + n % 1000, 7, now(), now(), 'A comment'
+        FROM generate_series(1, 10000) AS n;
+    INSERT INTO articles_oldslug (slug, article_id)
+        SELECT 'old-slug-' || n, n FROM generate_series(1, 20000) AS n;
 """
 LARGE = {
     "articles_article",
     "articles_comment",
     "articles_favorite",
+    "articles_oldslug",
     "articles_tagging",
     "articles_tally",
     "profiles_follow",
@@ -148,6 +155,7 @@ VALUES = {
     "offset": 40,
     "pk": 7,
     "slug": "slug-7",
+    "any_slug": "old-slug-7",
     "username": "user1",
 }
 

@@ -36,6 +36,11 @@ class Content:
         for person, other in itertools.permutations(self.people, 2):
             follow(person, other)
         self.articles = [self._article() for _ in range(40)]
+        self.old_slug = self.articles[1].slug
+        self.articles[1].title = "Another title"
+        self.articles[1].save()
+        for person in self.people * 2:
+            write_comment(person, self.articles[0])
 
     def _article(self) -> Article:
         chance, now = self.chance, timezone.now()
@@ -57,6 +62,7 @@ class Content:
             "tag": ["css", "java", "python", "cobol"],
             "pk": [*ids, *(article.pk for article in self.articles[:3]), 0],
             "slug": [self.articles[0].slug, "no-article"],
+            "any_slug": [self.old_slug, self.articles[0].slug, "no-article"],
             "author": names,
             "favorited_by": names,
             "username": names,

@@ -126,7 +126,7 @@ def test_a_new_title_has_a_new_slug(api: Api, alice: User, old: str, new: str) -
     assert shown["slug"] != "feed"
     assert URL_SAFE.fullmatch(shown["slug"])
     assert api().get(f"/api/articles/{shown['slug']}").json()["article"]["title"] == new
-    assert api().get(path).status_code == 404
+    assert api().get(path).headers["Location"] == f"/api/articles/{shown['slug']}"
 
 
 @pytest.mark.parametrize("title", ["How to train your dragon", "日本語", "!!!", "feed", "a" * 255])
@@ -224,3 +224,34 @@ def test_a_field_saved_alone_leaves_the_slug_alone(alice: User) -> None:
 
     saved = Article.objects.get()
     assert (saved.slug, saved.title, saved.body) == (old_slug, "Hello", "New")
+
+
+def test_an_article_that_was_loaded_before_another_writer_changed_the_title_keeps_the_slug(
+    alice: User,
+) -> None:
+    write_article(alice, title="Hello")
+    loaded, changed = Article.objects.get(), Article.objects.get()
+    changed.title = "Goodbye"
+    changed.save()
+
+    loaded.title, loaded.body = "Goodbye", "New"
+    loaded.save()
+    assert Article.objects.get().slug == loaded.slug == changed.slug
+
+    loaded.title = "Hello"  # the stored title is another one by now, and so is the slug
+    loaded.save()
+    assert Article.objects.get().slug == loaded.slug == "hello"
+
+
+def test_a_title_that_was_loaded_before_another_writer_changed_it_takes_its_slug_along(
+    alice: User,
+) -> None:
+    write_article(alice, title="Hello")
+    loaded, changed = Article.objects.get(), Article.objects.get()
+    changed.title = "Goodbye"
+    changed.save()
+
+    loaded.save(update_fields=["title"])
+
+    saved = Article.objects.get()
+    assert (saved.title, saved.slug) == ("Hello", "hello")
