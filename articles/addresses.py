@@ -1,5 +1,7 @@
-"""URLs that answers name: that of an article whose slug has changed."""
+"""URLs that answers name: the next page of a list, and an article whose slug has changed."""
 
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from django.urls import resolve, reverse
@@ -59,3 +61,15 @@ def query_string(request: Request) -> str:
     """The text after the "?", in Latin-1, as WSGI has it. WSGI makes the variable optional."""
     text: str = request.META.get("QUERY_STRING", "")
     return text
+
+
+def link_to_next(
+    request: Request, rows: Sequence[Any], *, limit: int, offset: int
+) -> dict[str, str]:
+    """The header `Link` of a page, if `rows` has more than the `limit` that the page shows."""
+    if len(rows) <= limit:
+        return {}
+    parameters = request.query_params.copy()
+    parameters["offset"] = str(offset + limit)
+    url = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+    return {"Link": f'<{url}>; rel="next"'}

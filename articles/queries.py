@@ -12,7 +12,10 @@ from articles.pages import page
 from database.prepared import Slice, prepared
 from profiles.models import ViewerId
 
+# Rows of a page where the client gives no limit.
 DEFAULT_LIMIT = 20
+COMMENTS_LIMIT = 500
+TAGS_LIMIT = 10_000
 
 
 class ArticleInListRow(NamedTuple):
@@ -87,23 +90,34 @@ def article_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Article]:
 
 
 @prepared(CommentRow, indexes=["slug_once", "newest_comments"])
-def comments_on(*, slug: str, viewer: int | None = None) -> QuerySet[Comment]:
-    """The comments on the article with this slug, newest first."""
+def comments_on(
+    *, slug: str, viewer: int | None = None, limit: Slice = COMMENTS_LIMIT, offset: Slice = 0
+) -> QuerySet[Comment]:
+    """A page of the comments on the article with this slug, newest first, and one row more if
+    there is a next page."""
     article = Article.objects.with_slug(slug).values("pk")[:1]
-    comments = Comment.objects.filter(article=Subquery(article))
-    return comments.seen_by(ViewerId(viewer)).newest_first()
+    comments = Comment.objects.filter(article=Subquery(article)).newest_first()
+    if offset == 0:
+        page = comments[: limit + 1]
+    else:
+        # The ids come from the index alone. Otherwise PostgreSQL would look up the author of
+        # each comment before the page too.
+        ids = comments.values("pk")[offset : offset + limit + 1]
+        page = Comment.objects.filter(pk__in=ids).newest_first()
+    return page.seen_by(ViewerId(viewer))
 
 
 @prepared(TagRow, indexes=["tally_of_key", "articles_tag_pkey"])
-def tags_most_used_first() -> QuerySet[Tally, Any]:
-    """The name of every tag that an article carries."""
+def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> QuerySet[Tally, Any]:
+    """A page of the names of the tags that articles carry, and one row more if there is a next
+    page."""
     # From the counts to the names, because in the other direction each count is looked up for
     # the filter and once more for the order: twice the time.
     counts = Tally.objects.filter(counted=Tally.Counted.ARTICLES_OF_TAG).values("key")
     used = counts.annotate(articles_count=Sum("count")).filter(articles_count__gt=0)
     name = Tag.objects.filter(pk=OuterRef("key")).values("name")[:1]
     named = used.annotate(name=Collate(Subquery(name), "C"))
-    return named.order_by("-articles_count", "name")
+    return named.order_by("-articles_count", "name")[offset : offset + limit + 1]
 
 
 @prepared(

@@ -10,7 +10,7 @@ from django.http import QueryDict
 from rest_framework import serializers
 
 from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag
-from articles.queries import DEFAULT_LIMIT
+from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
 from users.fields import LongText, Text
 
 LARGEST_NUMBER = 2**63 - 1
@@ -94,40 +94,57 @@ class WholeNumber(serializers.IntegerField):
         return int(data)
 
 
+class Limit(WholeNumber):
+    """The size of a page; a number over the largest size counts as the largest."""
+
+    def __init__(self, *, default: int, largest: int) -> None:
+        super().__init__(min_value=1, default=default)
+        self.largest = largest
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        return min(super().run_validation(data), self.largest)
+
+
 class ArticleListQuery(serializers.Serializer[Any]):
-    """`?tag=&author=&favorited=&limit=&offset=`, as `articles.queries` calls them. An empty
-    filter is no filter; the others are exact, white space included."""
+    """`?tag=&author=&favorited=&limit=&offset=`, as `articles.queries` calls them. Filters are
+    exact, white space included."""
 
     tag = LongText(required=False, allow_blank=True)
     author = LongText(required=False, allow_blank=True)
     favorited = LongText(source="favorited_by", required=False, allow_blank=True)
-    limit = WholeNumber(min_value=1, default=DEFAULT_LIMIT)
+    limit = Limit(default=DEFAULT_LIMIT, largest=LARGEST_LIMIT)
     offset = WholeNumber(min_value=0, default=0)
 
-    def validate_limit(self, limit: int) -> int:
-        return min(limit, LARGEST_LIMIT)
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in attrs.items() if value != ""}
+class CommentListQuery(serializers.Serializer[Any]):
+    limit = Limit(default=COMMENTS_LIMIT, largest=COMMENTS_LIMIT)
+    offset = WholeNumber(min_value=0, default=0)
 
 
-# Made once: its fields are copied for each that is made.
-_list_query = ArticleListQuery()
-# Characters; longer texts are not kept: whoever makes them up must not fill the memory.
+class TagListQuery(serializers.Serializer[Any]):
+    limit = Limit(default=TAGS_LIMIT, largest=TAGS_LIMIT)
+    offset = WholeNumber(min_value=0, default=0)
+
+
+# Made once: a serializer copies its fields when it is made.
+article_list, comment_list, tag_list = ArticleListQuery(), CommentListQuery(), TagListQuery()
+# Characters. Longer texts are not remembered: a client that invents them must not fill the memory.
 _REMEMBERED = 200
 
 
-def list_query(query_string: str) -> dict[str, Any]:
-    """What a list is asked, by the text after the "?" as WSGI has it, in Latin-1.
+def list_query(query: serializers.Serializer[Any], query_string: str) -> dict[str, Any]:
+    """The parameters of a list, from the text after the "?" as WSGI has it, in Latin-1. An empty
+    parameter counts as absent. Raises ValidationError.
 
-    Raises ValidationError. Most lists are asked for by a few texts; to look into one takes 60 µs.
+    Most lists are asked for by a few texts; to validate one takes 60 µs.
     """
     read = _read if len(query_string) <= _REMEMBERED else _read.__wrapped__
-    return dict(read(query_string))
+    return dict(read(query, query_string))
 
 
 @lru_cache(maxsize=1_000)
-def _read(query_string: str) -> Mapping[str, Any]:
-    parameters = QueryDict(query_string.encode("latin-1")).dict()
-    found: dict[str, Any] = _list_query.run_validation(parameters)
+def _read(query: serializers.Serializer[Any], query_string: str) -> Mapping[str, Any]:
+    parameters = QueryDict(query_string.encode("latin-1"))
+    given = {name: value for name, value in parameters.items() if value}
+    found: dict[str, Any] = query.run_validation(given)
     return found

@@ -5,13 +5,14 @@ from django.db import IntegrityError
 from django.http import Http404
 from rest_framework import mixins, status
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.generics import get_object_or_404
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from articles.addresses import ArticleNotFound, OldSlugMixin, query_string
+from articles.addresses import ArticleNotFound, OldSlugMixin, link_to_next, query_string
 from articles.models import Article, Comment, Favorite, Tag
 from articles.permissions import IsAuthorOrReadOnly
 from articles.queries import (
@@ -24,7 +25,14 @@ from articles.queries import (
     tags_most_used_first,
 )
 from articles.representations import article, article_in_list, comment
-from articles.serializers import ArticleSerializer, CommentSerializer, list_query
+from articles.serializers import (
+    ArticleSerializer,
+    CommentSerializer,
+    article_list,
+    comment_list,
+    list_query,
+    tag_list,
+)
 from database.errors import refers_to_nothing
 from users.authentication import TokenRequired, TokenRequiredToWrite, logged_in
 from users.fields import refuse_nul
@@ -99,7 +107,7 @@ class ArticleViewSet(
 
     def _page(self, feed_of: int | None = None) -> Response:
         """The page that the query parameters ask for, with the count of all that match."""
-        filters = list_query(query_string(self.request))
+        filters = list_query(article_list, query_string(self.request))
         limit, offset = filters.pop("limit"), filters.pop("offset")
         if feed_of is not None:
             filters["feed_of"] = feed_of
@@ -120,10 +128,16 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
     lookup_value_regex = "[^/]+"
 
     def list(self, request: Request, slug: str) -> Response:
-        rows = [] if "\0" in slug else comments_on(slug=slug, viewer=request.user.pk)
+        try:
+            page = list_query(comment_list, query_string(request))
+        except ValidationError:
+            self._article_id()  # 404 comes before 422
+            raise
+        rows = [] if "\0" in slug else comments_on(slug=slug, viewer=request.user.pk, **page)
         if not rows:
             self._article_id()  # an article without comments is no 404
-        return Response([comment(row) for row in rows])
+        shown = [comment(row) for row in rows[: page["limit"]]]
+        return Response(shown, headers=link_to_next(request, rows, **page))
 
     def create(self, request: Request, slug: str) -> Response:
         article_id = self._article_id()  # first: 404 goes before 422
@@ -166,11 +180,14 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
 
 
 class TagViewSet(GenericViewSet[Tag]):
-    """Every tag that an article carries. A token, good or bad, is ignored."""
+    """The tags that articles carry. A token, good or bad, is ignored."""
 
     envelope = "tag"
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
     def list(self, request: Request) -> Response:
-        return Response([row.name for row in tags_most_used_first()])
+        page = list_query(tag_list, query_string(request))
+        rows = tags_most_used_first(**page)
+        shown = [row.name for row in rows[: page["limit"]]]
+        return Response(shown, headers=link_to_next(request, rows, **page))

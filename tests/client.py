@@ -1,5 +1,6 @@
 """A client of the API, as front ends are: JSON in, JSON out, a token in a header."""
 
+import re
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -22,3 +23,13 @@ class ApiClient(Client):
 
     def put(self, path: str, data: Any = b"", content_type: str = "application/json", **o: Any):  # type: ignore[no-untyped-def,override]
         return super().put(path, data, content_type=content_type, **o)
+
+
+def next_page_of(response: Any) -> str | None:
+    """The URL of the next page, as the header `Link` has it; None without the header."""
+    link = response.headers.get("Link")
+    if link is None:
+        return None
+    found = re.fullmatch('<([^<>]+)>; rel="next"', link)
+    assert found, link
+    return found[1]

@@ -158,9 +158,9 @@ def test_limit_and_offset_cut_a_page_out_and_count_all(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("limit", value) for value in ("0", "-1", "", "abc", "1.5", "1e3")),
+        *(("limit", value) for value in ("0", "-1", "abc", "1.5", "1e3")),
         *(("limit", str(value)) for value in (2**63, 10**20)),
-        *(("offset", value) for value in ("-1", "", "abc", "1.5", "1e3")),
+        *(("offset", value) for value in ("-1", "abc", "1.5", "1e3")),
         *(("offset", str(value)) for value in (2**63, 10**20)),
         *((name, "\0") for name in ("limit", "offset", "tag", "author", "favorited")),
     ],

@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import combinations
+from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -23,7 +25,6 @@ FILTER_COMBINATIONS = [chosen for size in range(4) for chosen in combinations(FI
 
 # The last but one is a digit, but of another script.
 NOT_A_NUMBER = [
-    "",
     "abc",
     "1.5",
     "1e3",
@@ -225,6 +226,26 @@ def test_limit_and_offset_cut_a_page_out_and_count_all(
     answer = response.json()
     assert [article["slug"] for article in answer["articles"]] == [f"article-{n}" for n in numbers]
     assert answer["articlesCount"] == 5
+
+
+@pytest.mark.parametrize("query", ["limit=", "offset=", "limit=&offset=&tag=", "limit=5&limit="])
+def test_an_empty_parameter_counts_as_absent(api: Api, alice: User, query: str) -> None:
+    write_many(alice, 21)
+
+    answer = api().get(f"{PATH}?{query}").json()
+
+    assert len(answer["articles"]) == 20
+    assert answer["articlesCount"] == 21
+
+
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/a", f"{PATH}/a/comments", "/api/tags"])
+def test_a_server_may_leave_the_query_string_out(api: Api, alice: User, path: str) -> None:
+    write_article(alice, title="A")
+    environ: dict[str, Any] = {"PATH_INFO": path}
+    setup_testing_defaults(environ)
+    assert "QUERY_STRING" not in environ
+
+    assert api().handler(environ).status_code == 200
 
 
 @pytest.mark.parametrize("limit", [100, 101, 1_000, 2**63 - 1])

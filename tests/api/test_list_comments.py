@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import FieldFetchBlocked
+from django.utils.timezone import now
 from pytest_django import DjangoAssertNumQueries
 
 from articles.models import Article, Comment
 from tests.builders import follow, make_user, write_article, write_comment
-from tests.client import ApiClient
+from tests.client import ApiClient, next_page_of
 from users.models import User
 
 Api = Callable[..., ApiClient]
@@ -87,13 +88,6 @@ def test_the_last_written_of_one_instant_comes_first(api: Api, article: Article,
     assert [comment["id"] for comment in shown] == [*reversed(written)]
 
 
-def test_it_shows_all_comments(api: Api, article: Article, bob: User) -> None:
-    for _ in range(101):
-        write_comment(bob, article)
-
-    assert len(api().get(path_of(article)).json()["comments"]) == 101
-
-
 def test_it_shows_whom_the_viewer_follows(
     api: Api, article: Article, alice: User, bob: User, charlie: User
 ) -> None:
@@ -109,6 +103,110 @@ def test_it_shows_whom_the_viewer_follows(
     assert followed_by(alice) == set()
     assert followed_by(bob) == {"alice"}
     assert followed_by(charlie) == {"bob"}
+
+
+# --- Pages ---
+
+
+def write_many(author: User, article: Article, count: int) -> list[int]:
+    """The ids of that many new comments, newest first."""
+    comments = [
+        Comment(author=author, article=article, body=f"Comment {n}", updated_at=now())
+        for n in range(count)
+    ]
+    return [comment.pk for comment in reversed(Comment.objects.bulk_create(comments))]
+
+
+def test_a_page_has_500_comments_and_a_link_to_the_next(
+    api: Api, article: Article, bob: User
+) -> None:
+    written = write_many(bob, article, 1001)
+    url: str | None = path_of(article)
+    shown, pages = [], []
+
+    while url:
+        response = api().get(url)
+        page = [comment["id"] for comment in response.json()["comments"]]
+        shown += page
+        pages.append(len(page))
+        url = next_page_of(response)
+
+    assert pages == [500, 500, 1]
+    assert shown == written
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers", "following_page"),
+    [
+        ("limit=1", [0], "limit=1&offset=1"),
+        ("limit=2", [0, 1], "limit=2&offset=2"),
+        ("limit=4", [0, 1, 2, 3], "limit=4&offset=4"),
+        ("limit=5", [0, 1, 2, 3, 4], None),
+        ("limit=500", [0, 1, 2, 3, 4], None),
+        ("limit=501", [0, 1, 2, 3, 4], None),
+        (f"limit={2**63 - 1}", [0, 1, 2, 3, 4], None),
+        ("offset=0", [0, 1, 2, 3, 4], None),
+        ("offset=3", [3, 4], None),
+        ("offset=3&limit=1", [3], "offset=4&limit=1"),
+        ("limit=2&offset=3", [3, 4], None),
+        ("limit=2&offset=5", [], None),
+        (f"offset={2**63 - 1}", [], None),
+        (f"limit={2**63 - 1}&offset={2**63 - 1}", [], None),
+        ("limit=&offset=", [0, 1, 2, 3, 4], None),
+        ("limit=2&offset=", [0, 1], "limit=2&offset=2"),
+        ("a=%C3%A4&limit=2&a=%26", [0, 1], "a=%C3%A4&a=%26&limit=2&offset=2"),
+        ("limit=2&offset=1&offset=2", [2, 3], "limit=2&offset=4"),
+    ],
+)
+def test_limit_and_offset_cut_a_page_out(
+    api: Api,
+    article: Article,
+    bob: User,
+    query: str,
+    numbers: list[int],
+    following_page: str | None,
+) -> None:
+    written = write_many(bob, article, 5)
+
+    response = api(bob).get(f"{path_of(article)}?{query}")
+
+    shown = [comment["id"] for comment in response.json()["comments"]]
+    assert shown == [written[number] for number in numbers]
+    following_page = following_page and f"http://testserver{path_of(article)}?{following_page}"
+    assert next_page_of(response) == following_page
+
+
+@pytest.mark.parametrize("limit", ["500", "501", "100000"])
+def test_no_page_has_more_than_500_comments(
+    api: Api, article: Article, bob: User, limit: str
+) -> None:
+    write_many(bob, article, 501)
+
+    response = api().get(path_of(article), {"limit": limit})
+
+    assert len(response.json()["comments"]) == 500
+    assert next_page_of(response)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("limit", value) for value in ("0", "-1", "abc", "1.5", "1e3", str(2**63))),
+        *(("offset", value) for value in ("-1", "abc", "1.5", "1e3", str(2**63))),
+    ],
+)
+def test_it_refuses_such_a_page(api: Api, article: Article, name: str, value: str) -> None:
+    response = api().get(path_of(article), {name: value})
+
+    assert response.status_code == 422
+    assert [*response.json()["errors"]] == [name]
+
+
+def test_an_unknown_article_is_not_found_whatever_the_page(api: Api, article: Article) -> None:
+    response = api().get("/api/articles/nothing-of-the-kind/comments?limit=0")
+
+    assert response.status_code == 404
+    assert response.json() == {"errors": {"article": ["not found"]}}
 
 
 def test_html_is_kept_as_it_is(api: Api, article: Article, bob: User) -> None:

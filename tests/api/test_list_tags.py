@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from articles.models import Article, Tag
+from articles.models import Article, Tag, Tagging
 from tests.builders import like, write_article
-from tests.client import ApiClient
+from tests.client import ApiClient, next_page_of
 from users.models import User
 
 Api = Callable[..., ApiClient]
@@ -67,12 +67,69 @@ def test_tags_of_different_case_are_different(api: Api, alice: User) -> None:
     assert api().get(PATH).json() == {"tags": ["python", "Python"]}
 
 
-def test_it_shows_all_tags(api: Api, alice: User) -> None:
-    names = [f"{number:03}" for number in range(120)]
-    for start in range(0, 120, 30):
-        write_article(alice, tags=tuple(names[start : start + 30]))
+# --- Pages ---
 
-    assert api().get(PATH).json() == {"tags": names}
+
+def test_a_page_has_10000_tags_and_a_link_to_the_next(api: Api, article: Article) -> None:
+    names = [f"{number:05}" for number in range(20_001)]
+    tags = Tag.objects.bulk_create([Tag(name=name) for name in names])
+    Tagging.objects.all().delete()
+    Tagging.objects.bulk_create([Tagging(article=article, tag=tag) for tag in tags])
+    url: str | None = PATH
+    shown, pages = [], []
+
+    while url:
+        response = api().get(url)
+        page = response.json()["tags"]
+        shown += page
+        pages.append(len(page))
+        url = next_page_of(response)
+
+    assert pages == [10_000, 10_000, 1]
+    assert shown == names
+    assert len(api().get(PATH, {"limit": 10_001}).json()["tags"]) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("query", "shown", "following_page"),
+    [
+        ("limit=1", "a", "limit=1&offset=1"),
+        ("limit=3&x=%26", "abc", "limit=3&x=%26&offset=3"),
+        ("limit=4", "abcd", None),
+        ("limit=10001", "abcd", None),
+        (f"limit={2**63 - 1}", "abcd", None),
+        ("offset=1", "bcd", None),
+        ("limit=2&offset=1", "bc", "limit=2&offset=3"),
+        ("limit=2&offset=2", "cd", None),
+        (f"offset={2**63 - 1}", "", None),
+        (f"limit={2**63 - 1}&offset={2**63 - 1}", "", None),
+        ("limit=&offset=", "abcd", None),
+    ],
+)
+def test_limit_and_offset_cut_a_page_out(
+    api: Api, alice: User, query: str, shown: str, following_page: str | None
+) -> None:
+    write_article(alice, tags=("d", "c", "b", "a"))
+
+    response = api().get(f"{PATH}?{query}")
+
+    assert response.json() == {"tags": [*shown]}
+    following_page = following_page and f"http://testserver{PATH}?{following_page}"
+    assert next_page_of(response) == following_page
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("limit", value) for value in ("0", "-1", "abc", "1.5", "1e3", str(2**63))),
+        *(("offset", value) for value in ("-1", "abc", "1.5", "1e3", str(2**63))),
+    ],
+)
+def test_it_refuses_such_a_page(api: Api, article: Article, name: str, value: str) -> None:
+    response = api().get(PATH, {name: value})
+
+    assert response.status_code == 422
+    assert [*response.json()["errors"]] == [name]
 
 
 def test_a_new_tag_is_there_at_once(api: Api, alice: User) -> None:

@@ -231,3 +231,22 @@ def test_a_page_reads_no_more_than_it_shows(
 
         assert index in {scan.index_name for scan in scans}, mode
         assert sum(scan.rows for scan in scans) <= rows, (mode, scans)
+
+
+# A comment takes two others: its author, and whether the viewer follows the author.
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [({"limit": 30}, 120), ({"limit": 30, "offset": 5000}, 5200)],
+    ids=str,
+)
+def test_a_page_of_comments_reads_no_more_than_it_shows(
+    session: psycopg.Connection, arguments: dict[str, Any], rows: int
+) -> None:
+    arguments = {"slug": "slug-7", "viewer": 21} | arguments
+    shape = comments_on.shape_of(arguments)
+
+    for mode in modes_of(comments_on, shape):
+        scans = scans_of(session, comments_on, shape, mode, **arguments)
+
+        assert "newest_comments" in {scan.index_name for scan in scans}, mode
+        assert sum(scan.rows for scan in scans) <= rows, (mode, scans)
