@@ -8,7 +8,7 @@ MANAGE := $(BIN)/python manage.py
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
 
-.PHONY: dev serve test test-faults bench check lock audit
+.PHONY: dev serve test test-faults test-redis bench check lock audit
 .DEFAULT_GOAL := dev
 # What a failed command has begun to write is not taken for done.
 .DELETE_ON_ERROR:
@@ -25,10 +25,13 @@ serve: .venv/installed .env  ## the production server, with HOST and PORT
 # Two workers, each with a test database of its own. A file runs on one worker, because its
 # tests share PostgreSQL servers that take seconds to start.
 test: .venv/installed  ## every test that needs no tool beyond the lock file
-	$(BIN)/pytest -m "not faults and not browser" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not faults and not browser and not redis" -n 2 --dist loadfile
 
 test-faults: .venv/installed  ## what happens when PostgreSQL is stopped, frozen, killed or cut off
 	$(BIN)/pytest -m faults
+
+test-redis: .venv/installed  ## counters that machines share; needs redis-server
+	$(BIN)/pytest -m redis
 
 bench: .venv/installed  ## what pooling and a request cost, beside others; QUICK=1 for three minutes
 	@$(BIN)/python -m tests.benchmarks.pooling $(if $(QUICK),--quick)

@@ -36,6 +36,7 @@ from articles.serializers import (
 from database.errors import refers_to_nothing
 from users.authentication import TokenRequired, TokenRequiredToWrite, logged_in
 from users.fields import refuse_nul
+from users.limits import RateThrottle
 from users.mixins import PutMixin
 
 
@@ -57,6 +58,8 @@ class ArticleViewSet(
     queryset = Article.objects.all()  # what is written to; what is shown, queries.py fetches
     serializer_class = ArticleSerializer
     permission_classes = (TokenRequiredToWrite, IsAuthorOrReadOnly)
+    throttle_classes = (RateThrottle,)
+    throttle_scope = "article"
     lookup_field = "slug"
     lookup_value_regex = "[^/]+"
 
@@ -80,7 +83,12 @@ class ArticleViewSet(
         written = serializer.save(author=logged_in(request))
         return Response(self.represent(written), status=status.HTTP_201_CREATED)
 
-    @action(detail=True, methods=["post"], permission_classes=[TokenRequired])
+    @action(
+        detail=True,
+        methods=["post"],
+        permission_classes=[TokenRequired],
+        throttle_scope="favorite",
+    )
     def favorite(self, request: Request, slug: str) -> Response:
         row = self._with_slug(slug)
         # Idempotent in one statement, also when two requests do it at once.
@@ -125,6 +133,8 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
     envelope = "comment"
     serializer_class = CommentSerializer
     permission_classes = (TokenRequiredToWrite, IsAuthorOrReadOnly)
+    throttle_classes = (RateThrottle,)
+    throttle_scope = "comment"
     lookup_value_regex = "[^/]+"
 
     def list(self, request: Request, slug: str) -> Response:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import environ
 
@@ -22,6 +23,8 @@ from config.env_file import EnvFileError, checked_text
 # PostgreSQL and libpq keep a time-out as milliseconds in 32 bits: 24 days.
 MAX_MILLISECONDS = 2**31 - 1
 MAX_SECONDS = MAX_MILLISECONDS // 1000
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 _ON = frozenset(environ.Env.BOOLEAN_TRUE_STRINGS)
 _OFF = frozenset({"false", "off", "n", "no", "0"})
@@ -100,11 +103,28 @@ class Env:
             self.refuse(name, f"must be one of {', '.join(choices)}, and is {value!r}")
         return value
 
-    def rate(self, name: str, default: str) -> str:
-        """So many requests a second, minute, hour or day, such as `600/minute`."""
+    def rate(self, name: str, default: str, *, optional: bool = False) -> str | None:
+        """So many requests a second, minute, hour or day, such as `600/minute`; None for an
+        empty value, where the rate is `optional`."""
+        if optional and os.environ.get(name) == "":
+            return None
         value = self.text(name, default)
         if not re.fullmatch(r"[1-9][0-9]*/(second|minute|hour|day)", value):
             self.refuse(name, f"must read like {default}, and is {value!r}")
+        return value
+
+    def redis_url(self, name: str) -> str:
+        """The URL of a Redis server, or "". It may contain a password: no message shows it."""
+        value = self.text(name)
+        try:
+            parts = urlsplit(value)
+            known = parts.scheme in REDIS_SCHEMES and (parts.port or 1) > 0
+        except ValueError:
+            known = False
+        if value and not known:
+            self.refuse(
+                name, "must be a URL like redis://host:6379/0, rediss://host:6379/0 or unix:///path"
+            )
         return value
 
     def words(self, name: str, default: Sequence[str] = ()) -> list[str]:

@@ -27,6 +27,7 @@ from rest_framework.views import APIView
 from database.errors import Failure as DatabaseFailure
 from database.errors import failure_of, refers_to_nothing, violated_constraint
 from users.lane import LaneFull
+from users.limits import LoginRefused
 
 WORDS = {
     "required": "can't be blank",
@@ -138,7 +139,7 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
             return exceptions.ParseError()
         case IntegrityError():
             return _broken_rule(exc)
-        case LaneFull():
+        case LaneFull() | LoginRefused():
             return exceptions.Throttled(exc.retry_after)
     return None
 

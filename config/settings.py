@@ -55,7 +55,7 @@ MIDDLEWARE = [
     "config.pages.AuthenticationMiddleware",
     "config.pages.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.throttling.LaneFullMiddleware",
+    "config.throttling.LoginRefusalMiddleware",
     # Outside of the next one, so that a repeated answer gets the headers too.
     "users.authentication.token_headers",
     # Last: the view alone runs in its transaction.
@@ -122,6 +122,8 @@ PASSWORD_MAX_WAITING = env.count(
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
 ]
+# Where failed log-ins and rates are counted for all machines; "": each machine for itself.
+CACHE_URL = env.redis_url("CACHE_URL")
 TOKEN_LIFETIME = timedelta(
     seconds=env.seconds("TOKEN_LIFETIME", 604_800, minimum=1, maximum=315_360_000)  # ten years
 )
@@ -137,6 +139,11 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {
         "register": env.rate("REGISTER_RATE", "600/minute"),
         "login": env.rate("LOGIN_RATE", "600/minute"),
+        # A bound for runaway programs: no person writes a hundred times a second.
+        "article": env.rate("ARTICLE_RATE", "6000/minute", optional=True),
+        "comment": env.rate("COMMENT_RATE", "6000/minute", optional=True),
+        "favorite": env.rate("FAVORITE_RATE", "6000/minute", optional=True),
+        "follow": env.rate("FOLLOW_RATE", "6000/minute", optional=True),
     },
     "NUM_PROXIES": env.count("TRUSTED_PROXIES", 0),
     "EXCEPTION_HANDLER": "config.errors.answer",

@@ -9,10 +9,13 @@ from profiles.queries import ProfileRow, profile_named
 from profiles.representations import profile
 from users.authentication import TokenRequired, logged_in
 from users.fields import refuse_nul
+from users.limits import RateThrottle
 
 
 class ProfileViewSet(GenericViewSet[Profile]):
     envelope = "profile"
+    throttle_classes = (RateThrottle,)
+    throttle_scope = "follow"
     lookup_field = "username"
     # The router's own pattern ends a name at a dot.
     lookup_value_regex = "[^/]+"

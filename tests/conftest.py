@@ -1,21 +1,30 @@
 """Alice writes, Bob follows Alice, Charlie must not touch."""
 
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from django.core.cache import cache
 
 from articles.models import Article
 from database.probe import probe
 from tests.builders import follow, make_user, write_article
 from tests.client import ApiClient
+from users.limits.counters import counters
+from users.limits.machine import default_folder
 from users.models import User
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _counters_of_this_run() -> Iterator[None]:
+    """The file goes with the run."""
+    yield
+    shutil.rmtree(default_folder(), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
 def _rates_from_zero() -> None:
     """No test is throttled for what others have sent."""
-    cache.clear()
+    counters.delete_matching("*")
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ one's own."""
 
 import os
 import re
+import secrets
 from pathlib import Path
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
@@ -15,7 +16,8 @@ os.environ |= {
     "ENV_FILE": os.devnull,
     "DEBUG": "on",
     "SERVER_THREADS": "32",  # the tests of races begin twenty at once
-    "SECRET_KEY": "a key for the tests alone: it signs nothing that lasts",
+    # Another one for each run: processes with the same key share the counters of the machine.
+    "SECRET_KEY": f"a key for the tests alone {secrets.token_hex()}",
 }
 
 from config.settings import *  # noqa: E402, F403 -- after the environment is set

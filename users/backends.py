@@ -1,18 +1,21 @@
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth.backends import ModelBackend
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from users.lane import lane
+from users.limits import LoginAttempt
 from users.models import User
 
 
 class LaneBackend(ModelBackend):
-    """Django's own, for the API and the admin, with one place in the lane for all of a log-in.
+    """Django's backend for the API and the admin, with a limit on failed log-ins, and with one
+    place in the lane for a whole log-in.
 
-    Whoever is refused is so before the user is looked up, so that it says nothing of the user;
-    and a password that was right may be hashed anew, with no chance to be refused in between.
+    A log-in is refused before the user is looked up, so the answer says nothing about the user.
+    A password that was right can be hashed again: nothing refuses it in between.
     """
 
     @sensitive_variables("password")
@@ -23,6 +26,39 @@ class LaneBackend(ModelBackend):
         password: str | None = None,
         **credentials: Any,
     ) -> User | None:
-        """Raises LaneFull."""
+        """Raises LoginRefused and LaneFull. Without a request there is no address, and no limit
+        on failures."""
+        email = username or credentials.get(User.USERNAME_FIELD)
+        if request is None or not email:
+            return self._authenticate(request, username, password, **credentials)
+        attempt = LoginAttempt(request, email)
+        attempt.check()
+        user = self._authenticate(request, username, password, **credentials)
+        if user is None:
+            attempt.failed()
+        else:
+            attempt.succeeded(user)
+        return user
+
+    @sensitive_variables("password")
+    async def aauthenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **credentials: Any,
+    ) -> User | None:
+        """The same: ModelBackend implements it apart, without the limits."""
+        authenticate = sync_to_async(self.authenticate)
+        return await authenticate(request, username, password, **credentials)
+
+    @sensitive_variables("password")
+    def _authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None,
+        password: str | None,
+        **credentials: Any,
+    ) -> User | None:
         with lane.place():
             return super().authenticate(request, username, password, **credentials)

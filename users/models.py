@@ -8,6 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
+from users.known_addresses import KnownAddress as KnownAddress  # Django finds models here
+
 EMAIL_LENGTH = 254
 USERNAME_LENGTH = 64
 

@@ -9,6 +9,7 @@ from rest_framework.exceptions import APIException
 
 from users import tokens
 from users.fields import Email, LongText, Text
+from users.limits import remember_address
 from users.models import EMAIL_LENGTH, USERNAME_LENGTH, User, username_allowed
 
 
@@ -72,6 +73,7 @@ class RegistrationSerializer(UserSerializer):
         _write(user, validated_data)
         with transaction.atomic():
             user.save()
+            remember_address(user, self.context["request"])
         return user
 
 

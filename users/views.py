@@ -5,11 +5,11 @@ from rest_framework.decorators import action
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.viewsets import GenericViewSet
 
 from users.authentication import TokenRequired, logged_in
 from users.lane import lane
+from users.limits import RateThrottle
 from users.mixins import PutMixin
 from users.models import User
 from users.serializers import LoginSerializer, RegistrationSerializer, UserSerializer
@@ -22,7 +22,7 @@ class RegistrationViewSet(mixins.CreateModelMixin, GenericViewSet[User]):
     serializer_class = RegistrationSerializer
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = (ScopedRateThrottle,)
+    throttle_classes = (RateThrottle,)
     throttle_scope = "register"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -1,11 +1,10 @@
 """What is common to all answers: the envelope of errors, methods, CORS, formats, rates."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
-from django.core.cache import cache
 from django.http import HttpResponse
 from pytest_django import Settings
 from rest_framework.throttling import SimpleRateThrottle
@@ -431,13 +430,10 @@ def test_the_api_sets_no_cookie(api: Api, alice: User) -> None:
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two registrations and two log-ins a minute, counted from zero."""
     for scope in ("register", "login"):
         monkeypatch.setitem(SimpleRateThrottle.THROTTLE_RATES, scope, "2/minute")
-    cache.clear()
-    yield
-    cache.clear()
 
 
 def register(client: ApiClient, number: int) -> Any:

@@ -85,6 +85,14 @@ def test_a_production_environment_is_enough() -> None:
             for value in ("a week", "nan", "0", "1e12")
         ),
         ({"LOGIN_RATE": "often"}, "LOGIN_RATE must read like 600/minute, and is 'often'."),
+        ({"FOLLOW_RATE": "0"}, "FOLLOW_RATE must read like 6000/minute, and is '0'."),
+        *(
+            (
+                {"CACHE_URL": value},
+                "CACHE_URL must be a URL like redis://host:6379/0, rediss://host:6379/0 or unix:///path.",
+            )
+            for value in ("localhost:6379", "memcached://:hidden@host", "redis://:hidden@host:x")
+        ),
         (
             {"SERVER_WORKERS": "0"},
             "SERVER_WORKERS must be a whole number, 1 or more, and is '0'.",
@@ -147,6 +155,15 @@ def test_plain_http_works_unless_https_is_asked_for() -> None:
 
     assert read_settings(expression, **PRODUCTION).stdout == "False False 0\n"
     assert read_settings(expression, **PRODUCTION, HTTPS="on").stdout == "True True 31536000\n"
+
+
+@pytest.mark.parametrize("scope", ["article", "comment", "favorite", "follow"])
+def test_a_rate_of_writes_can_be_turned_off(scope: str) -> None:
+    expression = f"settings.REST_FRAMEWORK['DEFAULT_THROTTLE_RATES']['{scope}']"
+
+    assert read_settings(expression, **PRODUCTION).stdout == "6000/minute\n"
+    off = {f"{scope.upper()}_RATE": ""}
+    assert read_settings(expression, **PRODUCTION, **off).stdout == "None\n"
 
 
 def test_the_server_is_as_large_as_the_machine() -> None:

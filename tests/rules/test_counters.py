@@ -1,0 +1,305 @@
+"""Counters in a file that the processes of a machine share."""
+
+import logging
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Barrier
+from typing import Self
+
+import pytest
+
+from config.settings import BASE_DIR
+from tests.database.servers import wait_until
+from users.limits import counters as counting
+from users.limits import machine
+from users.limits.counters import Counters
+from users.limits.machine import MachineStore
+
+WINDOW = 900  # seconds
+# Another process. Each line that it reads is a folder, a limit, and how often to count.
+COUNTING = """
+import sys
+from pathlib import Path
+import django; django.setup()
+from users.limits.machine import MachineStore
+
+print("ready", flush=True)
+for line in sys.stdin:
+    folder, limit, times = line.split()
+    store = MachineStore(Path(folder))
+    limits = {"a": int(limit)}
+    print(sum(not store.full(limits, 900, count=True) for _ in range(int(times))), flush=True)
+    store.close()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "counters"
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[MachineStore]:
+    store = MachineStore(folder)
+    yield store
+    store.close()
+
+
+def count(store: MachineStore | Counters, key: str = "a", limit: int = 1_000_000) -> bool:
+    return not store.full({key: limit}, WINDOW, count=True)
+
+
+def number(store: MachineStore, key: str = "a") -> int:
+    """How often the key was counted."""
+    return next(n for n in range(10**6) if not store.full({key: n + 1}, WINDOW, count=False))
+
+
+class CountingProcess:
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(  # noqa: S603 -- our own interpreter
+            [sys.executable, "-c", COUNTING],
+            cwd=BASE_DIR,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._line() == "ready\n"
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.communicate()
+
+    def begin(self, folder: Path, limit: int, times: int) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(f"{folder} {limit} {times}\n")
+        self.process.stdin.flush()
+
+    def counted(self) -> int:
+        return int(self._line())
+
+    def _line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+
+def test_it_counts_up_to_the_limit_and_then_says_how_long(store: MachineStore) -> None:
+    assert [count(store, limit=3) for _ in range(5)] == [True] * 3 + [False] * 2
+
+    (seconds,) = store.full({"a": 3}, WINDOW, count=False).values()
+    assert WINDOW - 10 < seconds <= WINDOW
+    assert store.full({"b": 3}, WINDOW, count=False) == {}
+
+
+def test_of_several_counters_all_count_or_none(store: MachineStore) -> None:
+    assert count(store, "b", limit=1)
+
+    for _ in range(3):
+        assert store.full({"a": 9, "b": 1, "c": 9}, WINDOW, count=True).keys() == {"b"}
+
+    assert (number(store, "a"), number(store, "b"), number(store, "c")) == (0, 1, 0)
+
+
+def test_to_look_does_not_count(store: MachineStore) -> None:
+    for _ in range(3):
+        assert store.full({"a": 1}, WINDOW, count=False) == {}
+
+    assert number(store) == 0
+
+
+def test_a_counter_ends_with_its_window(store: MachineStore) -> None:
+    assert not store.full({"a": 1}, 0.2, count=True)
+    (seconds,) = store.full({"a": 1}, 0.2, count=True).values()
+
+    time.sleep(seconds)
+
+    assert not store.full({"a": 1}, 0.2, count=True)
+
+
+def test_counters_are_deleted_by_name_or_by_pattern(store: MachineStore) -> None:
+    for key in ("login:1:1", "login:1:2", "login:2:1", "rate:1"):
+        count(store, key)
+
+    store.delete("login:1:2")
+    store.delete("login:9:9")
+    assert number(store, "login:1:2") == 0
+    assert store.delete_matching("login:*:1") == 2
+    assert store.delete_matching("*") == 1
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out(store: MachineStore, folder: Path) -> None:
+    count(store, limit=1)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE counters SET ends_at = ends_at + 86400")
+    connection.close()
+
+    assert count(store, limit=1)
+    assert not count(store, limit=1)
+
+
+@pytest.mark.parametrize("limit", [7, 1_000_000])
+def test_threads_count_together(folder: Path, limit: int) -> None:
+    threads, times = 8, 5
+    for round_ in range(30):
+        store = MachineStore(folder / str(round_))
+        store.folder.parent.mkdir(exist_ok=True)
+        barrier = Barrier(threads)
+
+        def run(store: MachineStore = store, barrier: Barrier = barrier) -> int:
+            barrier.wait(30)
+            return sum(count(store, limit=limit) for _ in range(times))
+
+        with ThreadPoolExecutor(threads) as pool:
+            counted = sum(future.result() for future in [pool.submit(run) for _ in range(threads)])
+
+        assert counted == min(limit, threads * times)
+        assert number(store) == counted
+        store.close()
+
+
+def test_processes_count_together_from_the_first_moment(tmp_path: Path) -> None:
+    """The file is made by all of them at once."""
+    with ExitStack() as stack:
+        processes = [stack.enter_context(CountingProcess()) for _ in range(4)]
+        for number_ in range(30):
+            for process in processes:
+                process.begin(tmp_path / str(number_), limit=25, times=10)
+
+            assert sum(process.counted() for process in processes) == 25
+
+
+def test_a_process_that_is_killed_harms_nothing(store: MachineStore, folder: Path) -> None:
+    for _ in range(3):
+        with CountingProcess() as process:
+            process.begin(folder, limit=10**9, times=10**9)
+            wait_until(lambda: store.full({"a": 9}, WINDOW, count=False) != {}, "it counts")
+            process.process.kill()
+
+        there = number(store)
+        assert count(store)
+        assert number(store) == there + 1
+        store.delete("a")
+
+
+def test_a_fork_opens_the_file_for_itself(store: MachineStore) -> None:
+    count(store)
+
+    pid = os.fork()
+    if not pid:
+        os._exit(0 if all(count(store) for _ in range(100)) else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+    assert count(store)
+    assert number(store) == 102
+
+
+def test_a_file_that_somebody_deleted_is_made_anew(store: MachineStore, folder: Path) -> None:
+    count(store, limit=1)
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+
+    assert count(store, limit=1)
+    assert not count(store, limit=1)
+
+
+def test_nobody_else_can_read_it(store: MachineStore, folder: Path) -> None:
+    count(store)
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_may_write_to_is_not_used(store: MachineStore, folder: Path) -> None:
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+
+    with pytest.raises(PermissionError, match="not a folder of this user alone"):
+        count(store)
+    assert not store.path.exists()
+
+
+def test_a_link_that_somebody_else_has_put_there_is_not_followed(
+    store: MachineStore, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    folder.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(OSError, match="counters"):
+        count(store)
+    assert not [*(tmp_path / "elsewhere").iterdir()]
+
+
+def test_its_size_is_bounded(store: MachineStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "MAX_COUNTERS", 50)
+    monkeypatch.setattr(machine, "TIDY_EVERY", 10)
+    count(store, "kept")
+    for number_ in range(200):
+        store.full({f"short {number_}": 9}, 60, count=True)
+
+    assert store.delete_matching("short *") == 50
+    assert number(store, "kept") == 1
+    for number_ in range(30):
+        store.full({f"over {number_}": 9}, 0.001, count=True)
+    time.sleep(0.01)
+    for _ in range(10):
+        count(store, "kept")
+    assert store.delete_matching("over *") == 0
+
+
+def test_where_the_file_fails_nothing_is_limited_and_one_line_says_so(
+    store: MachineStore,
+    folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(counting, "PAUSE", 0.2)
+    counters = Counters(store)
+    folder.write_text("This is no folder.")
+
+    with caplog.at_level(logging.INFO):
+        assert all(count(counters, limit=1) for _ in range(20))
+        counters.delete("a")
+        folder.unlink()
+        assert all(count(counters, limit=1) for _ in range(20))  # it is left alone for a while
+        wait_until(lambda: not count(counters, limit=1), "it is asked again")
+
+    failed, works = (record.getMessage() for record in caplog.records)
+    assert failed.startswith("The file with this machine's counters failed: ")
+    assert failed.endswith("Nothing is limited until it works.")
+    assert works == "The file with this machine's counters works again."
+
+
+def test_a_full_disk_lets_people_log_in(
+    store: MachineStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    counters = Counters(store)
+    count(counters)
+    assert store._connection
+    store._connection.execute("PRAGMA max_page_count = 3")  # SQLite's own way to be full
+
+    with caplog.at_level(logging.ERROR):
+        assert all(count(counters, f"{number}" * 500) for number in range(50))
+
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert "database or disk is full" in line
+
+
+def test_it_takes_less_than_a_millisecond(store: MachineStore) -> None:
+    limits = {f"login:{number}": 10**6 for number in range(3)}
+
+    def seconds(*, counted: bool) -> float:
+        times = []
+        for _ in range(500):
+            started = time.perf_counter()
+            store.full(limits, WINDOW, count=counted)
+            times.append(time.perf_counter() - started)
+        return sorted(times)[250]
+
+    assert seconds(counted=True) < 0.001
+    assert seconds(counted=False) < 0.001

@@ -1,0 +1,63 @@
+"""manage.py unlock: failed log-ins are forgotten."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from users.limits import logins
+from users.limits.counters import counters
+from users.limits.keys import account_key, address_key
+
+
+def fail(email: str, address: str) -> None:
+    account, address = account_key(email), address_key(address)
+    limits = {f"login:{account}:{address}": 1, f"login:{account}:all": 9, f"login:all:{address}": 9}
+    assert not counters.full(limits, logins.WINDOW)
+
+
+def is_locked(email: str, address: str) -> bool:
+    key = f"login:{account_key(email)}:{address_key(address)}"
+    return bool(counters.full({key: 1}, logins.WINDOW, count=False))
+
+
+def unlock(*arguments: str) -> str:
+    output = StringIO()
+    call_command("unlock", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def test_it_unlocks_an_account_from_all_addresses() -> None:
+    for address in ("192.0.2.1", "2001:db8::1"):
+        fail("alice@example.com", address)
+        fail("bob@example.com", address)
+
+    assert unlock("--account=Alice@Example.com") == "The account Alice@Example.com is unlocked.\n"
+
+    for address in ("192.0.2.1", "2001:db8::1"):
+        assert not is_locked("alice@example.com", address)
+        assert is_locked("bob@example.com", address)
+    said = unlock("--account", "alice@example.com")
+    assert said == "The account alice@example.com has no failed log-ins.\n"
+
+
+def test_it_unlocks_an_address_for_all_accounts() -> None:
+    for address in ("192.0.2.1", "2001:db8::1"):
+        fail("alice@example.com", address)
+        fail("bob@example.com", address)
+
+    assert unlock("--address=2001:db8::2") == "The address 2001:db8::/64 is unlocked.\n"
+
+    for email in ("alice@example.com", "bob@example.com"):
+        assert not is_locked(email, "2001:db8::1")
+        assert is_locked(email, "192.0.2.1")
+    assert unlock("--address=192.0.2.9") == "The address 192.0.2.9 has no failed log-ins.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--address=192.0.2"], ["--address="], ["--account=a@b.c", "--address=192.0.2.1"]],
+)
+def test_it_needs_an_account_or_an_address(arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match="address"):
+        unlock(*arguments)

@@ -1,0 +1,57 @@
+"""The names of counters: they contain hashes, never an e-mail or an address."""
+
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from django.utils.crypto import salted_hmac
+from rest_framework.throttling import BaseThrottle
+
+from users.models import EMAIL_LENGTH, fold
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from rest_framework.request import Request
+
+
+def hashed(text: str) -> str:
+    """128 bits of an HMAC with SECRET_KEY, as 32 hexadecimal digits."""
+    # An e-mail from JSON may contain a lone surrogate, which UTF-8 cannot encode.
+    value = text.encode(errors="surrogatepass")
+    return salted_hmac("users.limits", value, algorithm="sha256").hexdigest()[:32]
+
+
+def account_name(email: str) -> str:
+    """The same text for every way to write the e-mail, whether the account exists or not."""
+    # No account has a longer e-mail. Folding a long text can take very long.
+    return fold(email[:EMAIL_LENGTH])
+
+
+def account_key(email: str) -> str:
+    return hashed(f"account {account_name(email)}")
+
+
+def address_key(address: str) -> str:
+    return hashed(f"address {network_of(address)}")
+
+
+def address_of(request: "HttpRequest | Request") -> str:
+    """The client's address, as DRF sees it: `TRUSTED_PROXIES` says how much of
+    X-Forwarded-For counts."""
+    return BaseThrottle().get_ident(request) or ""  # type: ignore[arg-type]  # reads META and headers
+
+
+def network_of(address: str) -> str:
+    """The IPv4 address, or the /64 network of an IPv6 address: one client has all of it.
+
+    Any other text is returned as it is, and so is a network that this has returned.
+    """
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(ip, IPv6Address):
+        return str(ip)
+    # A socket for both versions shows IPv4 clients like this. All of them share one /64.
+    if ip.ipv4_mapped:
+        return str(ip.ipv4_mapped)
+    return f"{IPv6Address(int(ip) >> 64 << 64)}/64"

@@ -1,0 +1,108 @@
+"""The limits on failed log-ins."""
+
+import logging
+import math
+
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from users.known_addresses import KnownAddress
+from users.limits.counters import counters
+from users.limits.keys import account_key, account_name, address_key, address_of, network_of
+from users.models import User
+
+logger = logging.getLogger(__name__)
+
+WINDOW = 900  # seconds from the first failure
+# People who have forgotten their password give up earlier. An attacker can try 2,000 a day.
+MAX_FOR_ACCOUNT_FROM_ADDRESS = 20
+# Higher, because many people may share an address: an office, a mobile network.
+MAX_FROM_ADDRESS = 100
+# Against an attacker with many addresses.
+MAX_FOR_ACCOUNT = 500
+
+
+class LoginRefused(Exception):
+    """Too many log-ins have failed: whether the password is right is not told."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.retry_after = max(1, math.ceil(seconds))
+
+
+class LoginAttempt:
+    """One log-in for an account, which need not exist, from the address of a request.
+
+    Call `check()` before the password is verified, and then `failed()` or `succeeded()`. Each
+    raises LoginRefused. The last two decide: any number of requests at once can pass the first
+    check, but only as many as the limits allow learn whether their password is right.
+    """
+
+    def __init__(self, request: HttpRequest | Request, email: str) -> None:
+        self._email = email
+        self._network = network_of(address_of(request))
+        account, self._address = account_key(email), address_key(self._network)
+        self._by_both = f"login:{account}:{self._address}"
+        self._by_address = f"login:all:{self._address}"
+        self._by_account = f"login:{account}:all"
+        self._limits = {
+            self._by_both: MAX_FOR_ACCOUNT_FROM_ADDRESS,
+            self._by_address: MAX_FROM_ADDRESS,
+            self._by_account: MAX_FOR_ACCOUNT,
+        }
+
+    def check(self) -> None:
+        self._refuse_if_full(count=False)
+
+    def failed(self) -> None:
+        self._refuse_if_full(count=True)
+
+    def succeeded(self, user: User) -> None:
+        """Clears the counter of this account and this address. The address keeps its own
+        counter: an attacker may have an account too."""
+        self._refuse_if_full(count=False)
+        counters.delete(self._by_both)
+        KnownAddress.objects.remember(user, self._address)
+
+    def _refuse_if_full(self, *, count: bool) -> None:
+        full = counters.full(self._limits, WINDOW, count=count)
+        # A stranger must not lock the owner out.
+        if full.keys() == {self._by_account} and self._is_known():
+            del self._limits[self._by_account]
+            full = counters.full(self._limits, WINDOW, count=count)
+        if full:
+            self._log(full)
+            raise LoginRefused(max(full.values()))
+
+    def _is_known(self) -> bool:
+        return KnownAddress.objects.is_known(account_name(self._email), self._address)
+
+    def _log(self, full: dict[str, float]) -> None:
+        """One line for each counter, not one for each request of a flood."""
+        what = {
+            self._by_both: f"for an account from {self._network}",
+            self._by_address: f"from {self._network}",
+            self._by_account: "for an account from unknown addresses",
+        }
+        for key, seconds in full.items():
+            if not counters.full({f"logged:{key}": 1}, WINDOW):
+                logger.warning(
+                    "Log-ins %s are refused for %.0f s: too many failed", what[key], seconds
+                )
+
+
+def remember_address(user: User, request: HttpRequest | Request) -> None:
+    """For a user who has just registered: they need no log-in."""
+    KnownAddress.objects.remember(user, address_key(address_of(request)))
+
+
+def unlock_account(email: str) -> int:
+    """Forget the failed log-ins of an account. Returns the number of counters. Raises
+    StoreFailed."""
+    return counters.delete_matching(f"login:{account_key(email)}:*")
+
+
+def unlock_address(address: str) -> int:
+    """Forget the failed log-ins from an address. Returns the number of counters. Raises
+    StoreFailed."""
+    return counters.delete_matching(f"login:*:{address_key(address)}")

@@ -1,0 +1,58 @@
+"""Counters in Redis, shared by all machines."""
+
+from collections.abc import Mapping
+
+from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+TIMEOUT = 0.25  # seconds, to connect and for each answer: then the machine counts for itself
+PREFIX = "conduit:"
+
+# One script, because Redis runs it as one transaction. It returns the milliseconds until each
+# counter ends that has reached its limit, and -1 for the others.
+FULL = """
+    local waits, free = {}, true
+    for i, key in ipairs(KEYS) do
+        waits[i] = -1
+        if tonumber(redis.call('GET', key) or 0) >= tonumber(ARGV[i + 2]) then
+            waits[i], free = math.max(0, redis.call('PTTL', key)), false
+        end
+    end
+    if free and ARGV[1] == '1' then
+        for _, key in ipairs(KEYS) do
+            if redis.call('INCR', key) == 1 then redis.call('PEXPIRE', key, ARGV[2]) end
+        end
+    end
+    return waits
+"""
+
+
+class RedisStore:
+    """See `counters.Store`."""
+
+    name = "Redis (CACHE_URL)"
+    errors: tuple[type[Exception], ...] = (RedisError,)
+
+    def __init__(self, url: str) -> None:
+        self._client = Redis.from_url(
+            url,
+            socket_connect_timeout=TIMEOUT,
+            socket_timeout=TIMEOUT,
+            # Once, at once: a connection that was idle may have been closed.
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._full = self._client.register_script(FULL)
+
+    def full(self, limits: Mapping[str, int], seconds: float, *, count: bool) -> dict[str, float]:
+        keys = [PREFIX + key for key in limits]
+        arguments = [int(count), int(seconds * 1000), *limits.values()]
+        waits = self._full(keys, arguments)
+        return {key: wait / 1000 for key, wait in zip(limits, waits, strict=True) if wait >= 0}
+
+    def delete(self, key: str) -> None:
+        self._client.delete(PREFIX + key)
+
+    def delete_matching(self, pattern: str) -> int:
+        keys = self._client.scan_iter(match=PREFIX + pattern, count=1000)
+        return sum(self._client.delete(key) for key in keys)

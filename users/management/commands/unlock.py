@@ -1,0 +1,43 @@
+"""manage.py unlock: let people log in again after too many failures."""
+
+from argparse import ArgumentParser
+from ipaddress import ip_address
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from users.limits.counters import StoreFailed
+from users.limits.keys import network_of
+from users.limits.logins import unlock_account, unlock_address
+
+
+class Command(BaseCommand):
+    help = (
+        "Forget the failed log-ins of an account, from all addresses, or those from an address, "
+        "for all accounts. Run it as the system user of the server and with its environment: "
+        "SECRET_KEY, CACHE_URL and TMPDIR say where the counters are. Without CACHE_URL it "
+        "unlocks this machine only."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--account", metavar="EMAIL", help="the e-mail of the account")
+        what.add_argument(
+            "--address", type=_address, help="an IPv4 address, or an IPv6 address: its /64 network"
+        )
+
+    def handle(self, *, account: str | None, address: str | None, **options: Any) -> None:
+        try:
+            deleted = unlock_account(account) if account else unlock_address(address or "")
+        except StoreFailed as error:
+            raise CommandError(str(error)) from error
+        what = f"account {account}" if account else f"address {network_of(address or '')}"
+        if deleted:
+            self.stdout.write(f"The {what} is unlocked.")
+        else:
+            self.stdout.write(f"The {what} has no failed log-ins.")
+
+
+def _address(text: str) -> str:
+    return str(ip_address(text))  # argparse refuses a ValueError by the function's name
