@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from articles.counts import Tally, tallied
 from articles.slugs import slugs_for
+from articles.texts import one_line, visible
 from database.errors import violated_constraint
 from profiles.models import Viewer, following, there_is
 from users.models import User
@@ -37,7 +38,7 @@ class TagQuerySet(models.QuerySet["Tag"]):
 
 
 class Tag(models.Model):
-    name = models.CharField(max_length=64)
+    name = models.CharField(max_length=64, validators=[one_line])
 
     objects = TagQuerySet.as_manager()
 
@@ -110,7 +111,7 @@ class ArticleQuerySet(AuthoredQuerySet["Article"]):
 
 class Article(Authored):
     slug = models.SlugField(max_length=255, db_index=False, editable=False)
-    title = models.CharField(max_length=255)
+    title = models.CharField(max_length=255, validators=[one_line])
     description = models.CharField(max_length=1000)
     body = models.TextField(max_length=BODY_LENGTH)
     tags = models.ManyToManyField(Tag, through="Tagging", related_name="articles")
@@ -316,7 +317,7 @@ def tag_names() -> ArraySubquery:
 
 class Comment(Authored):
     article = models.ForeignKey(Article, models.DB_CASCADE, related_name="comments", db_index=False)
-    body = models.TextField(max_length=COMMENT_LENGTH)
+    body = models.TextField(max_length=COMMENT_LENGTH, validators=[visible])
 
     objects = AuthoredQuerySet["Comment"].as_manager()
 

@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
+from articles.texts import one_line, visible
 from users.fields import LongText, Text
 
 LARGEST_NUMBER = 2**63 - 1
@@ -21,7 +22,7 @@ MOST_TAGS = 30
 class TagList(serializers.ListField):
     """Names of tags; `Tag.objects.named()` takes each once, and whoever shows them sorts them."""
 
-    child = Text(max_length=64)
+    child = Text(max_length=64, validators=[one_line])
     default_error_messages = {
         "max_length": "has too many tags (maximum is {max_length})",
         "not_null": "can't be null",
@@ -42,7 +43,7 @@ class TagList(serializers.ListField):
 
 
 class ArticleSerializer(serializers.Serializer[Article]):
-    title = Text(max_length=255)
+    title = Text(max_length=255, validators=[one_line])
     description = LongText(max_length=1000)
     body = LongText(max_length=BODY_LENGTH)
     tagList = TagList(source="tag_names", required=False)
@@ -70,7 +71,7 @@ class ArticleSerializer(serializers.Serializer[Article]):
 
 
 class CommentSerializer(serializers.Serializer[Comment]):
-    body = LongText(max_length=COMMENT_LENGTH)
+    body = LongText(max_length=COMMENT_LENGTH, validators=[visible])
 
     def create(self, validated_data: dict[str, Any]) -> Comment:
         return Comment.objects.create(**validated_data)

@@ -243,6 +243,70 @@ def test_what_is_trimmed_does_not_count(api: Api, alice: User) -> None:
     assert response.json()["article"]["tagList"] == ["a" * 64]
 
 
+INVISIBLE = [
+    "\u200b",
+    " \ufeff\u00a0",
+    "\u3164",
+    "\u034f\ufe0f",
+    "\u00ad\u2060\u061c",
+    "\U000e0020",
+]
+# Control characters and line separators, but for NUL: see test_it_refuses_a_null_byte.
+BREAKS = ["\n", "\r\n", "\t", "\x0b", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029"]
+
+
+@pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
+def test_a_title_or_tag_that_shows_nothing_is_blank(api: Api, alice: User, text: str) -> None:
+    content = CONTENT | {"title": text, "tagList": ["good", text]}
+
+    response = api(alice).post(PATH, {"article": content})
+
+    assert response.status_code == 422
+    assert response.json() == {"errors": {"title": CANT_BE_BLANK, "tagList": CANT_BE_BLANK}}
+
+
+@pytest.mark.parametrize("character", BREAKS, ids=ascii)
+def test_a_title_and_a_tag_are_one_line(api: Api, alice: User, character: str) -> None:
+    text = f"a{character}b"
+
+    response = api(alice).post(PATH, {"article": CONTENT | {"title": text, "tagList": [text]}})
+
+    assert response.status_code == 422
+    one_line = ["must be one line"]
+    assert response.json() == {"errors": {"title": one_line, "tagList": one_line}}
+
+
+@pytest.mark.parametrize("character", BREAKS, ids=ascii)
+def test_the_other_texts_may_have_many_lines(api: Api, alice: User, character: str) -> None:
+    content = CONTENT | {"description": f"a{character}b", "body": f"{character}a"}
+
+    response = api(alice).post(PATH, {"article": content})
+
+    assert response.status_code == 201
+    assert {name: response.json()["article"][name] for name in content} == content
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "👩\u200d🚀",
+        "❤\ufe0f",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "e\u0301",
+        "\u2800",
+    ],
+    ids=ascii,
+)
+def test_characters_that_show_nothing_are_kept_beside_others(
+    api: Api, alice: User, text: str
+) -> None:
+    response = api(alice).post(PATH, {"article": CONTENT | {"title": text, "tagList": [text]}})
+
+    assert response.status_code == 201
+    shown = response.json()["article"]
+    assert (shown["title"], shown["tagList"]) == (text, [text])
+
+
 # --- Tags ---
 
 

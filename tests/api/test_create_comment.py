@@ -121,6 +121,7 @@ def test_the_text_is_kept_as_it_is(api: Api, article: Article, bob: User, body: 
         {"body": "Thank you!"},
         {"comment": {"text": "Thank you!"}},
         *({"comment": {"body": blank}} for blank in (None, "", " ", " \t\r\n ", "\u3000\u00a0")),
+        *({"comment": {"body": blank}} for blank in ("\u200b\n", "\ufeff", "\u3164", "\u034f")),
     ],
 )
 def test_it_refuses_a_blank_comment(

@@ -198,6 +198,18 @@ def test_a_blank_text_is_refused(site: Client, article: Article, name: str) -> N
     assert response.context["adminform"].errors.keys() == {name}
 
 
+@pytest.mark.parametrize("title", ["\u200b", "\u3164", "a\tb", "a\u2028b"], ids=ascii)
+def test_a_title_is_one_line_that_shows_something(
+    site: Client, article: Article, title: str
+) -> None:
+    form = form_of(site, article)
+    form.values["title"] = [title]
+
+    response = send(site, url_of(article), form)
+
+    assert response.context["adminform"].errors.keys() == {"title"}
+
+
 def test_nothing_but_the_changed_field_is_written(
     site: Client, rows: dict[type[models.Model], models.Model]
 ) -> None:
