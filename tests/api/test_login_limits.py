@@ -377,6 +377,24 @@ def test_an_address_that_comes_back_is_known_for_another_ninety_days(
     assert timezone.now() - KnownAddress.objects.get().last_used_at < timedelta(minutes=1)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_account_that_is_deleted_meanwhile_is_no_fault(quick: None, alice: User) -> None:
+    def delete() -> None:
+        User.objects.filter(pk=alice.pk).delete()
+        connection.close()
+
+    def delete_first(execute: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith('INSERT INTO "users_knownaddress"'):
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(delete).result()
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(delete_first):
+        assert status() == 200  # the password was right; the next request gets 401
+
+    assert not KnownAddress.objects.exists()
+
+
 # The admin
 
 

@@ -1,7 +1,6 @@
 """Counters in a file that the processes of a machine share."""
 
 import logging
-import os
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 
 from config.settings import BASE_DIR
 from tests.database.servers import wait_until
+from tests.processes import run
 from users.limits import counters as counting
 from users.limits import machine
 from users.limits.counters import Counters
@@ -37,6 +37,28 @@ for line in sys.stdin:
     limits = {"a": int(limit)}
     print(sum(not store.full(limits, 900, count=True) for _ in range(int(times))), flush=True)
     store.close()
+"""
+
+FORKING = """
+import os
+from pathlib import Path
+import django; django.setup()
+from users.limits.machine import MachineStore
+
+store = MachineStore(Path({folder!r}))
+
+def count(times):
+    for _ in range(times):
+        store.full(dict(a=1000), 900, count=True)
+
+count(1)
+if pid := os.fork():
+    os.waitpid(pid, 0)
+    count(1)
+    print("parent", flush=True)
+else:
+    count(100)
+    print("child", flush=True)
 """
 
 
@@ -187,15 +209,15 @@ def test_a_process_that_is_killed_harms_nothing(store: MachineStore, folder: Pat
         store.delete("a")
 
 
-def test_a_fork_opens_the_file_for_itself(store: MachineStore) -> None:
-    count(store)
+def test_a_fork_opens_the_file_for_itself(store: MachineStore, folder: Path) -> None:
+    forked = run(
+        "-c",
+        FORKING.format(folder=str(folder)),
+        DJANGO_SETTINGS_MODULE="config.settings",
+        DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing",
+    )
 
-    pid = os.fork()
-    if not pid:
-        os._exit(0 if all(count(store) for _ in range(100)) else 1)
-    assert os.waitpid(pid, 0)[1] == 0
-
-    assert count(store)
+    assert (forked.stdout, forked.stderr) == ("child\nparent\n", "")
     assert number(store) == 102
 
 
@@ -207,6 +229,18 @@ def test_a_file_that_somebody_deleted_is_made_anew(store: MachineStore, folder: 
 
     assert count(store, limit=1)
     assert not count(store, limit=1)
+
+
+def test_a_damaged_file_is_replaced(store: MachineStore) -> None:
+    count(store)
+    store.close()
+    store.path.write_bytes(b"no database" * 1000)
+
+    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        count(store)
+
+    assert count(store)
+    assert number(store) == 1
 
 
 def test_nobody_else_can_read_it(store: MachineStore, folder: Path) -> None:

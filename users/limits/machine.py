@@ -7,6 +7,7 @@ rolled back when the request fails. Counting takes about 0.02 ms.
 """
 
 import os
+import shutil
 import sqlite3
 import stat
 import tempfile
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT = 0.5  # seconds to wait for other processes; each needs a fraction of a millisecond
 MAX_COUNTERS = 200_000  # 30 MB
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 TIDY_EVERY = 1000  # counts of this process
 
 SCHEMA = """
@@ -111,10 +113,17 @@ class MachineStore:
     @contextmanager
     def _transaction(self, kind: str) -> "Iterator[sqlite3.Connection]":
         with self._lock:
-            connection = self._opened()
-            connection.execute(f"BEGIN {kind}")
-            with connection:  # commits, or rolls back
-                yield connection
+            try:
+                connection = self._opened()
+                connection.execute(f"BEGIN {kind}")
+                with connection:  # commits, or rolls back
+                    yield connection
+            except sqlite3.DatabaseError as error:
+                # The next call makes a new one. Otherwise nothing would ever be limited again.
+                if error.sqlite_errorcode in DAMAGED:
+                    self._close()
+                    shutil.rmtree(self.folder, ignore_errors=True)
+                raise
 
     def _opened(self) -> sqlite3.Connection:
         """The open connection, or a new one where somebody has deleted the file."""
