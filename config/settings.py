@@ -90,9 +90,9 @@ METRICS_TOKEN = env.secret("METRICS_TOKEN", minimum_bytes=8, required=False)
 
 # --- The database --------------------------------------------------------------------
 
-# Whoever waits for a connection is a thread of this process. What manage.py runs counts as
-# four: a command has hardly any, and runserver as many as clients come. `serve` is among
-# them, but the server that it becomes is not: that process is granian's.
+# Threads of this process that may wait for a connection. What manage.py runs counts as four: a
+# command has few threads, and runserver has as many as clients come, so that it always has one
+# to refuse a request. `serve` runs in manage.py; the server that it becomes, granian, does not.
 threads = 4 if Path(sys.argv[0]).name == "manage.py" else SERVER_THREADS
 DATABASES = {
     "default": database(env, embedded=BASE_DIR / ".postgres" if DEBUG else None, threads=threads)

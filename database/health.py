@@ -54,7 +54,8 @@ def livez(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Whether more requests should be sent here, in a second at most: 200, or 503 with the
-    reason `draining`, `unreachable` (the database) or `queue full` (of the pool)."""
+    reason `draining`, `unreachable` (the database) or `queue full`: the pool would refuse the
+    next request."""
     reason = _reason_to_stay_away()
     if reason:
         return JsonResponse({"status": "error", "reason": reason}, status=503)

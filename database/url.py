@@ -161,17 +161,19 @@ def _set_mode(
         env.refuse(
             "DATABASE_POOL_MIN", f"({smallest}) is larger than DATABASE_POOL_MAX ({largest})"
         )
-    # Two threads stay free to answer that the queue is full. Never 0, which psycopg_pool
-    # takes for a queue without end.
-    waiting = max(1, threads - largest - 2)
     pool = {
         "min_size": smallest,
         "max_size": largest,
         "timeout": acquire_timeout,
-        "max_waiting": env.count("DATABASE_MAX_WAITING", waiting, minimum=1),
         "max_lifetime": lifetime,
         "max_idle": env.seconds("DATABASE_MAX_IDLE", 600, minimum=1),
+        # While the pool is stalled, two threads stay free to refuse requests.
+        "max_waiting_when_stalled": max(1, threads - largest - 2),
     }
+    if env.text("DATABASE_MAX_WAITING"):
+        # Never 0, which psycopg_pool takes for a queue without end.
+        pool["max_waiting"] = env.count("DATABASE_MAX_WAITING", 1, minimum=1)
+        del pool["max_waiting_when_stalled"]
     entry["CONN_MAX_AGE"] = lifetime if mode == "persistent" else 0
     entry["CONN_HEALTH_CHECKS"] = mode != "per-request"
     if mode == "pool":

@@ -27,3 +27,10 @@ at_work: dict[int, Current] = {}
 def current() -> Current | None:
     """The request that this thread is at work on; None in a command or a test."""
     return at_work.get(get_ident())
+
+
+def acquire_by() -> float:
+    """Until when this thread may wait for a connection, beside the acquire time-out."""
+    request = current()
+    by = request.acquire_by if request else None
+    return inf if by is None else by

@@ -8,6 +8,7 @@ pool; a session that is clean when it comes back; and a record of who has what.
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from math import inf
 from time import monotonic
@@ -18,9 +19,10 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequest
 
 from database import metrics
 from database.backend import housekeeping
+from database.backend.admission import AdmissionQueue
 from database.backend.checkouts import Checkout, held
 from database.backend.connection import Connection
-from database.backend.current import current
+from database.backend.current import acquire_by, current
 from database.backend.hygiene import Leaves
 from database.backend.limits import Limits
 from database.backend.outages import Outage
@@ -48,17 +50,14 @@ class Pool(ConnectionPool[Connection]):
         limits: Limits,
         resets: bool,
         max_waiting: float = inf,
+        max_waiting_when_stalled: float = inf,
         **options: Any,
     ) -> None:
         """`params` is asked for every new connection, and so may read a password anew;
-        `resets` is off behind a pooler that hands sessions around; `max_waiting` clients may
-        wait for somebody to give a connection back; other `options` are psycopg's.
-        """
+        `resets` is off behind a pooler that hands sessions around; `max_waiting` bounds the
+        clients beyond `max_size`, `max_waiting_when_stalled` those of a pool that is stalled
+        (`admission.py`); other `options` are psycopg's."""
         self.limits = limits
-        self.queue_limit = max_waiting
-        # Those who have a connection, and those who are in getconn.
-        self._clients = 0
-        self._counting = threading.Lock()
         self.outage = outage
         self._params_of_now = params
         self._resets = resets
@@ -74,14 +73,15 @@ class Pool(ConnectionPool[Connection]):
             check=None,
             open=False,
             name=f"database-{outage.alias}",
-            # Not psycopg's limit, which counts those too for whom a connection is on its way: of
-            # a burst on a pool that has not grown yet it would refuse those it has room for.
-            max_waiting=0,
+            max_waiting=0,  # no bound: `_admission` is the queue
             reconnect_timeout=RECONNECT_INTERVAL,
             # Begins the next attempt, whether or not somebody waits for it.
             reconnect_failed=ConnectionPool.check,
             **options,
         )
+        # As many clients as connections are inside psycopg's pool; the others wait here. psycopg
+        # itself would refuse clients for whom it is opening a connection.
+        self._admission = AdmissionQueue(self.max_size, max_waiting, max_waiting_when_stalled)
 
     @property
     def in_use(self) -> int:
@@ -94,37 +94,43 @@ class Pool(ConnectionPool[Connection]):
         if opens:
             housekeeping.look_after(self)
 
+    def close(self, timeout: float = 5.0) -> None:
+        super().close(timeout)
+        self._admission.close()
+
+    def get_stats(self) -> dict[str, int]:
+        """As psycopg's; "requests_waiting" counts all that wait, in our queue and in psycopg's."""
+        waiting = max(0, self._admission.clients - self.in_use)
+        return super().get_stats() | {"requests_waiting": waiting}
+
     @property
     def is_full(self) -> bool:
-        """Whether all connections and all places in the queue are taken."""
-        return self._clients >= self.max_size + self.queue_limit
+        """Whether the next request would be refused."""
+        return self._admission.is_full
 
     def getconn(self, timeout: float | None = None) -> Connection:
         """A connection that answers, within `timeout` seconds in all; for a request that can
         be run again, one that did a moment ago is good enough.
 
-        Raises PoolTimeout, with the reason if there is one beside "all are in use";
-        TooManyRequests at once if the queue is full; PoolClosed after `close`.
+        Raises PoolTimeout, with the reason; TooManyRequests if the queue is full, or too long
+        for a pool that is stalled; PoolClosed after `close`.
         """
         started = monotonic()
-        with self._counting:
-            if self.is_full:
-                metrics.ACQUIRES.labels("queue_full").inc()
-                raise TooManyRequests(f"{self.queue_limit} are waiting already")
-            self._clients += 1
-        connection = None
+        until = min(started + (self.timeout if timeout is None else timeout), acquire_by())
         try:
-            connection = self._getconn_that_answers(self._until(started, timeout))
+            self._admission.enter(until)
+            connection = self._getconn_inside(until)
+        except TooManyRequests:
+            metrics.ACQUIRES.labels("queue_full").inc()
+            raise
         except PoolTimeout:
             metrics.ACQUIRES.labels("timeout").inc()
+            self._forget_timed_out()
             waited = monotonic() - started
             raise PoolTimeout(f"no connection within {waited:.2f} s: {self._why()}") from None
         except PoolClosed:
             metrics.ACQUIRES.labels("closed").inc()
             raise
-        finally:
-            if connection is None:
-                self.leave()
         Checkout(connection, self).begin()
         _acquired.inc()
         metrics.WAIT.observe(monotonic() - started)
@@ -132,36 +138,36 @@ class Pool(ConnectionPool[Connection]):
         housekeeping.ensure_running()
         return connection
 
-    def leave(self) -> None:
-        """Count one client less: it has given its connection back, died, or got none."""
-        with self._counting:
-            self._clients -= 1
-
-    def _until(self, started: float, timeout: float | None) -> float:
-        until = started + (self.timeout if timeout is None else timeout)
-        request = current()
-        if request and request.acquire_by is not None:
-            return min(until, request.acquire_by)
-        return until
-
-    def _getconn_that_answers(self, until: float) -> Connection:
-        while True:
-            connection = super().getconn(until - monotonic())
-            if self._trusts(connection):
-                return connection
-            try:
-                if connection.ping(min(self.limits.ping_timeout, until - monotonic())):
+    def _getconn_inside(self, until: float) -> Connection:
+        try:
+            while True:
+                connection = super().getconn(until - monotonic())
+                if self._trusts(connection) or self._answers(connection, until):
                     return connection
-            except BaseException:  # Ctrl-C: it is not lost, but not tried again either
-                self.replace(connection)
-                raise
+        except BaseException:
+            self._admission.leave()
+            raise
+
+    def _forget_timed_out(self) -> None:
+        """Remove clients that timed out from psycopg's queue. It keeps each until a connection
+        comes, with the variables of a request: 100 kB and more (3.3.3, WaitingClient.error)."""
+        with self._lock:
+            self._waiting = deque(client for client in self._waiting if not client.error)
+
+    def _answers(self, connection: Connection, until: float) -> bool:
+        try:
+            answers = connection.ping(min(self.limits.ping_timeout, until - monotonic()))
+        except BaseException:  # Ctrl-C: it is not lost, but not tried again either
+            self._replace(connection)
+            raise
+        if not answers:
             self._invalidate(connection)
-            self.replace(connection)
+            self._replace(connection)
+        return answers
 
     def _trusts(self, connection: Connection) -> bool:
-        """Whether to lend a connection without a ping: to a read at its first try. Should it be
-        broken all the same, the read is run again, and at the second try every one is asked.
-        """
+        """Whether to lend a connection without a ping: to a read at its first try. If it is
+        broken all the same, the read is run again, and the second try pings every one."""
         request, now = current(), monotonic()
         if request is None or now > request.try_again_until:
             return False
@@ -172,7 +178,6 @@ class Pool(ConnectionPool[Connection]):
         """Take back a connection, as clean as it was; a broken one is replaced."""
         checkout = held.pop(id(conn), None)
         if checkout is not None:
-            self.leave()
             metrics.USE.observe(monotonic() - checkout.since)
             if checkout.cut:
                 conn.close()
@@ -181,11 +186,23 @@ class Pool(ConnectionPool[Connection]):
         try:
             conn.clean(self._prepare)
         finally:
-            if conn.closed:  # broken; or by `clean`, and then a few pings are to no purpose
+            broken = conn.closed
+            if broken:  # or closed by `clean`, which costs a few pings
                 self._broken_at = monotonic()
-            super().putconn(conn)
+            try:
+                super().putconn(conn)
+            finally:  # after the connection: the next request finds it there
+                if checkout is not None:
+                    self._admission.leave(moved=not broken)
 
-    def replace(self, connection: Connection) -> None:
+    def reclaim(self, connection: Connection) -> None:
+        """Replace a connection whose thread has died, and let the next request in."""
+        try:
+            self._replace(connection)
+        finally:
+            self._admission.leave()
+
+    def _replace(self, connection: Connection) -> None:
         """Close a connection that is out, and open another in its place."""
         connection.close()
         super().putconn(connection)
@@ -224,6 +241,7 @@ class Pool(ConnectionPool[Connection]):
             self.outage.failed(error)
             raise
         self.outage.ended()
+        self._admission.moved()
         # What configuring has left is meant to stay.
         connection.leaves = Leaves.NOTHING
 

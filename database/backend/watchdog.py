@@ -135,16 +135,15 @@ class Watchdog:
             return
         metrics.LEAKS.labels("dead_thread").inc()
         try:
+            logger.error(
+                "The thread %s died with a connection, which was closed. It was taken here:\n%s",
+                checkout.thread.name,
+                checkout.stack(),
+            )
             # Cut first: giving back a healthy connection would roll back, which waits.
             checkout.connection.cut()
-            checkout.pool.replace(checkout.connection)
         finally:
-            checkout.pool.leave()
-        logger.error(
-            "The thread %s died with a connection, which was closed. It was taken here:\n%s",
-            checkout.thread.name,
-            checkout.stack(),
-        )
+            checkout.pool.reclaim(checkout.connection)
 
 
 watchdog = Watchdog()

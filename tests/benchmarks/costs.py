@@ -28,9 +28,6 @@ STOCK = "tests.database.site.stock_wsgi.application"
 CLIENTS = 32  # as many as the server has threads
 TICKS = os.sysconf("SC_CLK_TCK")  # a second, in /proc
 
-# Every client may wait for a connection: a refusal would be an answer far too cheap.
-QUEUE = {"DATABASE_MAX_WAITING": str(CLIENTS)}
-
 
 class Subject(NamedTuple):
     postgresql: PostgreSQL
@@ -53,7 +50,7 @@ def ours(mode: str = "pool", workers: int = 1) -> Iterator[Subject]:
     """This project's backend; `mode` as in DATABASE_CONNECTIONS."""
     # Without autovacuum, which would come when it likes.
     with migrated(autovacuum="off") as postgresql:
-        variables = QUEUE | {"DATABASE_CONNECTIONS": mode}
+        variables = {"DATABASE_CONNECTIONS": mode}
         with application.serving(postgresql.url(), variables, workers=workers) as site:
             yield Subject(postgresql, site)
 
@@ -68,7 +65,7 @@ def stock() -> Iterator[Subject]:
 
     with (
         migrated(autovacuum="off") as postgresql,
-        application.serving(postgresql.url(), QUEUE, command=command) as site,
+        application.serving(postgresql.url(), command=command) as site,
     ):
         yield Subject(postgresql, site)
 

@@ -45,8 +45,6 @@ def ours(postgresql: PostgreSQL, url: str = "", **variables: str) -> Iterator[Se
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "HTTPS": "on",
         "METRICS_TOKEN": "nobody-asks-for-them",
-        # All clients may come to one worker; a refusal would be an answer far too cheap.
-        "DATABASE_MAX_WAITING": str(THREADS),
     }
 
     def command(port: int) -> list[str]:

@@ -462,8 +462,8 @@ def test_no_descriptor_is_left_of_a_closed_connection(make_pool: MakePool) -> No
     pool = make_pool()
     descriptors = []
     for _ in range(3):
-        session = pool.getconn()
-        pool.replace(session)
+        with taken(pool) as session:
+            session.close()
         backend(pool)
         descriptors.append(len(os.listdir("/proc/self/fd")))
     assert len(set(descriptors)) == 1

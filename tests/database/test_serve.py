@@ -79,8 +79,8 @@ def test_its_connections_are_open_before_it_takes_traffic(server: PostgreSQL) ->
         assert ask(site.port, "/health").json()["pool"]["size"] == 4
 
 
-def test_the_queue_is_as_long_as_its_threads_allow(server: PostgreSQL) -> None:
-    """Six threads: three connections, one request that waits, two that answer the others."""
+def test_a_stalled_pool_leaves_two_threads_free(server: PostgreSQL) -> None:
+    """Six threads: three have a connection, one waits, two answer the other requests."""
     one = {"DATABASE_POOL_MAX": "3"}
     with serving(server.url(), one, threads=6) as site, ThreadPoolExecutor(4) as clients:
         held = [clients.submit(ask, site.port, "/api/test/sleep?seconds=3") for _ in range(4)]

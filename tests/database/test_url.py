@@ -75,9 +75,9 @@ def test_an_address_is_enough(entry: Entry) -> None:
                 "min_size": 2,
                 "max_size": 8,
                 "timeout": 5,
-                "max_waiting": 6,
                 "max_lifetime": 1800,
                 "max_idle": 600,
+                "max_waiting_when_stalled": 6,
             },
             "limits": Limits(
                 acquire_timeout=5,
@@ -145,16 +145,17 @@ def test_without_a_pool_the_lifetime_is_the_age_of_persistent_connections(
 @pytest.mark.parametrize(
     ("threads", "largest", "waiting"), [(32, 8, 22), (16, 8, 6), (11, 8, 1), (4, 8, 1)]
 )
-def test_the_queue_leaves_two_threads_free(
+def test_the_queue_of_a_stalled_pool_leaves_two_threads_free(
     entry: Entry, threads: int, largest: int, waiting: int
 ) -> None:
     made = entry(threads=threads, DATABASE_POOL_MAX=str(largest))
 
-    assert made["OPTIONS"]["pool"]["max_waiting"] == waiting
+    assert made["OPTIONS"]["pool"]["max_waiting_when_stalled"] == waiting
+    assert "max_waiting" not in made["OPTIONS"]["pool"]
 
 
 def test_what_manage_py_runs_counts_as_four_threads() -> None:
-    waiting = "settings.DATABASES['default']['OPTIONS']['pool']['max_waiting']"
+    waiting = "settings.DATABASES['default']['OPTIONS']['pool']['max_waiting_when_stalled']"
     variables = {"DATABASE_URL": URL, "DATABASE_POOL_MAX": "1", "SERVER_THREADS": "24"}
     program = f"from django.conf import settings; print({waiting})"
 

@@ -46,7 +46,6 @@ print(json.dumps(asked))
 BY_ITSELF = {
     "SERVER_WORKERS",
     "PASSWORD_MAX_WAITING",
-    "DATABASE_MAX_WAITING",
     "DATABASE_SSLMODE",
 }
 UNITS = {"seconds": " s", "milliseconds": " ms"}

@@ -7,7 +7,9 @@ from tests.database.site.settings import *  # noqa: F403 -- settings are this mo
 from tests.database.site.settings import DATABASES, MIDDLEWARE
 
 DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
-del DATABASES["default"]["OPTIONS"]["limits"]  # the only one that Django has no use for
+# What Django has no use for.
+del DATABASES["default"]["OPTIONS"]["limits"]
+DATABASES["default"]["OPTIONS"]["pool"].pop("max_waiting_when_stalled", None)
 # Both belong to the layer that is measured.
 MIDDLEWARE.remove("database.middleware.DatabaseMiddleware")
 MIDDLEWARE.remove("database.metrics.measured")

@@ -1,0 +1,228 @@
+"""The queue in front of the pool: who waits, who is refused, and when."""
+
+import gc
+import random
+import sys
+import threading
+import time
+import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
+from math import inf
+
+import pytest
+from django.db import connection
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
+
+from database import metrics
+from database.backend.admission import STALL, AdmissionQueue
+from database.backend.pool import Pool
+from tests.database.pools import MakePool, taken, value
+from tests.database.servers import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROUNDS = 30
+NO_DATABASE = {"dbname": "no_such_database"}
+
+
+@pytest.fixture
+def pool(make_pool: MakePool) -> Pool:
+    """One connection; two clients may wait for it while it does not come back."""
+    return make_pool(max_waiting=inf, max_waiting_when_stalled=2, timeout=5)
+
+
+def waiting(pool: Pool) -> int:
+    return pool.get_stats()["requests_waiting"]
+
+
+def use(pool: Pool, seconds: float = 0) -> None:
+    with taken(pool):
+        time.sleep(seconds)
+
+
+def use_in_order(threads: ThreadPoolExecutor, pool: Pool, count: int) -> "list[Future[None]]":
+    """Clients that come one after the other, as long as all of them may wait."""
+    clients = []
+    for number in range(1, count + 1):
+        clients.append(threads.submit(use, pool))
+        wait_until(lambda number=number: waiting(pool) >= number, f"{number} wait")  # type: ignore[misc]  # a default of a lambda
+    return clients
+
+
+# --- A pool that is stalled ------------------------------------------------------------
+
+
+def test_a_stalled_pool_refuses_the_newest_and_serves_the_oldest(pool: Pool) -> None:
+    refused = value(metrics.ACQUIRES, result="queue_full")
+    with ThreadPoolExecutor() as threads:
+        with taken(pool):
+            oldest = use_in_order(threads, pool, 2)
+            started = time.monotonic()
+            newest = [threads.submit(use, pool) for _ in range(3)]
+            wait_until(lambda: all(client.done() for client in newest), "three are refused")
+            seconds = time.monotonic() - started
+            assert not any(client.done() for client in oldest)
+        for client in oldest:
+            client.result()
+
+    assert {type(client.exception()) for client in newest} == {TooManyRequests}
+    assert STALL <= seconds <= 0.4
+    assert value(metrics.ACQUIRES, result="queue_full") - refused == 3
+
+
+def test_it_refuses_newcomers_at_once_until_a_connection_comes_back(pool: Pool) -> None:
+    with ThreadPoolExecutor() as threads:
+        with taken(pool):
+            oldest = use_in_order(threads, pool, 2)
+            assert not pool.is_full
+            with pytest.raises(TooManyRequests):
+                pool.getconn()
+
+            assert pool.is_full
+            started = time.monotonic()
+            with pytest.raises(TooManyRequests):
+                pool.getconn()
+            assert time.monotonic() - started < STALL
+        for client in oldest:
+            client.result()
+
+        assert not pool.is_full
+        with taken(pool):  # it is not stalled any more: the third has its 100 ms again
+            late = [threads.submit(use, pool) for _ in range(3)]
+            wait_until(lambda: waiting(pool) == 3, "three wait")
+        for client in late:
+            client.result()
+
+
+def test_a_connection_that_is_opened_ends_the_stall(make_pool: MakePool) -> None:
+    params = connection.get_connection_params() | NO_DATABASE
+    pool = make_pool(params=params, max_waiting=inf, max_waiting_when_stalled=1, timeout=20)
+    with ThreadPoolExecutor() as threads:
+        clients = [threads.submit(use, pool) for _ in range(4)]
+        wait_until(lambda: sum(client.done() for client in clients) == 2, "two are refused")
+        assert pool.is_full
+
+        pool._params_of_now = lambda: connection.get_connection_params() | {"autocommit": True}
+        wait_until(lambda: all(client.done() for client in clients), "the others are served")
+
+    assert sum(client.exception() is None for client in clients) == 2
+    assert not pool.is_full
+
+
+def test_a_queue_that_moves_refuses_nobody(pool: Pool) -> None:
+    """Each uses the connection for a short time; together they take five times as long as a
+    pool may be stalled."""
+    clients = 50
+    with ThreadPoolExecutor(clients) as threads:
+        for client in [threads.submit(use, pool, STALL / 10) for _ in range(clients)]:
+            client.result()
+
+
+def test_a_process_without_cpu_time_does_not_blame_the_database(pool: Pool) -> None:
+    interval, busy = sys.getswitchinterval(), True
+
+    def compute() -> None:
+        while busy:
+            pass
+
+    with ThreadPoolExecutor() as threads:
+        with taken(pool):
+            oldest = use_in_order(threads, pool, 2)
+            sys.setswitchinterval(0.03)  # so long each thread waits for the one that computes
+            computing = threads.submit(compute)
+            try:
+                late = threads.submit(use, pool)
+                time.sleep(5 * STALL)
+                assert not late.done()
+            finally:
+                busy = False
+                sys.setswitchinterval(interval)
+                computing.result()
+            wait_until(late.done, "it is refused as soon as nothing computes", 1)
+        for client in oldest:
+            client.result()
+
+
+# --- Waiting ---------------------------------------------------------------------------
+
+
+def test_connections_go_to_clients_in_their_order() -> None:
+    queue, order = AdmissionQueue(1, inf, inf), list[int]()
+
+    def client(number: int) -> None:
+        queue.enter(time.monotonic() + 20)
+        order.append(number)
+        queue.leave()
+
+    with ThreadPoolExecutor() as threads:
+        queue.enter(inf)
+        for number in range(5):
+            threads.submit(client, number)
+            wait_until(lambda number=number: queue.clients == number + 2, "it waits")  # type: ignore[misc]  # a default of a lambda
+        queue.leave()
+
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_no_slot_is_lost_or_given_twice() -> None:
+    """Clients give up at the moment at which others leave."""
+    slots, clients = 3, 12
+    for round_ in range(ROUNDS):
+        queue, start = AdmissionQueue(slots, inf, 4), threading.Barrier(clients)
+        chance = random.Random(round_)  # noqa: S311 -- not for secrets
+        patience = [chance.uniform(0, 0.004) for _ in range(clients)]
+        inside, most = set[int](), [0]
+
+        def client(number: int) -> None:
+            start.wait()  # noqa: B023 -- the round ends before the next begins
+            for _ in range(10):
+                try:
+                    queue.enter(time.monotonic() + patience[number])  # noqa: B023
+                except PoolTimeout:
+                    continue
+                inside.add(number)  # noqa: B023
+                most[0] = max(most[0], len(inside))  # noqa: B023
+                time.sleep(0.001)
+                inside.discard(number)  # noqa: B023
+                queue.leave()  # noqa: B023
+
+        with ThreadPoolExecutor(clients) as threads:
+            for result in [threads.submit(client, number) for number in range(clients)]:
+                result.result()
+
+        assert most[0] <= slots
+        assert queue.clients == 0
+
+
+def test_a_pool_that_is_closed_refuses_those_that_wait(pool: Pool) -> None:
+    with ThreadPoolExecutor() as threads:
+        session = pool.getconn()
+        clients = use_in_order(threads, pool, 2)
+        pool.close()
+        for client in clients:
+            with pytest.raises(PoolClosed):
+                client.result(5)
+        pool.putconn(session)
+
+
+class Ballast:
+    """What a request has at hand."""
+
+
+def test_nothing_is_kept_of_a_client_that_timed_out(make_pool: MakePool) -> None:
+    pool = make_pool(params=NO_DATABASE, max_size=5)
+    kept = weakref.WeakSet[Ballast]()
+
+    def request() -> None:
+        ballast = Ballast()
+        kept.add(ballast)
+        with pytest.raises(PoolTimeout):
+            pool.getconn(0.1)
+
+    with ThreadPoolExecutor() as threads:
+        for result in [threads.submit(request) for _ in range(5)]:
+            result.result()
+
+    gc.collect()
+    assert not kept
+    assert waiting(pool) == 0
