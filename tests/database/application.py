@@ -62,7 +62,7 @@ def serving(
         )
         application = Application(port, Path(log.name), process)
         try:
-            wait_until(application.is_up, "the server answers")
+            wait_until(application.is_up, "the server answers", seconds=60)
             yield application
         finally:
             end(process)
