@@ -107,6 +107,12 @@ def comments_on(
     return page.seen_by(ViewerId(viewer))
 
 
+@prepared(CommentRow, indexes=["articles_comment_pkey"])
+def comment_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Comment]:
+    """The one comment with this id."""
+    return Comment.objects.seen_by(ViewerId(viewer)).filter(pk=pk)
+
+
 @prepared(TagRow, indexes=["tally_of_key", "articles_tag_pkey"])
 def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> QuerySet[Tally, Any]:
     """A page of the names of the tags that articles carry, and one row more if there is a next

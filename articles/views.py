@@ -20,6 +20,7 @@ from articles.queries import (
     CommentRow,
     article_with_id,
     article_with_slug,
+    comment_with_id,
     comments_on,
     list_articles,
     tags_most_used_first,
@@ -34,6 +35,7 @@ from articles.serializers import (
     tag_list,
 )
 from database.errors import refers_to_nothing
+from database.idempotency import rebuildable
 from users.authentication import TokenRequired, TokenRequiredToWrite, logged_in
 from users.fields import refuse_nul
 from users.limits import RateThrottle
@@ -81,7 +83,8 @@ class ArticleViewSet(
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         written = serializer.save(author=logged_in(request))
-        return Response(self.represent(written), status=status.HTTP_201_CREATED)
+        response = Response(self.represent(written), status=status.HTTP_201_CREATED)
+        return rebuildable(response, written.pk)
 
     @action(
         detail=True,
@@ -94,7 +97,7 @@ class ArticleViewSet(
         # Idempotent in one statement, also when two requests do it at once.
         favorite = Favorite(user=logged_in(request), article_id=row.pk)
         Favorite.objects.bulk_create([favorite], ignore_conflicts=True)
-        return Response(self.represent(row))
+        return rebuildable(Response(self.represent(row)), row.pk)
 
     @favorite.mapping.delete
     def unfavorite(self, request: Request, slug: str) -> Response:
@@ -102,12 +105,18 @@ class ArticleViewSet(
         Favorite.objects.by(logged_in(request)).filter(article=row.pk).delete()
         return Response(self.represent(row))
 
+    def show_again(self, request: Request, pk: int) -> Response:
+        return Response(article(self._with_id(pk)))
+
     def represent(self, row: Article | ArticleRow) -> dict[str, Any]:
         return article(self._seen(row))
 
     def _seen(self, written: Article | ArticleRow) -> ArticleRow:
         """The article as it is now, after a write, and as the viewer sees it."""
-        return the_one(article_with_id(pk=written.pk, viewer=self.request.user.pk))
+        return self._with_id(written.pk)
+
+    def _with_id(self, pk: int) -> ArticleRow:
+        return the_one(article_with_id(pk=pk, viewer=self.request.user.pk))
 
     def _with_slug(self, slug: str) -> ArticleRow:
         refuse_nul(slug)
@@ -170,7 +179,13 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
             author__image=author.image,
             following=False,  # nobody follows themselves
         )
-        return Response(comment(row), status=status.HTTP_201_CREATED)
+        return rebuildable(Response(comment(row), status=status.HTTP_201_CREATED), row.id)
+
+    def show_again(self, request: Request, pk: int) -> Response:
+        rows = comment_with_id(pk=pk, viewer=request.user.pk)
+        if not rows:
+            raise Http404
+        return Response(comment(rows[0]))
 
     def get_object(self) -> Comment:
         article_id = self._article_id()  # first: the article's 404 goes before the comment's

@@ -101,6 +101,7 @@ DATABASE_STARTUP_TIMEOUT = env.seconds("DATABASE_STARTUP_TIMEOUT", 10)
 DATABASE_FAILURE_RESPONSE = "config.errors.database_failure"
 IDEMPOTENCY_USER = "users.authentication.token_user"
 IDEMPOTENCY_REFUSAL = "config.errors.key_refused"
+IDEMPOTENCY_REBUILD = "config.replays.show_again"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- People, passwords and tokens ----------------------------------------------------

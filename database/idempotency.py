@@ -2,7 +2,9 @@
 
 `settings.IDEMPOTENCY_USER` names the function that says who a request is from; it returns None
 for whoever the view is going to refuse, and for a view that asks nobody. `IDEMPOTENCY_REFUSAL`
-names the one that makes an answer of "invalid" and "key_reused".
+names the one that makes an answer of "invalid" and "key_reused", and `IDEMPOTENCY_REBUILD` the
+one that builds an answer again whose body was dropped, from the request and the id that the view
+gave to `rebuildable()`.
 """
 
 import re
@@ -17,10 +19,17 @@ from django.utils.crypto import salted_hmac
 from django.utils.encoding import escape_uri_path
 from django.utils.module_loading import import_string
 
+from database import expiry
 from database.errors import refers_to_nothing
 from database.models import KEY_LENGTH, PATH_LENGTH, IdempotencyKey
 
 KEY = re.compile(rf"[ -~]{{1,{KEY_LENGTH}}}")
+
+
+def rebuildable[R: HttpResponse](response: R, object_id: int) -> R:
+    """Say which object an answer shows, so that its body need not be kept for 24 hours."""
+    response.object_id = object_id  # type: ignore[attr-defined]  # for IdempotencyMiddleware
+    return response
 
 
 class IdempotencyMiddleware:
@@ -35,8 +44,12 @@ class IdempotencyMiddleware:
         self.get_response = get_response
         self.user_of: Callable[[HttpRequest], Any] = import_string(settings.IDEMPOTENCY_USER)
         self.refusal: Callable[[str], HttpResponse] = import_string(settings.IDEMPOTENCY_REFUSAL)
+        self.rebuild: Callable[[HttpRequest, int], HttpResponse] = import_string(
+            settings.IDEMPOTENCY_REBUILD
+        )
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        expiry.thread.ensure_running()  # here, because a server may fork after it has started
         # Not from `request.headers`, which copies all of them.
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if request.method != "POST" or key is None:
@@ -70,15 +83,21 @@ class IdempotencyMiddleware:
             kept = row.kept()
             if kept.body_hmac != row.body_hmac:
                 return self._refuse(request, "key_reused")
-            return kept.answer()
+            return kept.answer() or self._rebuilt(request, kept)
         response = self.get_response(request)
         if _is_success(response):
             # Raises, for a 500 and a log entry, if the view has swallowed an error that broke
             # the transaction, so that nothing of what it says is true; or answers in a stream.
-            row.keep(response)
+            row.keep(response, getattr(response, "object_id", None))
         else:
             transaction.set_rollback(True)
         return response
+
+    def _rebuilt(self, request: HttpRequest, kept: IdempotencyKey) -> HttpResponse:
+        """The answer with the object as it is now. If the object is gone, the error that its
+        view gives: the write is not done again."""
+        response = self.rebuild(request, kept.object_id or 0)
+        return kept.completed(response) if _is_success(response) else response
 
     def _refuse(self, request: HttpRequest, code: str) -> HttpResponse:
         """What the view refuses in any case, it refuses first: 401, 404 and 403 come before."""

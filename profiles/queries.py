@@ -20,3 +20,9 @@ class ProfileRow(NamedTuple):
 def profile_named(*, username: str, viewer: int | None = None) -> QuerySet[Profile]:
     """The one profile with this name, as typed."""
     return Profile.objects.seen_by(ViewerId(viewer)).filter(username=username)
+
+
+@prepared(ProfileRow, indexes=["users_user_pkey"])
+def profile_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Profile]:
+    """The one profile with this id."""
+    return Profile.objects.seen_by(ViewerId(viewer)).filter(pk=pk)

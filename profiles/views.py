@@ -4,8 +4,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from database.idempotency import rebuildable
 from profiles.models import Follow, Profile
-from profiles.queries import ProfileRow, profile_named
+from profiles.queries import ProfileRow, profile_named, profile_with_id
 from profiles.representations import profile
 from users.authentication import TokenRequired, logged_in
 from users.fields import refuse_nul
@@ -32,7 +33,8 @@ class ProfileViewSet(GenericViewSet[Profile]):
         # Idempotent in one statement, also when two requests do it at once.
         follow = Follow(follower=follower, followed_id=followed.pk)
         Follow.objects.bulk_create([follow], ignore_conflicts=True)
-        return Response(profile(followed._replace(following=True)))
+        shown = profile(followed._replace(following=True))
+        return rebuildable(Response(shown), followed.pk)
 
     @follow.mapping.delete
     def unfollow(self, request: Request, username: str) -> Response:
@@ -40,9 +42,15 @@ class ProfileViewSet(GenericViewSet[Profile]):
         Follow.objects.by(logged_in(request)).filter(followed=followed.pk).delete()
         return Response(profile(followed._replace(following=False)))
 
+    def show_again(self, request: Request, pk: int) -> Response:
+        return Response(profile(_the_one(profile_with_id(pk=pk, viewer=request.user.pk))))
+
     def _named(self, username: str) -> ProfileRow:
         refuse_nul(username)
-        rows = profile_named(username=username, viewer=self.request.user.pk)
-        if not rows:
-            raise NotFound
-        return rows[0]
+        return _the_one(profile_named(username=username, viewer=self.request.user.pk))
+
+
+def _the_one(rows: list[ProfileRow]) -> ProfileRow:
+    if not rows:
+        raise NotFound
+    return rows[0]

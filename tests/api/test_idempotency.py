@@ -1,6 +1,9 @@
 """A POST that is sent again with its `Idempotency-Key`."""
 
 import json
+import random
+import string
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,12 +17,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from articles import urls as articles
 from articles.models import Article, Comment, Favorite
-from database.models import DELETED_AT_ONCE, IdempotencyKey
+from articles.views import ArticleViewSet, CommentViewSet
+from database.models import DELETED_AT_ONCE, KEPT_BYTES, IdempotencyKey
+from profiles import urls as profiles
 from profiles.models import Follow
+from profiles.views import ProfileViewSet
 from tests.builders import PASSWORD, like, make_user, write_article, write_comment
 from tests.client import ApiClient
 from users import tokens
+from users import urls as users
+from users.authentication import TokenAuthentication
+from users.limits import RateThrottle
 from users.models import User
 
 Api = Callable[..., ApiClient]
@@ -454,10 +464,9 @@ def test_nothing_of_a_body_is_in_the_table_but_what_the_answer_shows(
     send(api(bob), f"{ARTICLE}/comments", body)
 
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT kept::text, convert_from(content, 'UTF8') FROM database_idempotencykey kept"
-        )
-        row, content = cursor.fetchone()
+        cursor.execute("SELECT kept::text, content FROM database_idempotencykey kept")
+        row, compressed = cursor.fetchone()
+    content = zlib.decompress(compressed).decode()
 
     assert "Thank you!" in content
     assert "secret" not in row + content
@@ -487,6 +496,191 @@ def test_a_key_is_there_once(alice: User) -> None:
 
     with pytest.raises(IntegrityError, match="idempotency_key_once"), transaction.atomic():
         backlog_of(alice, 1)
+
+
+# How much is kept
+
+LONG = "".join(random.Random(7).choices(string.printable, k=200_000))  # noqa: S311 -- no secret
+
+
+def kept_bytes(user: User) -> int:
+    """How many bytes the bodies take that are kept for this user."""
+    rows = IdempotencyKey.objects.filter(user=user).exclude(content=None)
+    return sum(len(row.content or b"") for row in rows)
+
+
+def drop_bodies() -> None:
+    assert IdempotencyKey.objects.exclude(object_id=None).update(content=None)
+
+
+def test_a_kept_body_is_compressed(api: Api, bob: User, article: Article) -> None:
+    Article.objects.update(body="All work and no play. " * 9_000)
+
+    first = send(api(bob), f"{ARTICLE}/favorite")
+
+    assert len(first.content) > 190_000
+    assert kept_bytes(bob) < 2_000
+    assert_same(first, send(api(bob), f"{ARTICLE}/favorite"))
+
+
+def test_a_body_that_was_kept_uncompressed_is_given_again(
+    api: Api, bob: User, article: Article
+) -> None:
+    """As the version before wrote it."""
+    first = send(api(bob), f"{ARTICLE}/favorite")
+    IdempotencyKey.objects.update(
+        content=first.content, headers={"Content-Type": "application/json"}, object_id=None
+    )
+
+    second = send(api(bob), f"{ARTICLE}/favorite")
+
+    assert (second.status_code, second.content) == (200, first.content)
+
+
+def test_the_bodies_of_a_user_have_a_quota_and_the_keys_have_none(
+    api: Api, alice: User, bob: User, article: Article
+) -> None:
+    Article.objects.update(body=LONG)
+    other = send(api(alice), f"{ARTICLE}/favorite", key="other")
+
+    answers = [send(api(bob), f"{ARTICLE}/favorite", key=str(n)) for n in range(50)]
+
+    assert kept_bytes(bob) <= KEPT_BYTES
+    assert IdempotencyKey.objects.filter(user=bob).count() == 50
+    kept = IdempotencyKey.objects.filter(user=bob).order_by("created_at")
+    dropped = [row.content is None for row in kept]
+    assert dropped == sorted(dropped, reverse=True)  # the oldest first
+    assert dropped.count(False) >= 4
+    api(bob).delete(f"{ARTICLE}/favorite")
+    for n, first in enumerate(answers[:3]):
+        again = send(api(bob), f"{ARTICLE}/favorite", key=str(n))
+        assert again.status_code == 200
+        # As it is now: the write is not done again.
+        changed = {"favorited": False, "favoritesCount": 1}
+        assert again.json()["article"] == first.json()["article"] | changed
+    assert_same(answers[-1], send(api(bob), f"{ARTICLE}/favorite", key="49"))
+    assert_same(other, send(api(alice), f"{ARTICLE}/favorite", key="other"))
+
+
+def test_the_bodies_of_a_user_are_counted(
+    api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("database.models.KEPT_BODIES", 3)
+
+    for n in range(8):
+        send(api(bob), f"{ARTICLE}/favorite", key=str(n))
+
+    kept = IdempotencyKey.objects.exclude(content=None).order_by("created_at")
+    assert [row.key for row in kept] == ["5", "6", "7"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (ARTICLES, NEW_ARTICLE),
+        (f"{ARTICLE}/comments", {"comment": {"body": "Thank you!"}}),
+        (f"{ARTICLE}/favorite", b""),
+        ("/api/profiles/alice/follow", b""),
+    ],
+)
+def test_an_answer_whose_body_was_dropped_is_built_again(
+    api: Api, bob: User, article: Article, path: str, body: Any
+) -> None:
+    first = send(api(bob), path, body)
+    drop_bodies()
+
+    assert_same(first, send(api(bob), path, body))
+    assert_same(first, send(api(bob), path, body))
+    written = (Article.objects.count(), Comment.objects.count(), Favorite.objects.count())
+    assert sum(written) == (1 if "profiles" in path else 2)
+
+
+def test_to_build_an_answer_again_is_no_write_that_a_rate_counts(
+    api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for scope in ("article", "favorite"):
+        monkeypatch.setitem(RateThrottle.THROTTLE_RATES, scope, "1/minute")
+    first = send(api(bob), f"{ARTICLE}/favorite")
+    drop_bodies()
+
+    for _ in range(3):
+        assert_same(first, send(api(bob), f"{ARTICLE}/favorite"))
+
+
+def test_every_post_that_keeps_an_answer_can_build_it_again() -> None:
+    """Of every viewset that a token can be used with."""
+    patterns = articles.urlpatterns + profiles.urlpatterns + users.urlpatterns
+    views: list[Any] = [pattern.callback for pattern in patterns]
+    viewsets = {
+        view.cls
+        for view in views
+        if "post" in getattr(view, "actions", {})
+        and TokenAuthentication in view.cls.authentication_classes
+    }
+
+    assert viewsets == {ArticleViewSet, CommentViewSet, ProfileViewSet}
+    assert all(hasattr(viewset, "show_again") for viewset in viewsets)
+
+
+def test_an_object_is_found_again_under_its_new_name(
+    api: Api, alice: User, bob: User, article: Article
+) -> None:
+    send(api(bob), f"{ARTICLE}/favorite")
+    send(api(bob), f"{ARTICLE}/comments", {"comment": {"body": "Thank you!"}})
+    send(api(bob), "/api/profiles/alice/follow")
+    drop_bodies()
+    api(alice).put(ARTICLE, {"article": {"title": "Another title"}})
+    api(alice).put("/api/user", {"user": {"username": "alicia"}})
+
+    favorite = send(api(bob), f"{ARTICLE}/favorite")
+    comment = send(api(bob), f"{ARTICLE}/comments", {"comment": {"body": "Thank you!"}})
+    follow = send(api(bob), "/api/profiles/alice/follow")
+
+    assert (favorite.status_code, comment.status_code, follow.status_code) == (200, 201, 200)
+    assert favorite.json()["article"]["slug"] == "another-title"
+    assert follow.json()["profile"]["username"] == "alicia"
+    assert Comment.objects.count() == 1
+
+
+def test_an_object_that_is_gone_is_404_and_is_not_written_again(
+    api: Api, alice: User, bob: User, article: Article
+) -> None:
+    comment = {"comment": {"body": "Thank you!"}}
+    created = send(api(bob), ARTICLES, NEW_ARTICLE)
+    send(api(bob), f"{ARTICLE}/comments", comment)
+    send(api(bob), f"{ARTICLE}/favorite")
+    drop_bodies()
+    Article.objects.all().delete()
+    write_article(alice, title="How to train your dragon")  # another one, at the same address
+
+    for where, body, noun in (
+        (ARTICLES, NEW_ARTICLE, "article"),
+        (f"{ARTICLE}/comments", comment, "comment"),
+        (f"{ARTICLE}/favorite", b"", "article"),
+    ):
+        again = send(api(bob), where, body)
+        assert (again.status_code, again.json()) == (404, {"errors": {noun: ["not found"]}})
+    assert created.status_code == 201
+    assert Article.objects.count() == 1
+    assert not Comment.objects.exists()
+    assert not Favorite.objects.exists()
+
+
+def test_an_index_finds_the_newest_of_a_user(alice: User) -> None:
+    for user in (alice, *(make_user(f"reader{n}") for n in range(9))):
+        backlog_of(user, 500)
+
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE database_idempotencykey")
+        cursor.execute(
+            "EXPLAIN SELECT id FROM database_idempotencykey WHERE user_id = %s AND id <> 1"
+            " ORDER BY created_at DESC LIMIT 100",
+            [alice.pk],
+        )
+        plan = " ".join(line for (line,) in cursor.fetchall())
+
+    assert "newest_idempotency_keys" in plan
+    assert "Sort" not in plan
 
 
 # What it costs

@@ -1,9 +1,11 @@
 """`Idempotency-Key` where it matters: requests at the same moment, and lost connections."""
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,10 +14,13 @@ from django.db import connection
 from django.utils import timezone
 
 from articles.models import Article, Comment, Tag
-from database.models import IdempotencyKey
+from database import expiry
+from database.backend.hygiene import Leaves, leaves
+from database.models import _KEEP, IdempotencyKey
 from tests.api.test_idempotency import ARTICLES, INVALID, NEW_ARTICLE, assert_same, send
 from tests.api.test_races import Api, at_once, statuses, while_deleting
-from tests.processes import database_url
+from tests.database.servers import wait_until
+from tests.processes import database_url, free_port, run, runserver, serving
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -252,6 +257,109 @@ def test_a_user_who_leaves_meanwhile_is_401(api: Api, bob: User, article: Articl
     assert answer.status_code == 401
     assert answer.json() == {"errors": {"token": ["is invalid"]}}
     assert not IdempotencyKey.objects.exists()
+
+
+# Expired rows
+
+
+def expired(user: User, count: int) -> None:
+    sent_at = timezone.now() - timedelta(hours=25)
+    IdempotencyKey.objects.bulk_create(
+        IdempotencyKey(user=user, method="POST", path="/", key=str(n), created_at=sent_at)
+        for n in range(count)
+    )
+
+
+def test_expired_rows_are_deleted_though_no_request_has_a_key(bob: User) -> None:
+    expired(bob, 2_500)
+    program = """if True:
+        import sys, django
+        from django.core.management import execute_from_command_line
+        django.setup()
+        from database import expiry
+        expiry.INTERVAL = 0.1
+        execute_from_command_line(["manage.py", *sys.argv[1:]])
+    """
+
+    def command(port: int) -> list[str]:
+        return [sys.executable, "-c", program, *runserver(port)[2:]]
+
+    variables = {"DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "config.settings"}
+    with serving(command, **variables, DEBUG="on") as server:
+        assert server.call("GET", "/api/tags").status == 200
+        wait_until(lambda: not IdempotencyKey.objects.exists(), "the rows are deleted")
+
+
+def test_a_round_deletes_everything_that_has_expired(alice: User, bob: User, api: Api) -> None:
+    expired(bob, 2 * expiry.BATCH + 1)
+    send(api(alice), "/api/profiles/bob/follow")
+    assert IdempotencyKey.objects.filter(user=bob).count() > expiry.BATCH
+
+    expiry.delete_expired()
+
+    assert [row.user for row in IdempotencyKey.objects.all()] == [alice]
+
+
+def test_a_round_without_a_database_is_not_logged() -> None:
+    url = f"postgresql://conduit@127.0.0.1:{free_port()}/conduit"
+    program = "import django; django.setup(); from database.expiry import delete_expired as d; d()"
+
+    process = run(
+        "-c",
+        program,
+        DATABASE_URL=url,
+        DATABASE_ACQUIRE_TIMEOUT="0.5",
+        DEBUG="on",
+        DJANGO_SETTINGS_MODULE="config.settings",
+    )
+
+    assert process.returncode == 0
+    assert "Traceback" not in process.stderr
+
+
+# Dropped bodies
+
+
+def test_an_answer_whose_body_is_dropped_meanwhile_is_given_once_more(
+    api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same key is sent again while another request of the user drops its body."""
+    monkeypatch.setattr("database.models.KEPT_BODIES", 1)
+    client = api(bob)
+    for n in range(30):
+        first = send(client, COMMENTS, COMMENT, key=f"first {n}")
+
+        again, other = at_once(
+            [
+                partial(send, client, COMMENTS, COMMENT, key=f"first {n}"),
+                partial(send, client, COMMENTS, COMMENT, key=f"other {n}"),
+            ]
+        )
+
+        assert_same(first, again)
+        assert other.status_code == 201
+    assert Comment.objects.count() == IdempotencyKey.objects.count() == 60
+    assert IdempotencyKey.objects.exclude(content=None).count() <= 2
+
+
+def test_many_keys_of_one_user_at_once_drop_bodies_without_a_deadlock(
+    api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("database.models.KEPT_BODIES", 2)
+    client = api(bob)
+    for n in range(30):
+        answers = at_once(
+            [partial(send, client, COMMENTS, COMMENT, key=f"{n} {k}") for k in range(MANY)]
+        )
+        assert statuses(answers) == {201: MANY}
+    send(client, COMMENTS, COMMENT, key="last")
+
+    assert Comment.objects.count() == IdempotencyKey.objects.count() == 30 * MANY + 1
+    assert IdempotencyKey.objects.exclude(content=None).count() == 2
+
+
+def test_to_keep_an_answer_leaves_nothing_in_the_session() -> None:
+    assert leaves(_KEEP) == Leaves.NOTHING
 
 
 def test_nothing_is_left_in_a_session_after_a_refusal(api: Api, alice: User) -> None:

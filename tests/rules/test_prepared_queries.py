@@ -39,8 +39,7 @@ class Content:
         self.old_slug = self.articles[1].slug
         self.articles[1].title = "Another title"
         self.articles[1].save()
-        for person in self.people * 2:
-            write_comment(person, self.articles[0])
+        self.comments = [write_comment(person, self.articles[0]) for person in self.people * 2]
 
     def _article(self) -> Article:
         chance, now = self.chance, timezone.now()
@@ -60,7 +59,7 @@ class Content:
         ids = [person.pk for person in self.people]
         of_name: dict[str, Sequence[Any]] = {
             "tag": ["css", "java", "python", "cobol"],
-            "pk": [*ids, *(article.pk for article in self.articles[:3]), 0],
+            "pk": [*ids, *(row.pk for row in (*self.articles[:3], *self.comments[:3])), 0],
             "slug": [self.articles[0].slug, "no-article"],
             "any_slug": [self.old_slug, self.articles[0].slug, "no-article"],
             "author": names,
