@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Barrier
 from typing import Self
@@ -322,6 +322,21 @@ def test_a_full_disk_lets_people_log_in(
 
     (line,) = (record.getMessage() for record in caplog.records)
     assert "database or disk is full" in line
+
+
+def test_while_another_process_blocks_the_file_no_thread_waits_long(store: MachineStore) -> None:
+    counters = Counters(store)
+    count(counters)
+    with (
+        closing(sqlite3.connect(store.path, isolation_level=None)) as other,
+        ThreadPoolExecutor(16) as threads,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+
+        assert all(threads.map(lambda _: count(counters, limit=1), range(64)))
+
+        assert time.monotonic() - started < 4 * machine.BUSY_TIMEOUT
 
 
 def test_it_takes_less_than_a_millisecond(store: MachineStore) -> None:

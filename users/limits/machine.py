@@ -23,7 +23,9 @@ from django.utils.crypto import salted_hmac
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BUSY_TIMEOUT = 0.5  # seconds to wait for other processes; each needs a fraction of a millisecond
+# Seconds to wait for other processes, and for other threads. Each needs a fraction of a
+# millisecond.
+BUSY_TIMEOUT = 0.5
 MAX_COUNTERS = 200_000  # 30 MB
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 TIDY_EVERY = 1000  # counts of this process
@@ -101,7 +103,7 @@ class MachineStore:
             return connection.execute("DELETE FROM counters WHERE key GLOB ?", [pattern]).rowcount
 
     def close(self) -> None:
-        with self._lock:
+        with self._alone():
             self._close()
 
     def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
@@ -111,8 +113,18 @@ class MachineStore:
             connection.execute(DELETE_TOO_MANY, [MAX_COUNTERS])
 
     @contextmanager
+    def _alone(self) -> "Iterator[None]":
+        """One thread at a time. Raises TimeoutError: a thread may wait for a disk that hangs."""
+        if not self._lock.acquire(timeout=BUSY_TIMEOUT):
+            raise TimeoutError(f"Another thread has waited for {self.path} for too long")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
     def _transaction(self, kind: str) -> "Iterator[sqlite3.Connection]":
-        with self._lock:
+        with self._alone():
             try:
                 connection = self._opened()
                 connection.execute(f"BEGIN {kind}")
