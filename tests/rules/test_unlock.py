@@ -56,8 +56,14 @@ def test_it_unlocks_an_address_for_all_accounts() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--address=192.0.2"], ["--address="], ["--account=a@b.c", "--address=192.0.2.1"]],
+    [[], ["--account=a@b.c", "--address=192.0.2.1"]],
 )
 def test_it_needs_an_account_or_an_address(arguments: list[str]) -> None:
     with pytest.raises(CommandError, match="address"):
         unlock(*arguments)
+
+
+@pytest.mark.parametrize("text", ["192.0.2", "", "localhost", "192.0.2.1:80"])
+def test_it_refuses_what_is_no_address(text: str) -> None:
+    with pytest.raises(CommandError, match=f"'{text}' is not an IPv4 or IPv6 address"):
+        unlock(f"--address={text}")

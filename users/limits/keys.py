@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 def hashed(text: str) -> str:
     """128 bits of an HMAC with SECRET_KEY, as 32 hexadecimal digits."""
-    # An e-mail from JSON may contain a lone surrogate, which UTF-8 cannot encode.
-    value = text.encode(errors="surrogatepass")
-    return salted_hmac("users.limits", value, algorithm="sha256").hexdigest()[:32]
+    return salted_hmac("users.limits", text, algorithm="sha256").hexdigest()[:32]
 
 
 def account_name(email: str) -> str:

@@ -132,7 +132,7 @@ class MachineStore:
                     yield connection
             except sqlite3.DatabaseError as error:
                 # The next call makes a new one. Otherwise nothing would ever be limited again.
-                if error.sqlite_errorcode in DAMAGED:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:  # without details
                     self._close()
                     shutil.rmtree(self.folder, ignore_errors=True)
                 raise

@@ -1,6 +1,6 @@
 """manage.py unlock: let people log in again after too many failures."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from ipaddress import ip_address
 from typing import Any
 
@@ -40,4 +40,7 @@ class Command(BaseCommand):
 
 
 def _address(text: str) -> str:
-    return str(ip_address(text))  # argparse refuses a ValueError by the function's name
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is not an IPv4 or IPv6 address") from error
