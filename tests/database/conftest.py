@@ -26,7 +26,7 @@ def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 @pytest.fixture
-def make_pool() -> Iterator[MakePool]:
+def make_pool(transactional_db: None) -> Iterator[MakePool]:
     with pools() as make:
         yield make
 

@@ -19,8 +19,6 @@ from database.backend.pool import Pool
 from tests.database.pools import MakePool, taken, value
 from tests.database.servers import wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
 ROUNDS = 30
 NO_DATABASE = {"dbname": "no_such_database"}
 
@@ -164,34 +162,34 @@ def test_connections_go_to_clients_in_their_order() -> None:
     assert order == [0, 1, 2, 3, 4]
 
 
-def test_no_slot_is_lost_or_given_twice() -> None:
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_no_slot_is_lost_or_given_twice(seed: int) -> None:
     """Clients give up at the moment at which others leave."""
     slots, clients = 3, 12
-    for round_ in range(ROUNDS):
-        queue, start = AdmissionQueue(slots, inf, 4), threading.Barrier(clients)
-        chance = random.Random(round_)  # noqa: S311 -- not for secrets
+    queue, start = AdmissionQueue(slots, inf, 4), threading.Barrier(clients)
+    chance = random.Random(seed)  # noqa: S311 -- not for secrets
+    inside, most = set[int](), [0]
+
+    def client(number: int, patience: float) -> None:
+        start.wait()
+        for _ in range(10):
+            try:
+                queue.enter(time.monotonic() + patience)
+            except PoolTimeout:
+                continue
+            inside.add(number)
+            most[0] = max(most[0], len(inside))
+            time.sleep(0.001)
+            inside.discard(number)
+            queue.leave()
+
+    with ThreadPoolExecutor(clients) as threads:
         patience = [chance.uniform(0, 0.004) for _ in range(clients)]
-        inside, most = set[int](), [0]
+        for _ in threads.map(client, range(clients), patience):
+            pass
 
-        def client(number: int) -> None:
-            start.wait()  # noqa: B023 -- the round ends before the next begins
-            for _ in range(10):
-                try:
-                    queue.enter(time.monotonic() + patience[number])  # noqa: B023
-                except PoolTimeout:
-                    continue
-                inside.add(number)  # noqa: B023
-                most[0] = max(most[0], len(inside))  # noqa: B023
-                time.sleep(0.001)
-                inside.discard(number)  # noqa: B023
-                queue.leave()  # noqa: B023
-
-        with ThreadPoolExecutor(clients) as threads:
-            for result in [threads.submit(client, number) for number in range(clients)]:
-                result.result()
-
-        assert most[0] <= slots
-        assert queue.clients == 0
+    assert most[0] <= slots
+    assert queue.clients == 0
 
 
 def test_a_pool_that_is_closed_refuses_those_that_wait(pool: Pool) -> None:

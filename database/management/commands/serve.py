@@ -31,7 +31,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         address = _free_address(host, port)
         call_command("dbcheck", workers=workers, threads=threads, verbosity=0)
-        # For the settings of the workers: the queue of the pool is as long as there are threads.
+        # For the settings of the workers: the bound of a stalled pool's queue needs the threads.
         os.environ |= {"SERVER_WORKERS": str(workers), "SERVER_THREADS": str(threads)}
         _become(
             "database.server",
