@@ -31,7 +31,7 @@ INSTALLED_APPS = [
     "users",
     "profiles",
     "articles",
-    "django.contrib.admin",
+    "config.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -11,7 +11,6 @@ from users import urls as users
 
 # A total over a large table takes longer than the page of rows that it adorns.
 admin.ModelAdmin.show_full_result_count = False
-admin.site.site_header = admin.site.site_title = "Conduit"
 
 # Django tries one after the other, for each request: what is asked for most comes first, and
 # in one list, because a list in a list costs another round.
