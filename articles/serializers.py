@@ -12,7 +12,7 @@ from rest_framework import serializers
 from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
 from articles.texts import one_line, visible
-from users.fields import LongText, Text
+from users.fields import LongText, Name, Text
 
 LARGEST_NUMBER = 2**63 - 1
 LARGEST_LIMIT = 100
@@ -111,8 +111,8 @@ class ArticleListQuery(serializers.Serializer[Any]):
     exact, white space included."""
 
     tag = LongText(required=False, allow_blank=True)
-    author = LongText(required=False, allow_blank=True)
-    favorited = LongText(source="favorited_by", required=False, allow_blank=True)
+    author = Name(trim_whitespace=False, required=False, allow_blank=True)
+    favorited = Name(source="favorited_by", trim_whitespace=False, required=False, allow_blank=True)
     limit = Limit(default=DEFAULT_LIMIT, largest=LARGEST_LIMIT)
     offset = WholeNumber(min_value=0, default=0)
 

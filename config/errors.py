@@ -36,7 +36,8 @@ WORDS = {
     "invalid": "is invalid",
     "not_a_list": "must be a list",
     "null_characters_not_allowed": "must not contain a NUL character",
-    "username_not_allowed": "must be letters, digits and . _ + - with a letter or digit",
+    "username_not_allowed": "must be letters, digits and . _ + -, with at least one letter or "
+    "digit, and no invisible characters",
     "not_one_line": "must be one line",
     "self_follow": "can't follow yourself",
     "taken": "has already been taken",

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from users.folding import FoldedQuerySet
 from users.models import User
 
 
@@ -66,7 +67,7 @@ def there_is(rows: models.QuerySet[Any]) -> Coalesce:
     return Coalesce(models.Subquery(rows.values_list(models.Value(True))[:1]), False)
 
 
-class ProfileQuerySet(models.QuerySet["Profile"]):
+class ProfileQuerySet(FoldedQuerySet["Profile"]):
     def seen_by(self, viewer: Viewer) -> Self:
         """Profiles with `following`, in one statement; any further look-up is an error."""
         return self.annotate(following=following(viewer, "pk")).fetch_mode(models.FETCH_RAISE)

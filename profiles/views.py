@@ -11,6 +11,7 @@ from profiles.representations import profile
 from users.authentication import TokenRequired, logged_in
 from users.fields import refuse_nul
 from users.limits import RateThrottle
+from users.names import nfc
 
 
 class ProfileViewSet(GenericViewSet[Profile]):
@@ -47,7 +48,7 @@ class ProfileViewSet(GenericViewSet[Profile]):
 
     def _named(self, username: str) -> ProfileRow:
         refuse_nul(username)
-        return _the_one(profile_named(username=username, viewer=self.request.user.pk))
+        return _the_one(profile_named(username=nfc(username), viewer=self.request.user.pk))
 
 
 def _the_one(rows: list[ProfileRow]) -> ProfileRow:

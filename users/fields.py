@@ -6,7 +6,7 @@ from django.core.validators import EmailValidator
 from django.http import Http404
 from rest_framework import serializers
 
-from users.models import EMAIL_LENGTH
+from users.names import EMAIL_LENGTH, nfc
 
 
 class Text(serializers.CharField):
@@ -38,7 +38,14 @@ class LongText(Text):
         super().__init__(trim_whitespace=False, **options)
 
 
-class Email(Text):
+class Name(Text):
+    """A username or an e-mail, in NFC; its length is counted afterwards."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return nfc(super().to_internal_value(data))
+
+
+class Email(Name):
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=EMAIL_LENGTH, **options)
         self.validators.append(EmailValidator())

@@ -15,7 +15,8 @@ from articles.demo.size import Size
 from articles.demo.tables import copy
 from articles.demo.vocabulary import vocabulary
 from profiles.models import Follow
-from users.models import User, fold
+from users.models import User
+from users.names import fold
 
 BATCH = 1000  # people
 # The first three are there before anybody writes: editor, johndoe and the star, whom

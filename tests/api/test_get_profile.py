@@ -1,4 +1,6 @@
+import unicodedata
 from collections.abc import Callable
+from typing import Literal
 from urllib.parse import quote
 
 import pytest
@@ -9,6 +11,7 @@ from tests.client import ApiClient
 from users.models import User
 
 Api = Callable[..., ApiClient]
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 NOT_FOUND = {"errors": {"profile": ["not found"]}}
 
@@ -77,6 +80,23 @@ def test_it_finds_every_username_that_there_can_be(api: Api, username: str) -> N
     assert response.json()["profile"]["username"] == username
 
 
+@pytest.mark.parametrize("typed", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize("sent", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize("name", ["René", "ガブリエル", "한글", "Ởi"])
+def test_it_finds_a_username_in_any_normalization_form(
+    api: Api, bob: User, name: str, typed: Form, sent: Form
+) -> None:
+    make_user(unicodedata.normalize(typed, name), email="somebody@example.com")
+    path = f"/api/profiles/{quote(unicodedata.normalize(sent, name))}"
+
+    response = api().get(path)
+
+    assert response.json()["profile"]["username"] == unicodedata.normalize("NFC", name)
+    assert api(bob).post(f"{path}/follow").json()["profile"]["following"] is True
+    assert api(bob).get(path).json()["profile"]["following"] is True
+    assert api(bob).delete(f"{path}/follow").json()["profile"]["following"] is False
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -92,6 +112,7 @@ def test_it_finds_every_username_that_there_can_be(api: Api, username: str) -> N
         "!!!",
         "%F0%9F%98%80",
         "a" * 5000,
+        "%CC%95" * 1000 + "%CC%80" * 1000,  # slow to normalize
         "9" * 5000,
         "alice';--",
         "%25",

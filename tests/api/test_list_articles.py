@@ -1,7 +1,8 @@
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 from wsgiref.util import setup_testing_defaults
 
 import pytest
@@ -372,6 +373,20 @@ def test_filters_are_exact(api: Api, article: Article, bob: User, name: str, val
 
     assert response.status_code == 200
     assert response.json() == EMPTY
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("path", [PATH, f"{PATH}/feed"])
+def test_it_finds_a_username_in_any_normalization_form(
+    api: Api, bob: User, path: str, form: Literal["NFC", "NFD"]
+) -> None:
+    rene = make_user("ren\u00e9", email="rene@example.com")
+    follow(bob, rene)
+    like(rene, write_article(rene))
+    name = unicodedata.normalize(form, rene.username)
+
+    for names in ({"author": name}, {"favorited": name}, {"author": name, "favorited": name}):
+        assert api(bob).get(path, names).json()["articlesCount"] == 1
 
 
 @pytest.mark.parametrize(

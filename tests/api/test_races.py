@@ -82,6 +82,11 @@ def change(client: ApiClient, **fields: str) -> Call:
     return lambda: client.put("/api/user", {"user": fields})
 
 
+def log_in(client: ApiClient, email: str, password: str) -> Any:
+    credentials = {"user": {"email": email, "password": password}}
+    return client.post("/api/users/login", credentials)
+
+
 def test_one_email_is_registered_once(api: Api) -> None:
     answers = at_once([registration(api(), f"user{n}", "one@example.com") for n in range(MANY)])
 
@@ -168,6 +173,42 @@ def test_two_changes_of_one_user_keep_each_other(api: Api, alice: User) -> None:
         shown = User.objects.get(pk=alice.pk)
         assert (shown.bio, shown.image) == (f"bio {round_}", f"image {round_}")
         assert shown.username == f"alice{round_}"
+
+
+def test_a_new_password_and_a_new_email_at_once_leave_one_account(api: Api, alice: User) -> None:
+    for round_ in range(30):
+        old, new = User.objects.get(pk=alice.pk).email, f"alice{round_}@example.com"
+        password = f"horse number {round_}"
+
+        answers = at_once(
+            [change(api(alice), password=password), change(api(alice), email=new.title())]
+        )
+
+        assert statuses(answers) == {200: 2}
+        assert log_in(api(), new, password).status_code == 200
+        assert log_in(api(), old, password).status_code == 401
+        thief = registration(api(), f"thief{round_}", new)()
+        assert thief.json() == {"errors": {"email": ["has already been taken"]}}
+        heir = registration(api(), f"heir{round_}", old)()
+        assert heir.status_code == 201
+
+
+def test_a_new_email_and_a_new_username_at_once_keep_each_other(api: Api, alice: User) -> None:
+    for round_ in range(30):
+        answers = at_once(
+            [
+                change(api(alice), email=f"Alice{round_}@example.com"),
+                change(api(alice), username=f"Alice{round_}"),
+                change(api(alice), bio=f"bio {round_}"),
+            ]
+        )
+
+        assert statuses(answers) == {200: 3}
+        row = User.objects.get(pk=alice.pk)
+        assert (row.email_folded, row.username_folded) == (
+            f"alice{round_}@example.com",
+            f"alice{round_}",
+        )
 
 
 def test_following_at_once_is_following_once(api: Api, alice: User, charlie: User) -> None:

@@ -1,13 +1,16 @@
+import unicodedata
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from tests.builders import PASSWORD, make_user, write_article
 from tests.client import ApiClient
 from users.models import User
+from users.names import fold
 
 Api = Callable[..., ApiClient]
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
 
 USERNAME_TAKEN = {"errors": {"username": ["has already been taken"]}}
 EMAIL_TAKEN = {"errors": {"email": ["has already been taken"]}}
@@ -293,6 +296,36 @@ def test_it_takes_letters_of_any_script(api: Api, alice: User, username: str) ->
     assert response.json()["user"]["username"] == username
 
 
+@pytest.mark.parametrize("username", ["\u3164", "janet\u034f", "7\u20e3", "a b"], ids=ascii)
+def test_a_stored_name_that_new_names_may_not_be_is_kept(
+    api: Api, alice: User, bob: User, username: str
+) -> None:
+    User.objects.filter(pk=bob.pk).update(username=username, username_folded=fold(username))
+    client = api(bob)
+
+    assert log_in_status(api(), "bob@example.com", PASSWORD) == 200
+    assert api().get(f"/api/profiles/{username}").json()["profile"]["username"] == username
+    # Front ends send back what they were shown.
+    kept = put(client, username=username, bio="new")
+    assert (kept.status_code, kept.json()["user"]["username"]) == (200, username)
+    assert put(api(alice), username=username).status_code == 422
+    assert put(client, username="bob").status_code == 200
+    assert put(client, username=username).status_code == 422
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_it_shows_names_in_nfc(api: Api, alice: User, form: Form) -> None:
+    response = put(
+        api(alice),
+        username=unicodedata.normalize(form, "René"),
+        email=unicodedata.normalize(form, "a@bücher.example"),
+    )
+
+    assert response.json()["user"]["username"] == "Ren\u00e9"
+    assert response.json()["user"]["email"] == "a@b\u00fccher.example"
+    assert log_in_status(api(), unicodedata.normalize(form, "a@bücher.example"), PASSWORD) == 200
+
+
 def test_it_trims_username_and_email(api: Api, alice: User) -> None:
     response = put(api(alice), username="\t new ", email=" new@example.com\n")
 
@@ -313,6 +346,8 @@ def test_it_trims_username_and_email(api: Api, alice: User) -> None:
         ("İzmir", "i̇zmir"),
         ("ren\N{LATIN SMALL LETTER E WITH ACUTE}", "rene\u0301"),
         ("rene\u0301", "ren\N{LATIN SMALL LETTER E WITH ACUTE}"),
+        ("bob", "\uff42\uff4f\uff42"),
+        ("\uff42\uff4f\uff42", "BOB"),
     ],
 )
 def test_it_refuses_a_username_that_is_taken(

@@ -18,7 +18,8 @@ from articles.models import BODY_LENGTH, Article, Comment, Favorite, Tag
 from profiles.models import Follow
 from tests.builders import PASSWORD, like, make_user, write_article, write_comment
 from tests.forms import Form, open_form, send
-from users.models import User, fold
+from users.models import User
+from users.names import fold
 
 TEXTS = {
     "spaces": "  around  ",

@@ -30,7 +30,8 @@ from tests.builders import make_user, write_article
 from tests.client import ApiClient
 from tests.database.servers import wait_until
 from tests.processes import database_url
-from users.models import User, fold
+from users.models import User
+from users.names import fold
 
 Api = Callable[..., ApiClient]
 

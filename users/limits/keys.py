@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from django.utils.crypto import salted_hmac
 from rest_framework.throttling import BaseThrottle
 
-from users.models import EMAIL_LENGTH, fold
+from users.names import LONGEST, fold
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -21,7 +21,7 @@ def hashed(text: str) -> str:
 def account_name(email: str) -> str:
     """The same text for every way to write the e-mail, whether the account exists or not."""
     # No account has a longer e-mail. Folding a long text can take very long.
-    return fold(email[:EMAIL_LENGTH])
+    return fold(email[:LONGEST])
 
 
 def account_key(email: str) -> str:
