@@ -121,7 +121,7 @@ PASSWORD_MAX_WAITING = env.count(
 )
 # Length alone, as in the API: clients use passwords such as "password123".
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "users.passwords.MinimumLengthValidator"},
 ]
 # Where failed log-ins and rates are counted for all machines; "": each machine for itself.
 CACHE_URL = env.redis_url("CACHE_URL")

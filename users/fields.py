@@ -7,6 +7,7 @@ from django.http import Http404
 from rest_framework import serializers
 
 from users.names import EMAIL_LENGTH, nfc
+from users.passwords import MAX_LENGTH, MIN_LENGTH, normalized
 
 
 class Text(serializers.CharField):
@@ -43,6 +44,16 @@ class Name(Text):
 
     def to_internal_value(self, data: Any) -> str:
         return nfc(super().to_internal_value(data))
+
+
+class Password(LongText):
+    """A new password, in NFKC; its length is counted afterwards."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_length=MIN_LENGTH, max_length=MAX_LENGTH, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        return normalized(super().to_internal_value(data))
 
 
 class Email(Name):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from asgiref.sync import sync_to_async
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -17,6 +19,7 @@ from users.folding import (
 )
 from users.known_addresses import KnownAddress as KnownAddress  # Django finds models here
 from users.names import EMAIL_LENGTH, LONGEST, USERNAME_LENGTH, fold, username_allowed
+from users.passwords import normalized
 
 
 class UserManager(BaseUserManager["User"]):
@@ -93,6 +96,28 @@ class User(AbstractBaseUser, PermissionsMixin):
         elif not self._state.adding:
             defer_with_source(self)
         super().save(**options)
+
+    def set_password(self, raw_password: str | None) -> None:
+        super().set_password(None if raw_password is None else normalized(raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether this is the password. A hash with old parameters is replaced.
+
+        The text as it was sent comes second: hashes from before passwords were normalized.
+        """
+
+        def rehash(password: str) -> None:
+            old, self.password = self.password, make_password(normalized(password))
+            # Not over a password that was set since this row was read.
+            User.objects.filter(pk=self.pk, password=old).update(password=self.password)
+
+        if raw_password is None:
+            return False
+        texts = dict.fromkeys((normalized(raw_password), raw_password))
+        return any(check_password(text, self.password, rehash) for text in texts)
+
+    async def acheck_password(self, raw_password: str | None) -> bool:
+        return await sync_to_async(self.check_password)(raw_password)
 
     def clean(self) -> None:
         """What forms do not check by themselves.

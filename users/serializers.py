@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import APIException
 
 from users import tokens
-from users.fields import Email, LongText, Name
+from users.fields import Email, LongText, Name, Password
 from users.limits import remember_address
 from users.models import User
 from users.names import EMAIL_LENGTH, USERNAME_LENGTH, username_allowed
@@ -28,7 +28,7 @@ class UserSerializer(serializers.Serializer[User]):
     email = Email()
     token = serializers.SerializerMethodField()
     username = Name(max_length=USERNAME_LENGTH)
-    password = LongText(min_length=8, max_length=128, write_only=True)
+    password = Password(write_only=True)
     bio = LongText(max_length=2000, required=False, allow_blank=True, allow_null=True)
     image = LongText(max_length=4096, required=False, allow_blank=True, allow_null=True)
 

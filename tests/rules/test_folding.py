@@ -96,7 +96,8 @@ def test_what_is_written_is_normalized(db: None, field: str) -> None:
 
 def stored_names(user: User) -> tuple[str, ...]:
     columns = ("username", "username_folded", "email", "email_folded")
-    return User.objects.values_list(*columns).get(pk=user.pk)
+    names: tuple[str, ...] = User.objects.values_list(*columns).get(pk=user.pk)
+    return names
 
 
 def log_in(user: User) -> None:

@@ -1,5 +1,162 @@
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from prometheus_client import REGISTRY
+
+from tests.builders import PASSWORD, make_user
+from tests.client import ApiClient
+from users.hashers import Argon2Hasher
+from users.models import User
+from users.passwords import LONGEST
+
+Api = Callable[..., ApiClient]
+
+COMPOSED, DECOMPOSED = "caf\u00e9 au lait", "cafe\u0301 au lait"
+FULLWIDTH, ASCII = "\uff48\uff4f\uff52\uff53\uff45 12345", "horse 12345"
+
+
+def log_in(client: ApiClient, password: str, email: str = "alice@example.com") -> int:
+    credentials = {"user": {"email": email, "password": password}}
+    status: int = client.post("/api/users/login", credentials).status_code
+    return status
+
+
+def hashes() -> float:
+    return REGISTRY.get_sample_value("password_hashes_total", {"result": "done"}) or 0
 
 
 def test_they_are_hashed_with_argon2id_as_owasp_recommends() -> None:
     assert make_password("correct horse").startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+@pytest.mark.parametrize(
+    ("new", "typed"),
+    [
+        (COMPOSED, DECOMPOSED),
+        (DECOMPOSED, COMPOSED),
+        (FULLWIDTH, ASCII),
+        (ASCII, FULLWIDTH),
+    ],
+    ids=ascii,
+)
+def test_a_password_is_one_in_every_normalization_form(
+    api: Api, alice: User, new: str, typed: str
+) -> None:
+    change = api(alice).put("/api/user", {"user": {"password": new}})
+
+    assert change.status_code == 200
+    assert log_in(api(), typed) == log_in(api(), new) == 200
+    assert log_in(api(), new.upper()) == 401
+    user = User.objects.get(pk=alice.pk)
+    assert asyncio.run(user.acheck_password(typed))
+
+
+@pytest.mark.parametrize("password", [COMPOSED, DECOMPOSED, FULLWIDTH, ASCII], ids=ascii)
+def test_a_hash_of_a_password_that_was_not_normalized_keeps_working(
+    db: None, api: Api, password: str
+) -> None:
+    alice = make_user("alice", password=make_password(password), is_staff=True)
+
+    assert log_in(api(), password) == 200
+    browser = Client()
+    form = {"username": alice.email, "password": password}
+    assert browser.post(reverse("admin:login"), form).status_code == 302
+    change = {"old_password": password, "new_password1": ASCII, "new_password2": ASCII}
+    assert browser.post(reverse("admin:password_change"), change).status_code == 302
+    assert log_in(api(), FULLWIDTH) == 200
+
+
+@pytest.mark.parametrize("password", ["wrong horse", DECOMPOSED, FULLWIDTH, "x" * 5000], ids=ascii)
+def test_an_unknown_email_takes_as_many_hashes_as_a_wrong_password(
+    api: Api, alice: User, password: str
+) -> None:
+    def hashes_of(email: str) -> float:
+        before = hashes()
+        assert log_in(api(), password, email) == 401
+        return hashes() - before
+
+    make_user("unusable", password=make_password(None))
+
+    assert hashes_of("alice@example.com") == hashes_of("nobody@example.com") >= 1
+    assert hashes_of("unusable@example.com") == hashes_of("nobody@example.com")
+
+
+def test_a_password_too_long_to_normalize_is_hashed_as_it_is(alice: User) -> None:
+    password = "e\u0301" * LONGEST
+
+    alice.set_password(password)
+
+    assert alice.check_password(password)
+    assert not alice.check_password("\u00e9" * LONGEST)
+
+
+def test_every_form_counts_the_characters_that_are_hashed() -> None:
+    validate_password("\ufb03 12345")  # a ligature of three letters
+    with pytest.raises(ValidationError):
+        validate_password("e\u0301" * 7)
+
+
+@pytest.fixture
+def outdated(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Hashes of passwords with other parameters, which a log-in replaces."""
+
+    def make(password: str) -> str:
+        with monkeypatch.context() as patch:
+            patch.setattr(Argon2Hasher, "time_cost", 1)
+            return make_password(password)
+
+    return make
+
+
+@pytest.mark.parametrize("password", [PASSWORD, DECOMPOSED], ids=ascii)
+def test_a_log_in_replaces_an_outdated_hash_and_nothing_else(
+    db: None, api: Api, outdated: Callable[[str], str], password: str
+) -> None:
+    alice = make_user("alice", password=outdated(password))
+    before: dict[str, Any] = {**User.objects.values().get(pk=alice.pk)}
+
+    assert log_in(api(), password) == 200
+
+    after: dict[str, Any] = {**User.objects.values().get(pk=alice.pk)}
+    assert {name for name in after if after[name] != before[name]} == {"password"}
+    assert log_in(api(), password) == 200
+    assert log_in(api(), COMPOSED) == (200 if password == DECOMPOSED else 401)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_hash_never_replaces_a_password_that_was_set_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, outdated: Callable[[str], str]
+) -> None:
+    monkeypatch.setattr(Argon2Hasher, "memory_cost", 64)  # KiB: the writes count, not the hashes
+    alice = make_user("alice", password="")
+    for _ in range(30):
+        old, same = User.objects.get(pk=alice.pk), User.objects.get(pk=alice.pk)
+        old.password = outdated(PASSWORD)
+        old.save()
+        same.set_password("another horse")
+        barrier = threading.Barrier(2)
+
+        def log_in(user: User = old, barrier: threading.Barrier = barrier) -> bool:
+            barrier.wait(timeout=30)
+            try:
+                return user.check_password(PASSWORD)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(1) as thread:
+            entry = thread.submit(log_in)
+            barrier.wait(timeout=30)
+            same.save(update_fields=["password"])
+
+        assert entry.result()
+        assert User.objects.get(pk=alice.pk).check_password("another horse")

@@ -1,0 +1,60 @@
+"""Django's `createsuperuser`, which checks the username before it asks for a password."""
+
+import os
+from typing import Any
+
+from django.contrib.auth.management.commands import createsuperuser
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError
+from django.db import IntegrityError, models
+
+from database.errors import violated_constraint
+from users.models import User
+from users.names import fold, username_allowed
+
+NAMES = {
+    "username_folded_once": "username",
+    "username_once": "username",
+    "email_folded_once": "e-mail",
+    "email_once": "e-mail",
+}
+TAKEN = "Error: That {} is already taken."
+
+
+class Command(createsuperuser.Command):
+    def handle(self, *args: Any, **options: Any) -> None:
+        username = options["username"]
+        if not options["interactive"]:
+            username = username or os.environ.get("DJANGO_SUPERUSER_USERNAME")
+        if username and (problem := self._problem(username, options["database"])):
+            raise CommandError(problem)
+        self._database = options["database"]
+        try:
+            super().handle(*args, **options)
+        except IntegrityError as error:
+            # Another session took the name while this one waited for the password.
+            name = NAMES.get(violated_constraint(error) or "")
+            if name is None:
+                raise
+            raise CommandError(TAKEN.format(name)) from error
+
+    def get_input_data(
+        self, field: "models.Field[Any, Any]", message: str, default: Any = None
+    ) -> Any:
+        value = super().get_input_data(field, message, default)
+        if field.name != "username" or not value:
+            return value
+        if problem := self._problem(value, self._database):
+            self.stderr.write(problem)
+            return None  # asks again
+        return value
+
+    def _problem(self, username: str, database: str) -> str | None:
+        """What is wrong with the username, in a sentence."""
+        try:
+            username_allowed(username)
+        except ValidationError as error:
+            return f"Error: {error.messages[0]}"
+        if User.objects.using(database).filter(username_folded=fold(username)).exists():
+            return TAKEN.format("username")
+        return None
