@@ -58,7 +58,7 @@ audit: .venv/installed  ## known vulnerabilities of what production installs
 	@touch $@
 
 .env:
-	@umask 077; $(PYTHON) -c 'import re, secrets; secret = lambda name: f"{name}={secrets.token_urlsafe(48)}"; \
+	@umask 077; $(or $(PYTHON),python3) -c 'import re, secrets; secret = lambda name: f"{name}={secrets.token_urlsafe(48)}"; \
 		print(re.sub("(?m)^SECRET_KEY=.*", secret("SECRET_KEY"), open(".env.example").read())); \
 		print("# Passwords for docker-compose.yml, which says whose."); \
 		print(*map(secret, ("POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD")), sep="\n")' > $@

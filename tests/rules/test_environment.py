@@ -457,10 +457,11 @@ def test_without_a_name_there_need_not_be_a_file(tmp_path: Path) -> None:
     assert Env(tmp_path / ".env").text("NOTHING_SETS_THIS") == ""
 
 
-def test_what_make_writes_is_understood(tmp_path: Path) -> None:
+@pytest.mark.parametrize("python", [sys.executable, ""], ids=["found", "too old for the server"])
+def test_what_make_writes_is_understood(tmp_path: Path, python: str) -> None:
     shutil.copy(BASE_DIR / "Makefile", tmp_path)
     shutil.copy(BASE_DIR / ".env.example", tmp_path)
-    make = ["make", f"PYTHON={sys.executable}", ".env"]
+    make = ["make", f"PYTHON={python}", ".env"]
     subprocess.run(make, cwd=tmp_path, check=True, capture_output=True)  # noqa: S603 -- our own file
 
     read = read_settings(
