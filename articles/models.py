@@ -20,6 +20,7 @@ from articles.texts import one_line, visible
 from database.errors import violated_constraint
 from profiles.models import Viewer, following, there_is
 from users.models import User
+from users.visibility import Hideable, HideableQuerySet
 
 BODY_LENGTH = 200_000
 COMMENT_LENGTH = 10_000
@@ -52,7 +53,11 @@ class Tag(models.Model):
         return self.name
 
 
-class AuthoredQuerySet[Row: "Authored"](models.QuerySet[Row]):
+class AuthoredQuerySet[Row: "Authored"](HideableQuerySet[Row]):
+    def visible(self) -> Self:
+        """The rows that are not hidden, and whose author is not."""
+        return super().visible().filter(author__hidden_at=None)
+
     def seen_by(self, viewer: Viewer) -> Self:
         """The rows with their author, and whether the viewer follows the author; any
         look-up beyond that is an error, and not a slow page."""
@@ -67,7 +72,7 @@ class AuthoredQuerySet[Row: "Authored"](models.QuerySet[Row]):
         return self.order_by("-created_at", "-id")
 
 
-class Authored(models.Model):
+class Authored(Hideable):
     """What somebody wrote, and when."""
 
     author = models.ForeignKey(User, models.DB_CASCADE, related_name="%(class)ss", db_index=False)
@@ -87,14 +92,14 @@ class Authored(models.Model):
 
 class ArticleQuerySet(AuthoredQuerySet["Article"]):
     def with_slug(self, slug: str) -> Self:
-        """The one article with this slug."""
-        return self.filter(slug=slug)
+        """The one article with this slug, unless it is hidden."""
+        return self.visible().filter(slug=slug)
 
     def with_any_slug(self, slug: str) -> Self:
         """The one article that has this slug, or else the one that had it before."""
-        live = Article.objects.with_slug(slug).values("pk")
+        live = Article.objects.filter(slug=slug).values("pk")
         old = OldSlug.objects.filter(slug=slug).values("article")
-        return self.filter(pk=Coalesce(models.Subquery(live), models.Subquery(old)))
+        return self.visible().filter(pk=Coalesce(models.Subquery(live), models.Subquery(old)))
 
     def seen_by(self, viewer: Viewer) -> Self:
         """With all that the API shows of an article beside its own columns and its author's."""
@@ -133,8 +138,21 @@ class Article(Authored):
             ),
         ]
         indexes = [
-            models.Index(fields=["-created_at", "-id"], name="newest_articles"),
-            models.Index(fields=["author", "-created_at", "-id"], name="newest_articles_of_author"),
+            # Partial, so that a list does not read hidden articles to skip them. The included
+            # column allows index-only scans that skip those of hidden users.
+            models.Index(
+                fields=["-created_at", "-id"],
+                include=["author"],
+                name="newest_visible_articles",
+                condition=models.Q(hidden_at=None),
+            ),
+            # Not partial: the cascade of a deleted user uses it too. The included column allows
+            # index-only scans that skip hidden articles.
+            models.Index(
+                fields=["author", "-created_at", "-id"],
+                include=["hidden_at"],
+                name="newest_of_author",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -240,6 +258,8 @@ class Tagging(OfArticle):
 
     article = models.ForeignKey(Article, models.DB_CASCADE, related_name="taggings", db_index=False)
     tag = models.ForeignKey(Tag, models.DB_CASCADE, related_name="taggings", db_index=False)
+    # Favorites have no such copy: to hide an article would update all of its favorites.
+    article_hidden = models.BooleanField(db_default=False, editable=False)
 
     objects = OfArticleQuerySet["Tagging"].as_manager()
 
@@ -249,11 +269,14 @@ class Tagging(OfArticle):
         ]
         indexes = [
             models.Index(
-                fields=["tag", "-article_created_at", "-article"], name="newest_articles_of_tag"
+                fields=["tag", "-article_created_at", "-article"],
+                include=["article_author", "article_hidden"],
+                name="newest_of_tag",
             ),
             models.Index(
                 fields=["tag", "article_author", "-article_created_at", "-article"],
-                name="newest_of_tag_and_author",
+                include=["article_hidden"],
+                name="newest_of_tag_by_author",
             ),
         ]
 
@@ -329,7 +352,11 @@ class Comment(Authored):
             ),
         ]
         indexes = [
-            models.Index(fields=["article", "-created_at", "-id"], name="newest_comments"),
+            models.Index(
+                fields=["article", "-created_at", "-id"],
+                include=["author", "hidden_at"],
+                name="newest_comments_of_article",
+            ),
             # For the end of a user alone.
             models.Index(fields=["author"], name="comments_of_author"),
         ]

@@ -16,13 +16,15 @@ from django.db.models import (
     OuterRef,
     QuerySet,
     Subquery,
+    Value,
 )
 from django.db.models.functions import Cast, Coalesce
+from django.db.models.lookups import Exact
 
 from articles.counts import Tally, tallied, tallied_of_any
 from articles.models import Article, ArticleQuerySet, Favorite, Tag, Tagging
 from profiles.models import Follow
-from users.models import User
+from users.models import User, hidden_users
 
 Counted = Tally.Counted
 
@@ -49,7 +51,7 @@ def page(
     filters = Filters(tag, author, favorited_by, feed_of)
     if not filters.given and offset == 0:
         # Without ids first: that costs a quarter more, and is for what stands before the page.
-        articles = Article.objects.newest_first()[:limit]
+        articles = Article.objects.visible().newest_first()[:limit]
     else:
         ids = _merged(filters, offset + limit) if filters.merge else _listed(filters)
         articles = Article.objects.filter(pk__in=ids[offset : offset + limit]).newest_first()
@@ -165,10 +167,12 @@ def _rows(filters: Filters) -> tuple[Any, Columns]:
         rows: Any = Favorite.objects.filter(user=_user(filters.favorited_by))
         if filters.tag is not None:
             rows = rows.filter(article=_same_article_tagged(filters))
+        else:
+            rows = rows.filter(_article_is_visible())
     elif filters.tag is not None:
-        rows = Tagging.objects.filter(tag=_tag(filters))
+        rows = Tagging.objects.filter(tag=_tag(filters), article_hidden=False)
     else:
-        rows = Article.objects.all()
+        rows = Article.objects.filter(hidden_at=None)
         columns = Columns("pk", "created_at", "author")
     if filters.author is not None:
         rows = rows.filter(**{columns.author: _user(filters.author)})
@@ -176,6 +180,10 @@ def _rows(filters: Filters) -> tuple[Any, Columns]:
         rows = rows.filter(**{columns.author: OuterRef("followed")})
     elif filters.feed_of is not None:
         rows = rows.filter(**{f"{columns.author}__in": _follows(filters).values("followed")})
+    elif filters.author is None:
+        # `author` and `feed_of` find visible users alone. The subquery runs once for the page; a
+        # join would look up the author of every row before the page.
+        rows = rows.exclude(**{f"{columns.author}__in": hidden_users()})
     return rows, columns
 
 
@@ -190,6 +198,7 @@ def _same_article_tagged(filters: Filters) -> Subquery:
         tag=_tag(filters),
         article=OuterRef("article"),
         article_created_at=OuterRef("article_created_at"),
+        article_hidden=False,
     )
     return Subquery(taggings.values("article")[:1])
 
@@ -199,8 +208,19 @@ def _tag(filters: Filters) -> Subquery:
 
 
 def _user(name: str | None) -> Subquery:
-    return Subquery(User.objects.filter(username=name).values("pk")[:1])
+    return Subquery(User.objects.filter(username=name, hidden_at=None).values("pk")[:1])
+
+
+def _article_is_visible() -> Exact:
+    """Whether the article of a favorite is not hidden.
+
+    A comparison with TRUE, because of a comparison with the id PostgreSQL expects one row, and
+    of a join that it can be done in another order.
+    """
+    articles = Article.objects.filter(pk=OuterRef("article"), hidden_at=None)
+    return Exact(Subquery(articles.values_list(Value(True))[:1]), Value(True))
 
 
 def _follows(filters: Filters) -> QuerySet[Follow]:
-    return Follow.objects.filter(follower=filters.feed_of)
+    follows = Follow.objects.filter(follower=filters.feed_of)
+    return follows.exclude(followed__in=hidden_users())

@@ -11,6 +11,7 @@ from articles.models import Article, Comment, Tag
 from articles.pages import page
 from database.prepared import Slice, prepared
 from profiles.models import ViewerId
+from users.models import hidden_users
 
 # Rows of a page where the client gives no limit.
 DEFAULT_LIMIT = 20
@@ -86,10 +87,10 @@ def current_slug(*, any_slug: str) -> QuerySet[Article]:
 @prepared(ArticleRow, indexes=["articles_article_pkey"])
 def article_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Article]:
     """The one article with this id: what was written is shown as it is now."""
-    return Article.objects.seen_by(ViewerId(viewer)).filter(pk=pk)
+    return Article.objects.visible().seen_by(ViewerId(viewer)).filter(pk=pk)
 
 
-@prepared(CommentRow, indexes=["slug_once", "newest_comments"])
+@prepared(CommentRow, indexes=["slug_once", "newest_comments_of_article", "hidden_users"])
 def comments_on(
     *, slug: str, viewer: int | None = None, limit: Slice = COMMENTS_LIMIT, offset: Slice = 0
 ) -> QuerySet[Comment]:
@@ -98,11 +99,12 @@ def comments_on(
     article = Article.objects.with_slug(slug).values("pk")[:1]
     comments = Comment.objects.filter(article=Subquery(article)).newest_first()
     if offset == 0:
-        page = comments[: limit + 1]
+        page = comments.visible()[: limit + 1]
     else:
         # The ids come from the index alone. Otherwise PostgreSQL would look up the author of
         # each comment before the page too.
-        ids = comments.values("pk")[offset : offset + limit + 1]
+        visible = comments.filter(hidden_at=None).exclude(author__in=hidden_users())
+        ids = visible.values("pk")[offset : offset + limit + 1]
         page = Comment.objects.filter(pk__in=ids).newest_first()
     return page.seen_by(ViewerId(viewer))
 
@@ -110,7 +112,7 @@ def comments_on(
 @prepared(CommentRow, indexes=["articles_comment_pkey"])
 def comment_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Comment]:
     """The one comment with this id."""
-    return Comment.objects.seen_by(ViewerId(viewer)).filter(pk=pk)
+    return Comment.objects.visible().seen_by(ViewerId(viewer)).filter(pk=pk)
 
 
 @prepared(TagRow, indexes=["tally_of_key", "articles_tag_pkey"])
@@ -131,14 +133,15 @@ def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> Que
     # What front ends ask for beside the default.
     literals={"limit": [10]},
     indexes=[
-        "newest_articles",
-        "newest_articles_of_author",
-        "newest_articles_of_tag",
+        "newest_visible_articles",
+        "newest_of_author",
+        "newest_of_tag",
         "newest_favorites_of_user",
         "favorite_once",
         "follow_once",
         "tagging_once",
         "tally_of_key",
+        "hidden_users",
     ],
 )
 def list_articles(

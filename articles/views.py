@@ -36,6 +36,7 @@ from articles.serializers import (
 )
 from database.errors import refers_to_nothing
 from database.idempotency import rebuildable
+from users import deletion
 from users.authentication import TokenRequired, TokenRequiredToWrite, logged_in
 from users.fields import refuse_nul
 from users.limits import RateThrottle
@@ -57,7 +58,7 @@ class ArticleViewSet(
     GenericViewSet[Article],
 ):
     envelope = "article"
-    queryset = Article.objects.all()  # what is written to; what is shown, queries.py fetches
+    queryset = Article.objects.visible()  # for writes; queries.py fetches what is shown
     serializer_class = ArticleSerializer
     permission_classes = (TokenRequiredToWrite, IsAuthorOrReadOnly)
     throttle_classes = (RateThrottle,)
@@ -85,6 +86,9 @@ class ArticleViewSet(
         written = serializer.save(author=logged_in(request))
         response = Response(self.represent(written), status=status.HTTP_201_CREATED)
         return rebuildable(response, written.pk)
+
+    def perform_destroy(self, instance: Article) -> None:
+        deletion.delete(Article.objects.filter(pk=instance.pk))
 
     @action(
         detail=True,
@@ -192,7 +196,9 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
         # int() would take "1_000" and the digits of other scripts too.
         if not re.fullmatch("[0-9]+", self.kwargs["pk"]):
             raise Http404
-        comment = get_object_or_404(Comment, article=article_id, pk=self.kwargs["pk"])
+        comment = get_object_or_404(
+            Comment.objects.visible(), article=article_id, pk=self.kwargs["pk"]
+        )
         self.check_object_permissions(self.request, comment)
         return comment
 

@@ -18,11 +18,15 @@ from database.startup import default_database
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 django_application = get_wsgi_application()
+
+from users import deletion_worker  # noqa: E402 -- it has a model, and models need the apps
+
 # Not the first requests, but the start of the process waits for connections to be opened. A
 # process that takes the place of another while the database is away serves what needs none,
 # and 503 for the rest; the log has the reason.
 with suppress(OperationalError):
     open_pools(default_database().limits.acquire_timeout)
+deletion_worker.DeletionWorker().start()
 # A worker of granian's is a child of multiprocessing's, which before Python 3.13 runs no
 # functions of atexit's. A connection that nobody closes is an error to PostgreSQL.
 for close in (probe.close, close_pools):

@@ -19,10 +19,10 @@ class ProfileRow(NamedTuple):
 @prepared(ProfileRow, indexes=["username_once"])
 def profile_named(*, username: str, viewer: int | None = None) -> QuerySet[Profile]:
     """The one profile with this name, as typed."""
-    return Profile.objects.seen_by(ViewerId(viewer)).filter(username=username)
+    return Profile.objects.seen_by(ViewerId(viewer)).filter(username=username, hidden_at=None)
 
 
 @prepared(ProfileRow, indexes=["users_user_pkey"])
 def profile_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Profile]:
     """The one profile with this id."""
-    return Profile.objects.seen_by(ViewerId(viewer)).filter(pk=pk)
+    return Profile.objects.seen_by(ViewerId(viewer)).filter(pk=pk, hidden_at=None)

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
+from users.deletion import Deletion as Deletion  # Django finds models here
 from users.folding import (
     FoldedField,
     FoldedQuerySet,
@@ -17,9 +18,10 @@ from users.folding import (
     defer_with_source,
     with_folded,
 )
-from users.known_addresses import KnownAddress as KnownAddress  # Django finds models here
+from users.known_addresses import KnownAddress as KnownAddress
 from users.names import EMAIL_LENGTH, LONGEST, USERNAME_LENGTH, fold, username_allowed
 from users.passwords import normalized
+from users.visibility import Hideable
 
 
 class UserManager(BaseUserManager["User"]):
@@ -49,7 +51,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email_folded=fold(username or ""))
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(AbstractBaseUser, PermissionsMixin, Hideable):
     email = NormalizedEmailField("e-mail", max_length=EMAIL_LENGTH)
     email_folded = FoldedField("email")
     username = NormalizedCharField(max_length=USERNAME_LENGTH)
@@ -82,9 +84,19 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.CheckConstraint(condition=~models.Q(bio=""), name="bio_null_when_empty"),
             models.CheckConstraint(condition=~models.Q(image=""), name="image_null_when_empty"),
         ]
+        indexes = [
+            # Lists read all of them to leave out their articles.
+            models.Index(
+                fields=["id"], name="hidden_users", condition=models.Q(hidden_at__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.username
+
+    @classmethod
+    def marks_of_deletion(cls) -> dict[str, Any]:
+        return super().marks_of_deletion() | {"is_active": False}
 
     def get_short_name(self) -> str:
         """How the admin greets somebody."""
@@ -142,3 +154,9 @@ class User(AbstractBaseUser, PermissionsMixin):
             errors["email"] = "This e-mail is taken, perhaps in another case or other letter forms."
         if errors:
             raise ValidationError(errors)
+
+
+def hidden_users() -> models.QuerySet[User, Any]:
+    """The ids of all hidden users, for a subquery: it runs once, where a join would look up the
+    author of every row."""
+    return User.objects.filter(hidden_at__isnull=False).values("pk")

@@ -9,7 +9,7 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
-from articles.migrations._locks import EVERYBODY, lock
+from database.table_locks import EVERYBODY, lock
 
 
 class Migration(migrations.Migration):

@@ -8,7 +8,9 @@ Readers don't notice.
 
 from django.db import migrations
 
-from articles.migrations._locks import ALL, EVERYBODY, WRITERS, lock
+from database.table_locks import EVERYBODY, WRITERS, lock
+
+ALL = ("articles_article", "articles_tagging", "articles_favorite")
 
 # Before the triggers exist, for they would look up each article by itself.
 FILL = """

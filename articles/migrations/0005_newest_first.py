@@ -7,7 +7,7 @@ that fails.
 
 from django.db import migrations, models
 
-from articles.migrations._locks import EVERYBODY, WRITERS, lock
+from database.table_locks import EVERYBODY, WRITERS, lock
 
 TABLES = ("articles_tagging", "articles_favorite")
 

@@ -4,7 +4,7 @@ an instant only.
 
 from django.db import migrations
 
-from articles.migrations._locks import EVERYBODY, WRITERS, lock
+from database.table_locks import EVERYBODY, WRITERS, lock
 
 
 class Migration(migrations.Migration):

@@ -9,7 +9,9 @@ number of all articles a million times, past every version that it has left befo
 
 from django.db import migrations, models
 
-from articles.migrations._locks import ALL, EVERYBODY, WRITERS, lock
+from database.table_locks import EVERYBODY, WRITERS, lock
+
+ALL = ("articles_article", "articles_tagging", "articles_favorite")
 
 ARTICLES, ARTICLES_OF_TAG, ARTICLES_OF_AUTHOR, FAVORITES_OF_ARTICLE, FAVORITES_OF_USER = range(1, 6)
 

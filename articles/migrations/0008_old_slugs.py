@@ -7,7 +7,7 @@ slugs that were given up before this migration are not known.
 import django.db.models.deletion
 from django.db import migrations, models
 
-from articles.migrations._locks import EVERYBODY, WRITERS, lock
+from database.table_locks import EVERYBODY, WRITERS, lock
 
 # AFTER, and not BEFORE: an INSERT of a slug that another transaction gives up at this moment
 # waits for that transaction in the unique index, and these statements run after the wait. At READ

@@ -281,7 +281,7 @@ def test_every_command_that_begins_something_names_what_does_not_fit() -> None:
     with migrated() as server, ThreadPoolExecutor(2) as threads:
         server.execute("ALTER TABLE articles_comment RENAME body TO content")
         server.execute("ALTER TABLE users_user ALTER image TYPE text[] USING ARRAY[image]")
-        server.execute("DROP INDEX newest_articles")
+        server.execute("DROP INDEX newest_visible_articles")
         processes = dict(
             zip(
                 commands,
@@ -294,7 +294,7 @@ def test_every_command_that_begins_something_names_what_does_not_fit() -> None:
         assert process.returncode == (78 if name in ("dbcheck", "serve") else 1), process.stderr
         lines = process.stderr.replace("?: (database.E001) ", "").splitlines()
         assert {
-            "articles.queries.list_articles: the index newest_articles does not exist",
+            "articles.queries.list_articles: the index newest_visible_articles does not exist",
             "articles.queries.comments_on: column articles_comment.body does not exist",
             "profiles.queries.profile_named: ProfileRow.image is str, the column is text[]",
             "users.queries.active_user: User.image is varchar(4096), the column is text[]",
@@ -342,7 +342,7 @@ def test_the_development_server_can_be_told_not_to_look() -> None:
         return [*runserver(port), "--skip-checks"]
 
     with migrated() as server:
-        server.execute("DROP INDEX newest_comments")
+        server.execute("DROP INDEX newest_comments_of_article")
         with serving(unchecked, DEBUG="on", DATABASE_URL=server.url()) as api:
             assert api.call("GET", "/api/articles").status == 200
 

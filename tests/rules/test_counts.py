@@ -34,14 +34,21 @@ def stored() -> Counts:
 def there() -> Counts:
     """What the tables say, asked in another way than the one that the command has."""
     counts: Counts = Counter()
+    hidden_users = {*User.objects.filter(hidden_at__isnull=False).values_list("pk", flat=True)}
+    hidden = set()
     for article in Article.objects.all():
+        if article.hidden_at or article.author_id in hidden_users:
+            hidden.add(article.pk)
+            continue
         counts[Counted.ARTICLES, 0] += 1
         counts[Counted.ARTICLES_OF_AUTHOR, article.author_id] += 1
     for tagging in Tagging.objects.all():
-        counts[Counted.ARTICLES_OF_TAG, tagging.tag_id] += 1
+        if tagging.article_id not in hidden:
+            counts[Counted.ARTICLES_OF_TAG, tagging.tag_id] += 1
     for favorite in Favorite.objects.all():
         counts[Counted.FAVORITES_OF_ARTICLE, favorite.article_id] += 1
-        counts[Counted.FAVORITES_OF_USER, favorite.user_id] += 1
+        if favorite.article_id not in hidden:
+            counts[Counted.FAVORITES_OF_USER, favorite.user_id] += 1
     return counts
 
 
@@ -86,59 +93,70 @@ def test_everything_that_is_written_is_counted(
     assert counts[Counted.FAVORITES_OF_USER, alice.pk] == 2
 
 
+HIDE: list[LiteralString] = [
+    "UPDATE articles_article SET hidden_at = now() WHERE id = {first}",
+    "UPDATE articles_article SET hidden_at = now()",
+    "UPDATE users_user SET hidden_at = now() WHERE username = 'alice'",
+    "UPDATE users_user SET hidden_at = now()",
+    "UPDATE users_user SET hidden_at = now() WHERE username = 'alice';"
+    " UPDATE articles_article SET hidden_at = now() WHERE id = {first}",
+]
+SHOW: list[LiteralString] = [
+    "UPDATE articles_article SET hidden_at = NULL WHERE id = {first}",
+    "UPDATE users_user SET hidden_at = NULL WHERE username = 'alice'",
+    "UPDATE users_user SET hidden_at = NULL; UPDATE articles_article SET hidden_at = NULL",
+]
 PLACES = {
     "first": "(SELECT min(id) FROM articles_article)",
     "last": "(SELECT max(id) FROM articles_article)",
     "alice": "(SELECT id FROM users_user WHERE username = 'alice')",
     "bob": "(SELECT id FROM users_user WHERE username = 'bob')",
 }
+STATEMENTS: list[LiteralString] = [
+    "DELETE FROM articles_article",
+    "DELETE FROM articles_article WHERE id = {first}",
+    "DELETE FROM articles_article WHERE author_id = {alice}",
+    "DELETE FROM users_user",
+    "DELETE FROM users_user WHERE username <> 'charlie'",
+    "DELETE FROM articles_tag",
+    "DELETE FROM articles_tag WHERE name = 'common'",
+    "DELETE FROM articles_tagging WHERE article_id = {first}",
+    "DELETE FROM articles_favorite WHERE user_id = {bob}",
+    "DELETE FROM articles_favorite WHERE article_id = {last}",
+    "UPDATE articles_article SET author_id = {bob}",
+    "UPDATE articles_article SET author_id = {bob} WHERE id = {first}",
+    "UPDATE articles_article SET created_at = now(), title = 'Another'",
+    "UPDATE articles_tagging SET tag_id = (SELECT id FROM articles_tag WHERE name = 'bob')"
+    " WHERE tag_id = (SELECT id FROM articles_tag WHERE name = 'alice')",
+    "UPDATE articles_tagging SET article_id = {last} WHERE article_id = {first}",
+    "UPDATE articles_favorite SET article_id = {last} WHERE user_id = {bob}"
+    " AND article_id = {first}",
+    "UPDATE articles_favorite SET user_id = {bob} WHERE article_id = {last}",
+    "UPDATE articles_article SET id = -id",
+    "UPDATE articles_favorite SET id = -id",
+    "INSERT INTO articles_favorite (user_id, article_id, created_at)"
+    " SELECT id, {last}, now() FROM users_user ON CONFLICT DO NOTHING",
+    "INSERT INTO articles_favorite (user_id, article_id, created_at)"
+    " SELECT id, {first}, now() FROM users_user ON CONFLICT (user_id, article_id)"
+    " DO UPDATE SET article_id = {last} WHERE articles_favorite.user_id = {bob}",
+    "MERGE INTO articles_favorite USING users_user AS reader"
+    " ON user_id = reader.id AND article_id = {last}"
+    " WHEN MATCHED THEN DELETE"
+    " WHEN NOT MATCHED THEN INSERT (user_id, article_id, created_at)"
+    " VALUES (reader.id, {last}, now())",
+    "WITH moved AS (DELETE FROM articles_favorite WHERE article_id = {first} RETURNING *)"
+    " INSERT INTO articles_favorite (user_id, article_id, created_at)"
+    " SELECT user_id, {last}, now() FROM moved ON CONFLICT DO NOTHING",
+    "TRUNCATE articles_favorite",
+    "TRUNCATE articles_tagging",
+    "TRUNCATE articles_article CASCADE",
+    "TRUNCATE users_user CASCADE",
+    "TRUNCATE articles_tag, articles_tagging, articles_tally, articles_favorite,"
+    " articles_comment, articles_oldslug, articles_article",
+]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DELETE FROM articles_article",
-        "DELETE FROM articles_article WHERE id = {first}",
-        "DELETE FROM articles_article WHERE author_id = {alice}",
-        "DELETE FROM users_user",
-        "DELETE FROM users_user WHERE username <> 'charlie'",
-        "DELETE FROM articles_tag",
-        "DELETE FROM articles_tag WHERE name = 'common'",
-        "DELETE FROM articles_tagging WHERE article_id = {first}",
-        "DELETE FROM articles_favorite WHERE user_id = {bob}",
-        "DELETE FROM articles_favorite WHERE article_id = {last}",
-        "UPDATE articles_article SET author_id = {bob}",
-        "UPDATE articles_article SET author_id = {bob} WHERE id = {first}",
-        "UPDATE articles_article SET created_at = now(), title = 'Another'",
-        "UPDATE articles_tagging SET tag_id = (SELECT id FROM articles_tag WHERE name = 'bob')"
-        " WHERE tag_id = (SELECT id FROM articles_tag WHERE name = 'alice')",
-        "UPDATE articles_tagging SET article_id = {last} WHERE article_id = {first}",
-        "UPDATE articles_favorite SET article_id = {last} WHERE user_id = {bob}"
-        " AND article_id = {first}",
-        "UPDATE articles_favorite SET user_id = {bob} WHERE article_id = {last}",
-        "UPDATE articles_article SET id = -id",
-        "UPDATE articles_favorite SET id = -id",
-        "INSERT INTO articles_favorite (user_id, article_id, created_at)"
-        " SELECT id, {last}, now() FROM users_user ON CONFLICT DO NOTHING",
-        "INSERT INTO articles_favorite (user_id, article_id, created_at)"
-        " SELECT id, {first}, now() FROM users_user ON CONFLICT (user_id, article_id)"
-        " DO UPDATE SET article_id = {last} WHERE articles_favorite.user_id = {bob}",
-        "MERGE INTO articles_favorite USING users_user AS reader"
-        " ON user_id = reader.id AND article_id = {last}"
-        " WHEN MATCHED THEN DELETE"
-        " WHEN NOT MATCHED THEN INSERT (user_id, article_id, created_at)"
-        " VALUES (reader.id, {last}, now())",
-        "WITH moved AS (DELETE FROM articles_favorite WHERE article_id = {first} RETURNING *)"
-        " INSERT INTO articles_favorite (user_id, article_id, created_at)"
-        " SELECT user_id, {last}, now() FROM moved ON CONFLICT DO NOTHING",
-        "TRUNCATE articles_favorite",
-        "TRUNCATE articles_tagging",
-        "TRUNCATE articles_article CASCADE",
-        "TRUNCATE users_user CASCADE",
-        "TRUNCATE articles_tag, articles_tagging, articles_tally, articles_favorite,"
-        " articles_comment, articles_oldslug, articles_article",
-    ],
-)
+@pytest.mark.parametrize("statement", STATEMENTS)
 def test_plain_sql_is_counted(scene: Article, statement: str) -> None:
     # Django's foreign keys wait for the commit.
     execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -152,6 +170,34 @@ def test_plain_sql_is_counted(scene: Article, statement: str) -> None:
     if "SET id" in statement:
         execute(statement.format(**PLACES))
         execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@pytest.mark.parametrize("hide", HIDE)
+def test_plain_sql_is_counted_while_rows_are_hidden(scene: Article, hide: str) -> None:
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+    execute(hide.format(**PLACES))
+    assert stored() == there()
+
+    for statement in [*STATEMENTS, *HIDE, *SHOW]:
+        with transaction.atomic():
+            if "SET id" in statement:
+                execute("SET CONSTRAINTS ALL DEFERRED")
+            execute(statement.format(**PLACES))
+
+            assert stored() == there(), statement
+            assert not Tally.objects.filter(count=0).exists(), statement
+            transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("hide", HIDE)
+def test_what_is_shown_again_is_counted_as_before(scene: Article, hide: str) -> None:
+    before = stored()
+    execute(hide.format(**PLACES))
+    assert stored() != before
+
+    execute(SHOW[-1])
+
+    assert stored() == before
 
 
 def test_copy_is_counted(scene: Article, charlie: User) -> None:

@@ -196,27 +196,27 @@ def test_every_parameter_is_looked_up_in_an_index(
 @pytest.mark.parametrize(
     ("arguments", "index", "rows"),
     [
-        ({}, "newest_articles", 300),
-        ({"tag": "tag1"}, "newest_articles_of_tag", 300),
-        ({"tag": "tag2"}, "newest_articles_of_tag", 300),
-        ({"author": "user1"}, "newest_articles_of_author", 300),
+        ({}, "newest_visible_articles", 300),
+        ({"tag": "tag1"}, "newest_of_tag", 300),
+        ({"tag": "tag2"}, "newest_of_tag", 300),
+        ({"author": "user1"}, "newest_of_author", 300),
         ({"favorited_by": "user20"}, "newest_favorites_of_user", 300),
         # Beside the page: the newest of each whom the reader follows, then 20 of 20.
-        ({"feed_of": 21}, "newest_articles_of_author", 800),
-        ({"feed_of": 22}, "newest_articles_of_author", 900),
-        ({"feed_of": 23}, "newest_articles_of_author", 3500),
-        ({"feed_of": 24}, "newest_articles_of_author", 900),  # of 10,000
+        ({"feed_of": 21}, "newest_of_author", 800),
+        ({"feed_of": 22}, "newest_of_author", 900),
+        ({"feed_of": 23}, "newest_of_author", 3500),
+        ({"feed_of": 24}, "newest_of_author", 900),  # of 10,000
         # Beside the page: what both filters have in common, and no more of an author or a tag.
-        ({"tag": "tag1", "author": "user1"}, "newest_of_tag_and_author", 700),
-        ({"tag": "tag1", "feed_of": 22}, "newest_of_tag_and_author", 800),
-        ({"tag": "tag2", "feed_of": 24}, "newest_of_tag_and_author", 100),
+        ({"tag": "tag1", "author": "user1"}, "newest_of_tag_by_author", 700),
+        ({"tag": "tag1", "feed_of": 22}, "newest_of_tag_by_author", 800),
+        ({"tag": "tag2", "feed_of": 24}, "newest_of_tag_by_author", 100),
         # Beside the page: what the reader likes, twice, and no more of a tag that 6,667 carry.
         ({"tag": "tag1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
         ({"author": "user1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
         ({"feed_of": 24, "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
         # Of what stands before the page no more than its place in the index.
-        ({"offset": 5000}, "newest_articles", 5300),
-        ({"tag": "tag1", "offset": 5000}, "newest_articles_of_tag", 5300),
+        ({"offset": 5000}, "newest_visible_articles", 5300),
+        ({"tag": "tag1", "offset": 5000}, "newest_of_tag", 5300),
     ],
     ids=str,
 )
@@ -248,5 +248,5 @@ def test_a_page_of_comments_reads_no_more_than_it_shows(
     for mode in modes_of(comments_on, shape):
         scans = scans_of(session, comments_on, shape, mode, **arguments)
 
-        assert "newest_comments" in {scan.index_name for scan in scans}, mode
+        assert "newest_comments_of_article" in {scan.index_name for scan in scans}, mode
         assert sum(scan.rows for scan in scans) <= rows, (mode, scans)

@@ -11,10 +11,11 @@ import pytest
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
-from articles.models import Article
+from articles.models import Article, Comment
 from database.backend.hygiene import Leaves, leaves
 from database.prepared import Prepared, Shape, Slice, declared
 from tests.builders import follow, like, make_user, write_article, write_comment
+from users.models import User
 
 autodiscover_modules("queries")
 QUERIES = [query for query in declared if not query.name.startswith("tests.")]
@@ -35,16 +36,17 @@ class Content:
         self.people[0].save()
         for person, other in itertools.permutations(self.people, 2):
             follow(person, other)
-        self.articles = [self._article() for _ in range(40)]
+        self.articles = [self._article() for _ in range(60)]
         self.old_slug = self.articles[1].slug
         self.articles[1].title = "Another title"
         self.articles[1].save()
         self.comments = [write_comment(person, self.articles[0]) for person in self.people * 2]
+        self._hide()
 
-    def _article(self) -> Article:
+    def _article(self, author: User | None = None) -> Article:
         chance, now = self.chance, timezone.now()
         article = write_article(
-            chance.choice(self.people),
+            author or chance.choice(self.people),
             tags=tuple(chance.sample(["css", "java", "python"], chance.randint(1, 3))),
             created_at=now - timedelta(minutes=chance.randrange(20)),
         )
@@ -53,10 +55,21 @@ class Content:
             write_comment(person, article, created_at=now - timedelta(chance.randrange(3)))
         return article
 
+    def _hide(self) -> None:
+        """Some articles and comments, and a writer whom everybody follows and likes."""
+        for model in (Article, Comment):
+            some = model.objects.values_list("pk", flat=True)[3::20]
+            model.objects.filter(pk__in=some).update(hidden_at=timezone.now())
+        self.people.append(make_user("dan"))
+        self.articles += [self._article(self.people[-1]) for _ in range(3)]
+        for person in self.people[:3]:
+            follow(person, self.people[-1])
+        User.objects.filter(username="dan").update(hidden_at=timezone.now())
+
     def arguments(self, query: Prepared[..., Any], shape: Shape) -> dict[str, Any]:
         """For a call of this shape: values that rows have, and some that none has."""
         names = ["alice", "bob", "charlie", "nobody"]
-        ids = [person.pk for person in self.people]
+        ids = [person.pk for person in self.people[:3]]
         of_name: dict[str, Sequence[Any]] = {
             "tag": ["css", "java", "python", "cobol"],
             "pk": [*ids, *(row.pk for row in (*self.articles[:3], *self.comments[:3])), 0],
@@ -64,7 +77,7 @@ class Content:
             "any_slug": [self.old_slug, self.articles[0].slug, "no-article"],
             "author": names,
             "favorited_by": names,
-            "username": names,
+            "username": [*names, "dan"],
         }
         of_kind: dict[Any, Sequence[Any]] = {
             Slice: [1, 2, 3, 50],

@@ -108,7 +108,7 @@ def _articles() -> Generator[tuple[Any, ...]]:
     no article comes twice, but one that changes meanwhile is as its page has found it, and one
     whose transaction ends after the page that it belongs to is missing.
     """
-    articles = Article.objects.seen_by(AnonymousUser()).order_by("pk")
+    articles = Article.objects.visible().seen_by(AnonymousUser()).order_by("pk")
     rows = articles.values_list("pk", *FIELDS.values())
     if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         last = 0

@@ -11,23 +11,48 @@ from database.backend.base import lift_timeouts
 
 Counted = Tally.Counted
 
-# Where the rows are that a count is of, and what they call its key.
+# The rows that each count counts, and the column that is its key.
+_OF_VISIBLE = "JOIN visible ON visible.id = article_id"
 ROWS = {
-    Counted.ARTICLES: ("articles_article", "0"),
-    Counted.ARTICLES_OF_TAG: ("articles_tagging", "tag_id"),
-    Counted.ARTICLES_OF_AUTHOR: ("articles_article", "author_id"),
+    Counted.ARTICLES: ("visible", "0"),
+    Counted.ARTICLES_OF_TAG: (f"articles_tagging {_OF_VISIBLE}", "tag_id"),
+    Counted.ARTICLES_OF_AUTHOR: ("visible", "author_id"),
     Counted.FAVORITES_OF_ARTICLE: ("articles_favorite", "article_id"),
-    Counted.FAVORITES_OF_USER: ("articles_favorite", "user_id"),
+    Counted.FAVORITES_OF_USER: (f"articles_favorite {_OF_VISIBLE}", "user_id"),
 }
-# Tables whose rows have copies of columns of their article.
-COPIES = {"articles_tagging": "taggings", "articles_favorite": "favorites"}
+# Tables whose rows copy columns of their article: the name in the report, each column with what
+# it is a copy of.
+COPIES = {
+    "articles_tagging": (
+        "taggings",
+        {
+            "article_created_at": "article.created_at",
+            "article_author_id": "article.author_id",
+            "article_hidden": "(article.hidden_at IS NOT NULL)",
+        },
+    ),
+    "articles_favorite": (
+        "favorites",
+        {
+            "article_created_at": "article.created_at",
+            "article_author_id": "article.author_id",
+        },
+    ),
+}
 EXAMPLES = 3  # of each kind of count
 
 # Every join is one of whole tables, which PostgreSQL does on its disk if it has to.
-_COUNTS = " UNION ALL ".join(
+_VISIBLE = """
+    WITH visible AS (
+        SELECT article.id, author_id
+        FROM articles_article AS article JOIN users_user AS author ON author.id = author_id
+        WHERE article.hidden_at IS NULL AND author.hidden_at IS NULL
+    )
+"""
+_COUNTS = _VISIBLE + " UNION ALL ".join(
     f"SELECT {counted:d}::smallint AS counted, {key}::bigint AS key, count(*) AS count"  # noqa: S608 -- no input
-    f" FROM {table} GROUP BY 2"
-    for counted, (table, key) in ROWS.items()
+    f" FROM {rows} GROUP BY 2"
+    for counted, (rows, key) in ROWS.items()
 )
 _TALLIES = "SELECT counted, key, sum(count) AS count FROM articles_tally GROUP BY counted, key"
 WRONG_COUNTS = f"""
@@ -67,20 +92,28 @@ FOLD = """
 """
 _WRONG_COPIES = """
     {table} AS copy JOIN articles_article AS article ON article.id = copy.article_id
-    WHERE (copy.article_created_at, copy.article_author_id)
-        IS DISTINCT FROM (article.created_at, article.author_id)
+    WHERE ({copies}) IS DISTINCT FROM ({originals})
 """
 SHOW_WRONG_COPIES = f"SELECT count(*), min(copy.id) FROM {_WRONG_COPIES}"  # noqa: S608 -- no input
 LOCK_THEIR_ARTICLES = f"""
     SELECT count(*) FROM (SELECT FROM {_WRONG_COPIES} FOR KEY SHARE OF article) AS locked
 """  # noqa: S608 -- no input
 COPY_ANEW = """
-    UPDATE {table} AS copy
-    SET article_created_at = article.created_at, article_author_id = article.author_id
+    UPDATE {table} AS copy SET ({columns}) = ROW ({originals})
     FROM articles_article AS article
-    WHERE article.id = copy.article_id AND (copy.article_created_at, copy.article_author_id)
-        IS DISTINCT FROM (article.created_at, article.author_id)
+    WHERE article.id = copy.article_id AND ({copies}) IS DISTINCT FROM ({originals})
 """
+
+
+def _about(table: str, statement: str) -> str:
+    """The statement with the names of a table with copies."""
+    _, columns = COPIES[table]
+    return statement.format(
+        table=table,
+        columns=", ".join(columns),
+        copies=", ".join(f"copy.{name}" for name in columns),
+        originals=", ".join(columns.values()),
+    )
 
 
 class Command(BaseCommand):
@@ -123,8 +156,8 @@ def _differences() -> list[str]:
             f"{Counted(counted).label}: {number:,} wrong, such as {', '.join(shown)}."
             for (counted, number), shown in examples.items()
         ]
-        for table, name in COPIES.items():
-            cursor.execute(SHOW_WRONG_COPIES.format(table=table))
+        for table, (name, _) in COPIES.items():
+            cursor.execute(_about(table, SHOW_WRONG_COPIES))
             number, first = cursor.fetchone()
             if number:
                 lines.append(f"copies in {name}: {number:,} wrong, such as that with id {first}.")
@@ -144,9 +177,9 @@ def _repair() -> list[str]:
         done["counts corrected"] = cursor.rowcount
         cursor.execute(FOLD)
         (done["counts put into one row"],) = cursor.fetchone()
-        for table, name in COPIES.items():
+        for table, (name, _) in COPIES.items():
             # Before the rows, as whoever changes the article does.
-            cursor.execute(LOCK_THEIR_ARTICLES.format(table=table))
-            cursor.execute(COPY_ANEW.format(table=table))
+            cursor.execute(_about(table, LOCK_THEIR_ARTICLES))
+            cursor.execute(_about(table, COPY_ANEW))
             done[f"copies in {name} corrected"] = cursor.rowcount
     return [f"{what}: {number:,}" for what, number in done.items() if number]

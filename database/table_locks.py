@@ -1,15 +1,14 @@
-"""How a migration takes tables that are in use."""
+"""Table locks for migrations of a database that is in use."""
 
 from django.db import migrations
 
-ALL = ("articles_article", "articles_tagging", "articles_favorite")
-WRITERS = "SHARE ROW EXCLUSIVE"  # keeps out whoever writes; readers don't notice
-EVERYBODY = "ACCESS EXCLUSIVE"
+WRITERS = "SHARE ROW EXCLUSIVE"  # blocks writers; readers go on
+EVERYBODY = "ACCESS EXCLUSIVE"  # blocks readers too
 
-# All tables or none: whoever has one of them and waits for another would wait for the migration,
-# and it for them. And whoever comes waits behind a migration that waits. So it gives up soon, and
-# tries again once they are through. Not before a second has gone by (deadlock_timeout): then
-# PostgreSQL ends an autovacuum that is in the way.
+# All tables are locked, or none. Holding one table and waiting for another would deadlock with a
+# transaction that uses both. Sessions that arrive queue behind a waiting LOCK, so it gives up after
+# 1.2 s, lets them pass and tries again. Not earlier: after 1 s (deadlock_timeout) PostgreSQL
+# cancels an autovacuum that is in the way.
 LOCK = """
 SET LOCAL statement_timeout = 0;
 DO $$
@@ -36,8 +35,10 @@ END $$;
 def lock(
     *tables: str, forwards: str | None = None, backwards: str | None = None
 ) -> migrations.RunSQL:
-    """Take the tables until the end of the migration, forwards as its first operation, backwards
-    as its last. No statement of the migration is too slow for the time-out then."""
+    """Lock the tables until the migration ends, and lift its statement timeout.
+
+    It stands first in a migration for `forwards`, last for `backwards`.
+    """
 
     def sql(mode: str | None) -> str:
         return LOCK.format(tables=", ".join(tables), mode=mode) if mode else ""

@@ -1,0 +1,28 @@
+"""Articles and comments can be hidden. The columns come in a transaction of their own, which is
+short: it blocks readers."""
+
+from django.db import migrations, models
+
+from database.table_locks import EVERYBODY, lock
+
+TABLES = ("articles_article", "articles_comment", "articles_tagging")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("articles", "0009_one_line")]
+
+    operations = [
+        lock(*TABLES, forwards=EVERYBODY),
+        *(
+            migrations.AddField(
+                model,
+                "hidden_at",
+                models.DateTimeField(blank=True, editable=False, null=True),
+            )
+            for model in ("article", "comment")
+        ),
+        migrations.AddField(
+            "tagging", "article_hidden", models.BooleanField(db_default=False, editable=False)
+        ),
+        lock(*TABLES, backwards=EVERYBODY),
+    ]

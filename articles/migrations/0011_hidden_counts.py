@@ -1,0 +1,102 @@
+"""Hidden articles are in no list and in no count.
+
+Writers wait until the new indexes are built; readers do not.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+from django.db import migrations, models
+
+from database.table_locks import EVERYBODY, WRITERS, lock
+
+TABLES = (
+    "users_user",
+    "articles_article",
+    "articles_tagging",
+    "articles_favorite",
+    "articles_comment",
+)
+SQL = Path(__file__).with_name("sql") / "hidden_counts.sql"
+
+# What was hidden is visible again: the version before knows no other way. The triggers count it
+# before they are replaced by those of 0007.
+SHOW = """
+UPDATE users_user SET hidden_at = NULL WHERE hidden_at IS NOT NULL;
+UPDATE articles_article SET hidden_at = NULL WHERE hidden_at IS NOT NULL;
+"""
+DROP = """
+DROP TRIGGER delete_below_hidden_article ON articles_article;
+DROP TRIGGER delete_below_hidden_user ON users_user;
+DROP TRIGGER copy_mark ON articles_article;
+DROP TRIGGER wait_for_mark ON articles_article;
+DROP TRIGGER copy_mark ON articles_tagging;
+DROP TRIGGER users_user_tally_hide ON users_user;
+DROP TRIGGER lock_user_with_articles ON users_user;
+DROP FUNCTION delete_below_hidden_article();
+DROP FUNCTION delete_below_hidden_user();
+DROP FUNCTION copy_mark_to_taggings();
+DROP FUNCTION copy_mark_from_article();
+DROP FUNCTION users_user_tally_hide();
+DROP FUNCTION lock_user_with_articles();
+"""
+DROP_HELPERS = """
+DROP FUNCTION hidden_articles_among(bigint[]);
+DROP FUNCTION hidden_users_among(bigint[]);
+DROP FUNCTION change_tallies(articles_tally[]);
+"""
+counts = import_module("articles.migrations.0007_counts")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("articles", "0010_hidden"), ("users", "0004_hidden")]
+
+    operations = [
+        lock(*TABLES, forwards=WRITERS),
+        migrations.RunSQL(
+            SQL.read_text(),
+            [SHOW, DROP, counts.drop_triggers(), counts.create_triggers(), DROP_HELPERS],
+        ),
+        migrations.AddIndex(
+            "article",
+            models.Index(
+                condition=models.Q(("hidden_at", None)),
+                fields=["-created_at", "-id"],
+                include=["author"],
+                name="newest_visible_articles",
+            ),
+        ),
+        migrations.AddIndex(
+            "article",
+            models.Index(
+                fields=["author", "-created_at", "-id"],
+                include=["hidden_at"],
+                name="newest_of_author",
+            ),
+        ),
+        migrations.AddIndex(
+            "tagging",
+            models.Index(
+                fields=["tag", "-article_created_at", "-article"],
+                include=["article_author", "article_hidden"],
+                name="newest_of_tag",
+            ),
+        ),
+        migrations.AddIndex(
+            "tagging",
+            models.Index(
+                fields=["tag", "article_author", "-article_created_at", "-article"],
+                include=["article_hidden"],
+                name="newest_of_tag_by_author",
+            ),
+        ),
+        migrations.AddIndex(
+            "comment",
+            models.Index(
+                fields=["article", "-created_at", "-id"],
+                include=["author", "hidden_at"],
+                name="newest_comments_of_article",
+            ),
+        ),
+        lock(*TABLES, backwards=EVERYBODY),
+    ]

@@ -1,0 +1,21 @@
+"""The indexes that 0011 has replaced; a transaction of its own, because it blocks readers."""
+
+from django.db import migrations
+
+from database.table_locks import EVERYBODY, WRITERS, lock
+
+TABLES = ("articles_article", "articles_tagging", "articles_comment")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("articles", "0011_hidden_counts")]
+
+    operations = [
+        lock(*TABLES, forwards=EVERYBODY),
+        migrations.RemoveIndex("article", "newest_articles"),
+        migrations.RemoveIndex("article", "newest_articles_of_author"),
+        migrations.RemoveIndex("tagging", "newest_articles_of_tag"),
+        migrations.RemoveIndex("tagging", "newest_of_tag_and_author"),
+        migrations.RemoveIndex("comment", "newest_comments"),
+        lock(*TABLES, backwards=WRITERS),
+    ]

@@ -1,0 +1,158 @@
+"""Deletion of any size: small at once, large in batches after the request has been answered.
+
+A user with 20,000 articles, or an article with 150,000 comments, cannot be deleted within one
+request. Such a row is hidden first and queued as a `Deletion`; `users.deletion_worker` empties
+the queue. The batches are the same that `ON DELETE CASCADE` would delete in one statement.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any, Self
+
+from django.apps import apps
+from django.db import models, transaction
+from django.db.models.functions import Now
+
+from database.backend.base import lift_timeouts
+from users.visibility import Hideable
+
+SMALL = 1_000  # rows: PostgreSQL deletes so many, with their index entries and counts, in 50 ms
+BATCH = 1_000  # rows in a transaction: other writers never wait longer for its locks
+LEASE = timedelta(seconds=30)  # longer than a batch, which the statement timeout bounds
+
+queued = threading.Event()
+"""Set when a deletion is queued; the worker of this process waits for it."""
+
+
+class DeletionQuerySet(models.QuerySet["Deletion"]):
+    def of(self, row: models.Model) -> Self:
+        return self.filter(model=_label(type(row)), row_id=row.pk)
+
+    def claim(self) -> "Deletion | None":
+        """The oldest one that no process works on, reserved for LEASE; None if there is none."""
+        with transaction.atomic():
+            free = self.filter(models.Q(claimed_until=None) | models.Q(claimed_until__lt=Now()))
+            claimed = free.order_by("pk").select_for_update(skip_locked=True).first()
+            if claimed is not None:
+                claimed.extend()
+        return claimed
+
+
+class Deletion(models.Model):
+    """A row that is to be deleted, with everything that belongs to it."""
+
+    model = models.CharField(max_length=100)  # such as "articles.article"
+    row_id = models.BigIntegerField()
+    requested_at = models.DateTimeField(db_default=Now())
+    claimed_until = models.DateTimeField(null=True)
+    rows_deleted = models.BigIntegerField(db_default=0)
+
+    objects = DeletionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["model", "row_id"], name="deletion_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.row_id}"
+
+    def rows(self) -> models.QuerySet[Any]:
+        """The one row, or none if it has been deleted already."""
+        rows: models.QuerySet[Any] = apps.get_model(self.model)._base_manager.all()
+        return rows.filter(pk=self.row_id)
+
+    def extend(self, deleted: int = 0) -> None:
+        """Reserve it for another LEASE, and count the rows deleted since the last call."""
+        Deletion.objects.filter(pk=self.pk).update(
+            claimed_until=Now() + LEASE, rows_deleted=models.F("rows_deleted") + deleted
+        )
+
+    def run(self) -> Iterator[int]:
+        """Delete everything, one batch and one transaction at a time; yields the rows of each.
+
+        It can be stopped after any batch: another run goes on from there.
+        """
+        rows = self.rows()
+        for batch in _batches_below(rows.model, [self.row_id]):
+            with transaction.atomic():
+                deleted = batch.delete()[0]
+                self.extend(deleted)
+            yield deleted
+        with transaction.atomic():
+            deleted = rows.delete()[0]
+            self.delete()
+        yield deleted
+
+
+def delete(rows: models.QuerySet[Any]) -> bool:
+    """Delete the rows with everything that belongs to them.
+
+    Returns True if that is done. False if it is too much for one request: then the rows are
+    hidden, users among them are deactivated, and a `Deletion` is queued for each.
+    """
+    if sum(counts_below(rows, SMALL).values()) <= SMALL:
+        rows.delete()
+        return True
+    enqueue(rows)
+    return False
+
+
+def enqueue(rows: models.QuerySet[Any]) -> None:
+    """Hide the rows and queue their deletion, whatever their size."""
+    label = _label(rows.model)
+    with transaction.atomic():
+        # To hide a popular author subtracts every favorite of their articles from a count.
+        lift_timeouts()
+        pks = [*rows.order_by("pk").values_list("pk", flat=True)]
+        deletions = (Deletion(model=label, row_id=pk) for pk in pks)
+        Deletion.objects.bulk_create(deletions, batch_size=BATCH, ignore_conflicts=True)
+        if issubclass(rows.model, Hideable):
+            marked = rows.model._base_manager.filter(pk__in=pks, hidden_at=None)
+            marked.update(**rows.model.marks_of_deletion())
+        transaction.on_commit(queued.set)
+
+
+def _label(model: type[models.Model]) -> str:
+    return (model._meta.concrete_model or model)._meta.label_lower
+
+
+def counts_below(rows: models.QuerySet[Any], limit: int) -> Counter[type[models.Model]]:
+    """How many rows of each model would be deleted with `rows`, themselves included.
+
+    Counting stops early: a figure of more than `limit` means "more than `limit`". A row that
+    belongs to two of them, such as a favorite of one's own article, is counted twice.
+    """
+    counts: Counter[type[models.Model]] = Counter()
+    for each in (rows, *_rows_below(rows)):
+        counts[each.model] += each.order_by()[: limit + 1].count()
+    return counts
+
+
+def _rows_below(rows: models.QuerySet[Any]) -> Iterator[models.QuerySet[Any]]:
+    for field in _foreign_keys_to(rows.model):
+        below = field.model._base_manager.filter(**{f"{field.name}__in": rows.values("pk")})
+        yield below
+        yield from _rows_below(below)
+
+
+def _batches_below(model: type[models.Model], pks: Sequence[int]) -> Iterator[models.QuerySet[Any]]:
+    """What belongs to these rows, the leaves of the tree first. Each batch has to be deleted
+    before the next is asked for."""
+    for field in _foreign_keys_to(model):
+        rows = field.model._base_manager.filter(**{f"{field.name}__in": pks})
+        while batch := [*rows.values_list("pk", flat=True)[:BATCH]]:
+            yield from _batches_below(field.model, batch)
+            yield field.model._base_manager.filter(pk__in=batch)
+
+
+def _foreign_keys_to(model: type[models.Model]) -> list[models.ForeignKey[Any, Any]]:
+    """The foreign keys that PostgreSQL follows when it deletes a row of the model."""
+    concrete = model._meta.concrete_model or model
+    return [
+        relation.field
+        for relation in concrete._meta.get_fields(include_hidden=True)
+        if isinstance(relation, models.ManyToOneRel) and relation.on_delete is models.DB_CASCADE
+    ]

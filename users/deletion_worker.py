@@ -1,0 +1,62 @@
+"""The thread that empties the queue of deletions, one in each process of the server."""
+
+import logging
+import threading
+
+from django.db import OperationalError, connection
+
+from users.deletion import Deletion, queued
+
+logger = logging.getLogger("users.deletion")
+
+INTERVAL = 30.0  # seconds until it looks for what other processes have queued or left unfinished
+PAUSE = 1.0  # seconds after an error
+
+
+def empty_queue() -> None:
+    """Run every deletion that no other process works on."""
+    while deletion := Deletion.objects.claim():
+        logger.info("Deleting %s with everything that belongs to it", deletion)
+        rows = 0
+        for deleted in deletion.run():
+            rows += deleted
+            if not connection.in_atomic_block:
+                connection.close()  # requests may need it between two batches
+        logger.info("Deleted %s: %d rows", deletion, rows)
+
+
+class DeletionWorker:
+    def __init__(self) -> None:
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="deletion-worker", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after its deletion."""
+        self._stopped = True
+        queued.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            queued.clear()
+            queued.wait(self._pause_after_work())
+
+    def _pause_after_work(self) -> float:
+        """Empty the queue; returns the seconds until the next look."""
+        try:
+            empty_queue()
+        except OperationalError:
+            # The database is away, or PostgreSQL ended a deadlock. The pool logs an outage; an
+            # unfinished deletion goes on when its lease has run out.
+            return PAUSE
+        except Exception:
+            # An error must not end the thread: nothing else empties the queue. The lease keeps
+            # this deletion back until others have had their turn.
+            logger.exception("A deletion failed; it is tried again")
+            return PAUSE
+        finally:
+            connection.close()
+        return INTERVAL

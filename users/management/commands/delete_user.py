@@ -1,0 +1,27 @@
+"""manage.py delete_user: delete a user with everything that they have written."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db.models import Q
+
+from users.management.deletion import DeletionCommand
+from users.models import User, fold
+
+
+class Command(DeletionCommand):
+    help = (
+        "Delete a user with their articles, comments, favorites and follows, and what others have "
+        "added to their articles. The user is deactivated and hidden first."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user", help="the username, or the e-mail address")
+        super().add_arguments(parser)
+
+    def handle(self, *, user: str, noinput: bool, verbosity: int, **options: Any) -> None:
+        rows = User.objects.filter(Q(username_folded=fold(user)) | Q(email_folded=fold(user)))
+        if len(rows[:2]) != 1:
+            raise CommandError(f"There is no user {user!r}.")
+        self.delete(rows, noinput=noinput, verbosity=verbosity)

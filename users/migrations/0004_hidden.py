@@ -1,0 +1,49 @@
+"""Users can be hidden, and a queue holds the rows whose deletion takes long."""
+
+import django.db.models.functions.datetime
+from django.db import migrations, models
+
+from database.table_locks import EVERYBODY, lock
+
+
+class Migration(migrations.Migration):
+    dependencies = [("users", "0003_normalize_names")]
+
+    operations = [
+        lock("users_user", forwards=EVERYBODY),
+        migrations.AddField(
+            "user", "hidden_at", models.DateTimeField(blank=True, editable=False, null=True)
+        ),
+        # It is empty: nobody is hidden yet.
+        migrations.AddIndex(
+            "user",
+            models.Index(
+                condition=models.Q(("hidden_at__isnull", False)), fields=["id"], name="hidden_users"
+            ),
+        ),
+        migrations.CreateModel(
+            name="Deletion",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("model", models.CharField(max_length=100)),
+                ("row_id", models.BigIntegerField()),
+                (
+                    "requested_at",
+                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
+                ),
+                ("claimed_until", models.DateTimeField(null=True)),
+                ("rows_deleted", models.BigIntegerField(db_default=0)),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("model", "row_id"), name="deletion_once")
+                ]
+            },
+        ),
+        lock("users_user", backwards=EVERYBODY),
+    ]
