@@ -7,7 +7,8 @@ from django.core.management.base import CommandError
 from django.db.models import Q
 
 from users.management.deletion import DeletionCommand
-from users.models import User, fold
+from users.models import User
+from users.names import fold
 
 
 class Command(DeletionCommand):
