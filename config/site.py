@@ -12,6 +12,8 @@ from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse
 from psycopg import errors
 
+from users.modeladmin import delete_selected
+
 # What Django's admin and PostgreSQL raise for a value that neither has checked before it is used:
 # a NUL, a date beyond the calendar, an incomplete regular expression, a range of one value.
 BAD_INPUT = (DataError, ValueError, OverflowError, IndexError)
@@ -25,6 +27,10 @@ class AdminSite(admin.AdminSite):
     filters (`?e=1`), and 400 for anything else. The traceback is logged, as for every 400."""
 
     site_header = site_title = "Conduit"
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self.add_action(delete_selected, "delete_selected")
 
     def admin_view[View: Callable[..., HttpResponseBase]](
         self, view: View, cacheable: bool = False

@@ -18,7 +18,7 @@ WITHOUT_VALUE = {"submit", "button", "reset", "image", "file"}
 
 
 class Form(HTMLParser):
-    """The values that the form with this id would send; `values` may be changed first."""
+    """The values that the form with this id ("" for none) would send; `values` may be changed."""
 
     def __init__(self, page: str, form_id: str) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Form(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         if tag == "form":
-            self._inside = attributes.get("id") == self._form_id
+            self._inside = (attributes.get("id") or "") == self._form_id
         if not self._inside:
             return
         if tag == "input":
@@ -106,6 +106,6 @@ def open_form(client: Client, url: str, form_id: str) -> Form:
 
 
 def send(client: Client, url: str, form: Form, button: str = "_save") -> Any:
-    """Send the form by one of its buttons."""
-    body = f"{form.encoded()}&{urlencode({button: 'Save'})}"
+    """Send the form by the button of this name, or by one without a name ("")."""
+    body = f"{form.encoded()}&{urlencode({button: 'Save'} if button else {})}"
     return client.post(url, body, content_type=FORM)

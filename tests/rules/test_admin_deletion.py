@@ -1,0 +1,174 @@
+"""The admin deletes any number of rows, and its pages stay small."""
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from articles.models import Article, Comment, Tag
+from tests.builders import like, make_user, write_article, write_comment
+from tests.forms import Form, send
+from users import modeladmin
+from users.models import User
+
+TAGS = reverse("admin:articles_tag_changelist")
+
+
+@pytest.fixture
+def many_tags(db: None) -> None:
+    Tag.objects.bulk_create(Tag(name=f"tag {number}") for number in range(1500))
+
+
+def select(site: Client, url: str, *rows: Any, across: int = 0) -> Any:
+    """The page that asks for confirmation."""
+    data = {"_selected_action": [row.pk for row in rows], "select_across": across}
+    return site.post(url, {"action": "delete_selected", "index": 0} | data)
+
+
+def confirm(site: Client, url: str, page: Any) -> Any:
+    assert page.status_code == 200
+    return send(site, url, Form(page.content.decode(), ""), button="")
+
+
+def counts(page: Any) -> dict[str, Any]:
+    return dict(page.context["model_count"])
+
+
+def test_a_confirmation_counts_what_goes_with_the_row(
+    site: Client, alice: User, bob: User, article: Article
+) -> None:
+    write_comment(alice, article)
+    write_comment(bob, article)
+    write_comment(alice, write_article(bob))
+    like(bob, article)
+    page = site.get(reverse("admin:users_user_delete", args=[alice.pk]))
+
+    assert counts(page) == {
+        "users": 1,
+        "articles": 1,
+        "comments": 3,
+        "favorites": 1,
+        "taggings": 2,
+        "follows": 1,
+    }
+    assert article.title not in page.content.decode()
+
+
+def test_the_confirmation_for_a_large_row_is_small(site: Client, alice: User) -> None:
+    target = write_article(alice)
+    Comment.objects.bulk_create(
+        Comment(author=alice, article=target, body="x" * 1000, updated_at=alice.created_at)
+        for _ in range(3000)
+    )
+
+    page = site.get(reverse("admin:users_user_delete", args=[alice.pk]))
+
+    assert counts(page)["comments"] == 3000
+    assert len(page.content) < 20_000
+
+
+def test_a_confirmation_stops_counting(
+    site: Client, article: Article, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modeladmin, "MOST_COUNTED", 2)
+    for _ in range(3):
+        write_comment(alice, article)
+
+    page = site.get(reverse("admin:articles_article_delete", args=[article.pk]))
+
+    assert counts(page) == {"articles": 1, "comments": "more than 2", "taggings": 2}
+
+
+def test_all_rows_of_a_long_list_are_deleted(site: Client, many_tags: None) -> None:
+    page = select(site, TAGS, Tag.objects.all()[0], across=1)
+    assert len(page.content) < 20_000
+    assert counts(page) == {"tags": 1500}
+
+    response = confirm(site, TAGS, page)
+
+    assert (response.status_code, response["Location"]) == (302, TAGS)
+    assert Tag.objects.count() == 0
+    assert LogEntry.objects.count() == modeladmin.MOST_LOGGED + 1
+    assert LogEntry.objects.filter(object_repr="500 more tags", object_id=None).exists()
+
+
+def test_all_rows_that_a_filter_has_found_are_deleted(site: Client, many_tags: None) -> None:
+    url = f"{TAGS}?q=7"
+    page = select(site, url, Tag.objects.all()[0], across=1)
+
+    confirm(site, url, page)
+
+    assert Tag.objects.count() == 1500 - sum("7" in str(number) for number in range(1500))
+    assert not Tag.objects.filter(name__contains="7").exists()
+
+
+def test_only_selected_rows_are_deleted(site: Client, many_tags: None) -> None:
+    selected = Tag.objects.all()[3:7]
+    page = select(site, TAGS, *selected)
+
+    confirm(site, TAGS, page)
+
+    assert Tag.objects.count() == 1496
+    assert not Tag.objects.filter(pk__in=[tag.pk for tag in selected]).exists()
+
+
+def test_a_row_that_came_after_the_confirmation_stays(site: Client, many_tags: None) -> None:
+    page = select(site, TAGS, Tag.objects.all()[0], across=1)
+    Tag.objects.create(name="new")
+
+    confirm(site, TAGS, page)
+
+    assert [tag.name for tag in Tag.objects.all()] == ["new"]
+
+
+def test_articles_found_by_a_joined_search_are_deleted(site: Client, alice: User) -> None:
+    for number in range(3):
+        write_article(alice, tags=("dragons", "old dragons"), title=f"Title {number}")
+    write_article(alice, title="Another")
+    url = f"{reverse('admin:articles_article_changelist')}?q=dragons"
+    page = select(site, url, Article.objects.all()[0], across=1)
+    assert counts(page) == {"articles": 3, "taggings": 6}
+
+    confirm(site, url, page)
+
+    assert [article.title for article in Article.objects.all()] == ["Another"]
+
+
+@pytest.fixture
+def deputy(db: None) -> Client:
+    """An editor who may delete articles, and nothing else."""
+    user = make_user("deputy", is_staff=True)
+    rights = ["view_article", "delete_article"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_what_an_editor_may_not_delete_keeps_the_row(
+    deputy: Client, article: Article, bob: User
+) -> None:
+    write_comment(bob, article)
+    one, several = (
+        reverse("admin:articles_article_delete", args=[article.pk]),
+        reverse("admin:articles_article_changelist"),
+    )
+
+    for page in (deputy.get(one), select(deputy, several, article)):
+        assert page.context["perms_lacking"] == {"comment"}
+        assert "post" not in Form(page.content.decode(), "").values
+    answer = {"post": "yes", "action": "delete_selected", "_selected_action": article.pk}
+    assert deputy.post(one, answer).status_code == 403
+    assert deputy.post(several, answer).status_code == 403
+    assert Article.objects.count() == 1
+
+
+def test_what_has_no_pages_goes_with_the_row(deputy: Client, article: Article) -> None:
+    url = reverse("admin:articles_article_changelist")
+
+    confirm(deputy, url, select(deputy, url, article))
+
+    assert Article.objects.count() == 0
