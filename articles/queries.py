@@ -111,8 +111,9 @@ def comments_on(
 
 @prepared(CommentRow, indexes=["articles_comment_pkey"])
 def comment_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Comment]:
-    """The one comment with this id."""
-    return Comment.objects.visible().seen_by(ViewerId(viewer)).filter(pk=pk)
+    """The one comment with this id, unless it or its article is hidden."""
+    comments = Comment.objects.visible().filter(article__in=Article.objects.visible())
+    return comments.seen_by(ViewerId(viewer)).filter(pk=pk)
 
 
 @prepared(TagRow, indexes=["tally_of_key", "articles_tag_pkey"])

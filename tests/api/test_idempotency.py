@@ -666,6 +666,34 @@ def test_an_object_that_is_gone_is_404_and_is_not_written_again(
     assert not Favorite.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("hidden", "found"),
+    [
+        ("comment", {"favorite", "follow"}),
+        ("article", {"follow"}),
+        ("author", set()),
+    ],
+)
+def test_an_answer_that_is_built_again_shows_nothing_hidden(
+    api: Api, alice: User, bob: User, article: Article, hidden: str, found: set[str]
+) -> None:
+    requests = {
+        "comments": (f"{ARTICLE}/comments", {"comment": {"body": "Thank you!"}}),
+        "favorite": (f"{ARTICLE}/favorite", b""),
+        "follow": ("/api/profiles/alice/follow", b""),
+    }
+    for request in requests.values():
+        send(api(bob), *request)
+    drop_bodies()
+    rows = {"comment": Comment.objects, "article": Article.objects, "author": User.objects}
+    pk = alice.pk if hidden == "author" else rows[hidden].get().pk
+    rows[hidden].filter(pk=pk).update(hidden_at=timezone.now())
+
+    answers = {name: send(api(bob), *request) for name, request in requests.items()}
+
+    assert {name for name, answer in answers.items() if answer.status_code != 404} == found
+
+
 def test_an_index_finds_the_newest_of_a_user(alice: User) -> None:
     for user in (alice, *(make_user(f"reader{n}") for n in range(9))):
         backlog_of(user, 500)
