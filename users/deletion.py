@@ -6,9 +6,10 @@ the queue. The batches are the same that `ON DELETE CASCADE` would delete in one
 """
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import reduce
 from typing import Any, Self
 
 from django.apps import apps
@@ -122,18 +123,23 @@ def _label(model: type[models.Model]) -> str:
 def counts_below(rows: models.QuerySet[Any], limit: int) -> Counter[type[models.Model]]:
     """How many rows of each model would be deleted with `rows`, themselves included.
 
-    Counting stops early: a figure of more than `limit` means "more than `limit`". A row that
-    belongs to two of them, such as a favorite of one's own article, is counted twice.
+    Counting stops early: a figure of more than `limit` means "more than `limit`".
     """
-    counts: Counter[type[models.Model]] = Counter()
+    parts = defaultdict(list)
     for each in (rows, *_rows_below(rows)):
-        counts[each.model] += each.order_by()[: limit + 1].count()
-    return counts
+        parts[each.model].append(each.order_by().values("pk")[: limit + 1])
+    # A union, because a favorite of one's own article belongs to two rows, and is one row.
+    return Counter({model: reduce(_union, found).count() for model, found in parts.items()})
+
+
+def _union(one: models.QuerySet[Any, Any], other: models.QuerySet[Any, Any]) -> Any:
+    return one.union(other)
 
 
 def _rows_below(rows: models.QuerySet[Any]) -> Iterator[models.QuerySet[Any]]:
     for field in _foreign_keys_to(rows.model):
-        below = field.model._base_manager.filter(**{f"{field.name}__in": rows.values("pk")})
+        pks = rows.order_by().values("pk")
+        below = field.model._base_manager.filter(**{f"{field.name}__in": pks})
         yield below
         yield from _rows_below(below)
 

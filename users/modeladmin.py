@@ -10,11 +10,12 @@ from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidg
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import connection, models, transaction
+from django.db.models import Exists, OuterRef
 from django.forms import Field
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from users.deletion_counts import counts_below
+from users.deletion import Deletion, counts_below, delete
 from users.forms import ChangeForm, LineField, TextField
 
 MOST_COUNTED = 100_000  # of a model, on a confirmation page: takes 20 ms
@@ -39,6 +40,11 @@ class ModelAdmin(admin.ModelAdmin):
             else:
                 options.update(form_class=TextField, widget=AdminTextareaWidget)
         return super().formfield_for_dbfield(db_field, request, **options)
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet:
+        """Every row, hidden ones too, except those whose deletion was requested."""
+        deletions = Deletion.objects.filter(model=self.opts.label_lower, row_id=OuterRef("pk"))
+        return super().get_queryset(request).exclude(Exists(deletions))
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -108,7 +114,9 @@ class ModelAdmin(admin.ModelAdmin):
         self.delete_queryset(request, self._rows([obj.pk]))
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        queryset.delete()
+        if not delete(queryset):
+            text = "This takes a while. The rows are hidden until they are deleted."
+            self.message_user(request, text, messages.INFO)
 
 
 @admin.action(permissions=["delete"], description="Delete selected %(verbose_name_plural)s")

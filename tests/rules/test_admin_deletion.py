@@ -11,7 +11,8 @@ from django.urls import reverse
 from articles.models import Article, Comment, Tag
 from tests.builders import like, make_user, write_article, write_comment
 from tests.forms import Form, send
-from users import modeladmin
+from users import deletion, modeladmin
+from users.deletion_worker import empty_queue
 from users.models import User
 
 TAGS = reverse("admin:articles_tag_changelist")
@@ -82,7 +83,10 @@ def test_a_confirmation_stops_counting(
     assert counts(page) == {"articles": 1, "comments": "more than 2", "taggings": 2}
 
 
-def test_all_rows_of_a_long_list_are_deleted(site: Client, many_tags: None) -> None:
+def test_all_rows_of_a_long_list_are_deleted(
+    site: Client, many_tags: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "SMALL", 1500)
     page = select(site, TAGS, Tag.objects.all()[0], across=1)
     assert len(page.content) < 20_000
     assert counts(page) == {"tags": 1500}
@@ -121,7 +125,7 @@ def test_a_row_that_came_after_the_confirmation_stays(site: Client, many_tags: N
 
     confirm(site, TAGS, page)
 
-    assert [tag.name for tag in Tag.objects.all()] == ["new"]
+    assert [tag.name for tag in site.get(TAGS).context["cl"].queryset] == ["new"]
 
 
 def test_articles_found_by_a_joined_search_are_deleted(site: Client, alice: User) -> None:
@@ -135,6 +139,38 @@ def test_articles_found_by_a_joined_search_are_deleted(site: Client, alice: User
     confirm(site, url, page)
 
     assert [article.title for article in Article.objects.all()] == ["Another"]
+
+
+def test_a_large_row_is_gone_at_once_and_deleted_later(
+    site: Client, alice: User, article: Article, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deletion, "SMALL", 2)
+    url = reverse("admin:users_user_delete", args=[alice.pk])
+
+    response = site.post(url, {"post": "yes"})
+
+    assert response.status_code == 302
+    assert User.objects.filter(pk=alice.pk, is_active=False).exclude(hidden_at=None).exists()
+    listed = site.get(reverse("admin:users_user_changelist"))
+    assert alice not in listed.context["cl"].queryset
+    assert "This takes a while" in listed.content.decode()
+    assert site.get(url).status_code == 302
+    empty_queue()
+    assert not User.objects.filter(pk=alice.pk).exists()
+
+
+def test_many_rows_are_gone_at_once_and_deleted_later(
+    site: Client, many_tags: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Tag.objects.filter(name__gt="tag 11").delete()
+    monkeypatch.setattr(deletion, "SMALL", 20)
+    page = select(site, TAGS, Tag.objects.all()[0], across=1)
+
+    confirm(site, TAGS, page)
+
+    assert site.get(TAGS).context["cl"].result_count == 0
+    empty_queue()
+    assert Tag.objects.count() == 0
 
 
 @pytest.fixture

@@ -280,7 +280,7 @@ def test_delete_user_deletes_a_user_with_everything(large: Article) -> None:
 
     assert not User.objects.filter(username="alice").exists()
     assert (
-        "Deleted alice: 1 users, 2 follows, 1 articles, 2 taggings, 5 favorites"
+        "Deleted alice: 1 users, 2 follows, 1 articles, 2 taggings, 4 favorites"
         in output.getvalue()
     )
     assert f"{MANY + 1:,} comments" in output.getvalue()
