@@ -3,18 +3,19 @@
 import re
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.test import Client
 
 from users import tokens
+from users.models import User
 
 
 class ApiClient(Client):
     """Sends what it is given as JSON, and bytes as they are."""
 
-    def __init__(self, user: AbstractBaseUser | None = None, **options: Any) -> None:
+    def __init__(self, user: User | None = None, **options: Any) -> None:
         if user is not None:
-            header = {"Authorization": f"Token {tokens.issue(user.pk)}"}
+            token = tokens.issue(user.pk, user.token_generation)
+            header = {"Authorization": f"Token {token}"}
             options["headers"] = header | options.get("headers", {})
         super().__init__(**options)
 

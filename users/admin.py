@@ -1,12 +1,19 @@
-from django.contrib import admin
+from typing import cast
+
+from django.contrib import admin, messages
+from django.contrib.admin import ActionLocation
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from users.forms import ChangeForm
 from users.modeladmin import ModelAdmin
 from users.models import User
+from users.revocation import end_tokens_of
 
 admin.site.unregister(Group)
 
@@ -38,6 +45,7 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):
     ordering = ("-created_at", "-id")
     date_hierarchy = "created_at"
     readonly_fields = ("created_at", "last_login")
+    actions = ("log_out_everywhere",)
     fieldsets = (
         (None, {"fields": ("username", "email", "password")}),
         ("Profile", {"fields": ("bio", "image")}),
@@ -56,3 +64,15 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):
             },
         ),
     )
+
+    @admin.action(
+        description="Log out everywhere",
+        permissions=["change"],
+        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
+    )
+    def log_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        count = end_tokens_of(queryset)
+        editor = cast(User, request.user)
+        LogEntry.objects.log_actions(editor.pk, queryset, CHANGE, "Logged out everywhere.")
+        users = "1 user is" if count == 1 else f"{count} users are"
+        self.message_user(request, f"{users} logged out everywhere.", messages.SUCCESS)

@@ -31,7 +31,7 @@ class TokenAuthentication(BaseAuthentication):
     refuses the request with it, and `token_headers` tells caches and clients.
     """
 
-    def authenticate(self, request: Request) -> tuple[User, str] | None:
+    def authenticate(self, request: Request) -> tuple[User, tokens.Token] | None:
         noted: Any = request._request
         noted.token_status = MISSING
         # Not from `request.headers`, which copies all of them.
@@ -39,29 +39,30 @@ class TokenAuthentication(BaseAuthentication):
         if not header:
             return None
         try:
-            user = _user(header)
+            authenticated = _user_and_token(header)
         except tokens.InvalidToken as error:
             noted.token_status = error.code
             return None
         noted.token_status = GOOD
-        return user, header[1]
+        return authenticated
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401; without one DRF answers 403."""
         return "Token"
 
 
-def _user(header: list[str]) -> User:
+def _user_and_token(header: list[str]) -> tuple[User, tokens.Token]:
     """Raises InvalidToken."""
     if len(header) != 2 or header[0].lower() not in SCHEMES:
         raise tokens.InvalidToken
+    token = tokens.read(header[1])
     try:
-        users = active_user(pk=tokens.user_id(header[1]))
+        users = active_user(pk=token.user_id)
     except OverflowError as error:
         raise tokens.InvalidToken from error
-    if not users:
+    if not users or not token.is_current(users[0]):
         raise tokens.InvalidToken
-    return users[0]
+    return users[0], token
 
 
 def logged_in(request: Request) -> User:

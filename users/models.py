@@ -4,7 +4,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.hashers import check_password, make_password
-from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.auth.models import BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
@@ -21,6 +21,7 @@ from users.folding import (
 from users.known_addresses import KnownAddress as KnownAddress
 from users.names import EMAIL_LENGTH, LONGEST, USERNAME_LENGTH, fold, username_allowed
 from users.passwords import normalized
+from users.revocation import Revocable
 from users.visibility import Hideable
 
 
@@ -51,7 +52,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email_folded=fold(username or ""))
 
 
-class User(AbstractBaseUser, PermissionsMixin, Hideable):
+class User(Revocable, PermissionsMixin, Hideable):
     email = NormalizedEmailField("e-mail", max_length=EMAIL_LENGTH)
     email_folded = FoldedField("email")
     username = NormalizedCharField(max_length=USERNAME_LENGTH)

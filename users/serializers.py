@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth import authenticate
 from django.db import transaction
 from rest_framework import serializers
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, AuthenticationFailed
 
 from users import tokens
 from users.fields import Email, LongText, Name, Password
@@ -33,8 +33,9 @@ class UserSerializer(serializers.Serializer[User]):
     image = LongText(max_length=4096, required=False, allow_blank=True, allow_null=True)
 
     def get_token(self, user: User) -> str:
-        """The token in use; whoever has just come in gets a new one."""
-        return self.context["request"].auth or tokens.issue(user.pk)
+        """The token in use; a new one after a registration or a log-in."""
+        token: tokens.Token | None = self.context["request"].auth
+        return token.text if token else tokens.issue(user.pk, user.token_generation)
 
     def validate_username(self, username: str) -> str:
         # A name that is stored already may be older than the rule, and front ends send it back.
@@ -56,6 +57,8 @@ class UserSerializer(serializers.Serializer[User]):
         # The savepoint is for a name that is taken: a constraint answers, and the
         # transaction around it, if there is one, goes on.
         with transaction.atomic():
+            if "password" in validated_data:
+                _end_other_tokens(instance, self.context["request"].auth)
             instance.save(update_fields=validated_data.keys())
         return instance
 
@@ -66,6 +69,16 @@ def _write(user: User, fields: dict[str, Any]) -> None:
             user.set_password(value)
         else:
             setattr(user, name, value)
+
+
+def _end_other_tokens(user: User, token: tokens.Token) -> None:
+    """Raises AuthenticationFailed if another new password has ended the token since the request
+    began. The lock keeps a third one from doing so before the COMMIT."""
+    rows = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
+    row = rows.first()
+    if row is None or not token.is_current(row):
+        raise AuthenticationFailed
+    user.end_tokens(keep=token.text)
 
 
 class RegistrationSerializer(UserSerializer):

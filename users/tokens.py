@@ -1,11 +1,16 @@
-"""JSON Web Tokens that say who somebody is. They are checked without the database."""
+"""JSON Web Tokens that say who somebody is. They are read without the database."""
 
+import secrets
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import time
+from typing import NamedTuple
 
 import jwt
 from django.conf import settings
+
+from users.models import User
+from users.revocation import digest
 
 ALGORITHM = "HS256"
 LEEWAY = 30  # seconds that the clock of another machine may differ from this one's
@@ -23,41 +28,70 @@ class ExpiredToken(InvalidToken):
     code = "token_expired"
 
 
-def issue(user_id: int) -> str:
-    """A token for the user, valid for `settings.TOKEN_LIFETIME` from now."""
+class Token(NamedTuple):
+    """A token with a good signature."""
+
+    text: str
+    user_id: int
+    generation: int
+    expires_at: int
+    """Seconds since 1970."""
+
+    def is_current(self, user: User) -> bool:
+        """Whether no new password has ended it. `user` is the one that the token names."""
+        return (
+            self.generation == user.token_generation or digest(self.text) == user.kept_token_sha256
+        )
+
+
+def issue(user_id: int, generation: int = 0) -> str:
+    """A token for the user, good for `settings.TOKEN_LIFETIME` from now, or until the user's
+    `token_generation` is another one."""
     now = datetime.now(UTC)
-    claims = {"sub": str(user_id), "iat": now, "exp": now + settings.TOKEN_LIFETIME}
+    claims = {
+        "sub": str(user_id),
+        "iat": now,
+        "exp": now + settings.TOKEN_LIFETIME,
+        "gen": generation,
+        # Two log-ins within a second get two tokens, of which one can be kept.
+        "jti": secrets.token_urlsafe(12),
+    }
     return jwt.encode(claims, settings.SECRET_KEY, algorithm=ALGORITHM)
 
 
-def user_id(token: str) -> int:
-    """The id of the user whom the token names, who may not exist any more.
+def read(text: str) -> Token:
+    """The token, whose user may not exist any more, or may have ended it.
 
     Raises ExpiredToken or InvalidToken, and nothing else.
     """
     try:
-        user, expires_at = _verified(token, settings.SECRET_KEY)
+        token = _verified(text, settings.SECRET_KEY)
     except jwt.ExpiredSignatureError as error:
         raise ExpiredToken from error
     # PyJWT lets some errors of the parsers below it through.
     except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise InvalidToken from error
-    if expires_at <= time() - LEEWAY:
+    if token.expires_at <= time() - LEEWAY:
         raise ExpiredToken
-    return user
+    return token
 
 
 # The same few thousand tokens come again and again, and to verify one takes 33 µs. What raises
 # is not kept, so that nobody but this server fills the cache: 0.5 kB for each token.
 @lru_cache(maxsize=4096)
-def _verified(token: str, key: str) -> tuple[int, int]:
-    """Whom a token of this key names, and when it expires, in seconds since 1970."""
+def _verified(text: str, key: str) -> Token:
     claims = jwt.decode(
-        token,
+        text,
         key,
         # Pinned: whoever could choose the algorithm could choose "none".
         algorithms=[ALGORITHM],
         leeway=LEEWAY,
         options={"require": ["sub", "iat", "exp"]},
     )
-    return int(claims["sub"]), int(claims["exp"])
+    return Token(
+        text=text,
+        user_id=int(claims["sub"]),
+        # Tokens from before there were generations are of the first.
+        generation=claims.get("gen", 0),
+        expires_at=int(claims["exp"]),
+    )

@@ -8,26 +8,31 @@ from users import tokens
 
 
 def test_a_token_names_its_user() -> None:
-    assert tokens.user_id(tokens.issue(7)) == 7
+    assert tokens.read(tokens.issue(7)).user_id == 7
 
 
-def test_its_claims_are_subject_issue_and_expiry(settings: Settings) -> None:
+def test_its_claims_are_subject_issue_expiry_generation_and_id(settings: Settings) -> None:
     token = tokens.issue(7)
 
     header = jwt.get_unverified_header(token)
     claims = jwt.decode(token, options={"verify_signature": False})
 
     assert header["alg"] == "HS256"
-    assert claims.keys() == {"sub", "iat", "exp"}
+    assert claims.keys() == {"sub", "iat", "exp", "gen", "jti"}
     assert claims["sub"] == "7"
+    assert claims["gen"] == 0
     assert claims["exp"] - claims["iat"] == settings.TOKEN_LIFETIME.total_seconds()
+
+
+def test_no_two_tokens_are_the_same() -> None:
+    assert len({tokens.issue(7) for _ in range(100)}) == 100
 
 
 def test_an_old_token_has_expired(settings: Settings) -> None:
     settings.TOKEN_LIFETIME = timedelta(seconds=-31)
 
     with pytest.raises(tokens.ExpiredToken):
-        tokens.user_id(tokens.issue(7))
+        tokens.read(tokens.issue(7))
 
 
 def test_a_token_of_another_key_is_invalid(settings: Settings) -> None:
@@ -35,7 +40,7 @@ def test_a_token_of_another_key_is_invalid(settings: Settings) -> None:
     settings.SECRET_KEY = "another key, as long as the first one was"
 
     with pytest.raises(tokens.InvalidToken):
-        tokens.user_id(token)
+        tokens.read(token)
 
 
 @pytest.mark.parametrize(
@@ -44,4 +49,4 @@ def test_a_token_of_another_key_is_invalid(settings: Settings) -> None:
 )
 def test_garbage_is_invalid_and_nothing_worse(token: str) -> None:
     with pytest.raises(tokens.InvalidToken):
-        tokens.user_id(token)
+        tokens.read(token)
