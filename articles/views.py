@@ -37,7 +37,12 @@ from articles.serializers import (
 from database.errors import refers_to_nothing
 from database.idempotency import rebuildable
 from users import deletion
-from users.authentication import TokenRequired, TokenRequiredToWrite, logged_in
+from users.authentication import (
+    TokenRequired,
+    TokenRequiredToWrite,
+    logged_in,
+    refuse_if_gone,
+)
 from users.fields import refuse_nul
 from users.limits import RateThrottle
 from users.mixins import PutMixin
@@ -89,6 +94,7 @@ class ArticleViewSet(
 
     def perform_destroy(self, instance: Article) -> None:
         deletion.delete(Article.objects.filter(pk=instance.pk))
+        refuse_if_gone(self.request)
 
     @action(
         detail=True,
@@ -106,7 +112,9 @@ class ArticleViewSet(
     @favorite.mapping.delete
     def unfavorite(self, request: Request, slug: str) -> Response:
         row = self._with_slug(slug)
-        Favorite.objects.by(logged_in(request)).filter(article=row.pk).delete()
+        favorites = Favorite.objects.by(logged_in(request)).filter(article=row.pk)
+        if not favorites.delete()[0]:
+            refuse_if_gone(request)
         return Response(self.represent(row))
 
     def show_again(self, request: Request, pk: int) -> Response:
@@ -201,6 +209,10 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
         )
         self.check_object_permissions(self.request, comment)
         return comment
+
+    def perform_destroy(self, instance: Comment) -> None:
+        if not instance.delete()[0]:
+            refuse_if_gone(self.request)
 
     def _article_id(self) -> int:
         try:

@@ -26,6 +26,7 @@ from rest_framework.views import APIView
 
 from database.errors import Failure as DatabaseFailure
 from database.errors import failure_of, refers_to_nothing, violated_constraint
+from users.authentication import account_is_gone
 from users.lane import LaneFull
 from users.limits import LoginRefused
 
@@ -102,6 +103,8 @@ def answer(exc: Exception, context: dict[str, Any]) -> Response | None:
     if failure_of(exc, writes=True):
         return None
     error = _as_api_exception(exc)
+    if isinstance(error, exceptions.NotFound) and account_is_gone(request):
+        error = exceptions.AuthenticationFailed()
     if error is None:
         error = Failure(500, "failed")
         # What Django does for an exception that nobody caught: error trackers listen.

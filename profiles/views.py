@@ -8,7 +8,7 @@ from database.idempotency import rebuildable
 from profiles.models import Follow, Profile
 from profiles.queries import ProfileRow, profile_named, profile_with_id
 from profiles.representations import profile
-from users.authentication import TokenRequired, logged_in
+from users.authentication import TokenRequired, logged_in, refuse_if_gone
 from users.fields import refuse_nul
 from users.limits import RateThrottle
 from users.names import nfc
@@ -40,7 +40,9 @@ class ProfileViewSet(GenericViewSet[Profile]):
     @follow.mapping.delete
     def unfollow(self, request: Request, username: str) -> Response:
         followed = self._named(username)
-        Follow.objects.by(logged_in(request)).filter(followed=followed.pk).delete()
+        follows = Follow.objects.by(logged_in(request)).filter(followed=followed.pk)
+        if not follows.delete()[0]:
+            refuse_if_gone(request)
         return Response(profile(followed._replace(following=False)))
 
     def show_again(self, request: Request, pk: int) -> Response:

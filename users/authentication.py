@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from django.db import connection
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import resolve
@@ -71,6 +72,24 @@ def logged_in(request: Request) -> User:
         return request.user
     status = getattr(request, "token_status", MISSING)
     raise NotAuthenticated if status == MISSING else AuthenticationFailed(code=status)
+
+
+def account_is_gone(request: Request) -> bool:
+    """Whether the writer's account was deleted since the request began. One statement.
+
+    A write then fails with the same errors as if the article had been deleted.
+    """
+    if request.method in SAFE_METHODS or not isinstance(request.user, User):
+        return False
+    # A transaction that has failed takes no more statements. The only one around a view is that
+    # of an Idempotency-Key, whose row keeps the account from being deleted.
+    return not connection.in_atomic_block and not active_user(pk=request.user.pk)
+
+
+def refuse_if_gone(request: Request) -> None:
+    """For a write that found nothing to write; raises AuthenticationFailed."""
+    if account_is_gone(request):
+        raise AuthenticationFailed
 
 
 class TokenRequired(BasePermission):
