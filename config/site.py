@@ -5,7 +5,7 @@ from functools import update_wrapper
 from typing import Any, cast
 
 from django.contrib import admin
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, FieldDoesNotExist
 from django.db import DataError, ProgrammingError
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -15,8 +15,9 @@ from psycopg import errors
 from users.modeladmin import delete_selected
 
 # What Django's admin and PostgreSQL raise for a value that neither has checked before it is used:
-# a NUL, a date beyond the calendar, an incomplete regular expression, a range of one value.
-BAD_INPUT = (DataError, ValueError, OverflowError, IndexError)
+# a NUL, a date beyond the calendar, an incomplete regular expression, a range of one value, a
+# field without a name.
+BAD_INPUT = (DataError, FieldDoesNotExist, ValueError, OverflowError, IndexError)
 # A lookup whose extension is not installed, or that the type of a column does not have. None:
 # psycopg has counted the parameters, and sent nothing.
 NO_SUCH_LOOKUP = {errors.UndefinedFunction.sqlstate, errors.DatatypeMismatch.sqlstate, None}
