@@ -5,6 +5,7 @@ import threading
 
 from django.db import OperationalError, connection
 
+from database.background import survive
 from users.deletion import Deletion, queued
 
 logger = logging.getLogger("users.deletion")
@@ -42,21 +43,18 @@ class DeletionWorker:
     def _run(self) -> None:
         while not self._stopped:
             queued.clear()
-            queued.wait(self._pause_after_work())
+            # A deletion that failed has its lease: others get their turn first.
+            queued.wait(survive(_work) or PAUSE)
 
-    def _pause_after_work(self) -> float:
-        """Empty the queue; returns the seconds until the next look."""
-        try:
-            empty_queue()
-        except OperationalError:
-            # The database is away, or PostgreSQL ended a deadlock. The pool logs an outage; an
-            # unfinished deletion goes on when its lease has run out.
-            return PAUSE
-        except Exception:
-            # An error must not end the thread: nothing else empties the queue. The lease keeps
-            # this deletion back until others have had their turn.
-            logger.exception("A deletion failed; it is tried again")
-            return PAUSE
-        finally:
-            connection.close()
-        return INTERVAL
+
+def _work() -> float:
+    """Empty the queue; returns the seconds until the next look."""
+    try:
+        empty_queue()
+    except OperationalError:
+        # The database is away, which the pool logs, or PostgreSQL ended a deadlock. An unfinished
+        # deletion goes on when its lease has run out.
+        return PAUSE
+    finally:
+        connection.close()
+    return INTERVAL

@@ -1,0 +1,70 @@
+"""A server that is killed in the middle of a large deletion finishes it after the restart."""
+
+import os
+import signal
+from pathlib import Path
+from typing import LiteralString
+
+import pytest
+
+from tests.database.application import serving
+from tests.database.load import Client, Question
+from tests.database.servers import migrated, wait_until
+from tests.processes import run
+
+pytestmark = pytest.mark.faults
+
+CONTENT: LiteralString = """
+    INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,
+        username_folded, is_active, is_staff, created_at)
+        SELECT n, '!', false, n, n, n, n, true, false, now() FROM generate_series(1, 100) AS n;
+    INSERT INTO articles_article
+        (id, author_id, created_at, updated_at, slug, title, description, body)
+        SELECT n, 1 + n % 2, now(), now(), n, 'a', 'b', 'c' FROM generate_series(1, 2000) AS n;
+    INSERT INTO articles_favorite (user_id, article_id, created_at)
+        SELECT k, n, now() FROM generate_series(1, 2000) AS n, generate_series(1, 5) AS k;
+    INSERT INTO articles_comment (author_id, article_id, created_at, updated_at, body)
+        SELECT k, n, now(), now(), 'A comment'
+        FROM generate_series(1, 2000) AS n, generate_series(1, 5) AS k;
+    ANALYZE;
+"""
+QUEUED: LiteralString = "SELECT rows_deleted FROM users_deletion"
+
+
+def test_a_deletion_goes_on_after_the_server_was_killed() -> None:
+    with migrated() as server:
+        with server.session() as session:
+            session.execute(CONTENT)
+        with serving(server.url()) as application:
+            queue = (
+                "manage.py",
+                "shell",
+                "-c",
+                "from users import deletion; from users.models import User;"
+                "assert not deletion.delete(User.objects.filter(pk=1))",
+            )
+            assert run(*queue, DATABASE_URL=server.url()).returncode == 0
+            client = Client(application.port)
+            assert client.ask(Question("GET", "/api/articles")).json()["articlesCount"] == 1000
+            assert client.ask(Question("GET", "/api/profiles/1")).status == 404
+            client.close()
+            wait_until(lambda: server.execute(QUEUED)[0][0] > 0, "it has begun", seconds=60)
+            main = application.process.pid
+            workers = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+            for pid in (main, *map(int, workers)):
+                os.kill(pid, signal.SIGKILL)
+            application.process.wait()
+
+        ((deleted,),) = server.execute(QUEUED)
+        assert 0 < deleted < 12_000
+        # The lease of the killed process, without the wait for its end.
+        server.execute("UPDATE users_deletion SET claimed_until = now()")
+        with serving(server.url()) as application:
+            wait_until(lambda: server.execute(QUEUED) == [], "the queue is empty", seconds=60)
+            client = Client(application.port)
+            assert client.ask(Question("GET", "/api/articles")).json()["articlesCount"] == 1000
+            client.close()
+        assert server.execute("SELECT count(*) FROM articles_article") == [(1000,)]
+        assert server.execute("SELECT count(*) FROM articles_comment") == [(4_000,)]
+        verification = run("manage.py", "verify_counts", DATABASE_URL=server.url())
+        assert "Every count is right" in verification.stdout, verification.stdout
