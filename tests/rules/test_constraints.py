@@ -20,6 +20,14 @@ BREACHES = {
     "email_given": "UPDATE users_user SET email = ''",
     "bio_null_when_empty": "UPDATE users_user SET bio = ''",
     "image_null_when_empty": "UPDATE users_user SET image = ''",
+    "known_address_once": (
+        "INSERT INTO users_knownaddress (user_id, address_hmac, last_used_at)"
+        " SELECT id, 'the same', now() FROM users_user, generate_series(1, 2)"
+    ),
+    "deletion_once": (
+        "INSERT INTO users_deletion (model, row_id)"
+        " SELECT 'users.user', 1 FROM generate_series(1, 2)"
+    ),
     "follow_once": (
         "INSERT INTO profiles_follow (follower_id, followed_id, created_at)"
         " SELECT follower_id, followed_id, created_at FROM profiles_follow"

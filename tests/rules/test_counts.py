@@ -1,5 +1,6 @@
 """Every count is what the tables say, whoever has written and however."""
 
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -186,6 +187,22 @@ def test_plain_sql_is_counted_while_rows_are_hidden(scene: Article, hide: str) -
 
             assert stored() == there(), statement
             assert not Tally.objects.filter(count=0).exists(), statement
+            transaction.set_rollback(True)
+
+
+def test_no_order_of_the_rows_makes_a_count_wrong(scene: Article) -> None:
+    """PostgreSQL runs the cascades of several deleted rows in the order in which they lie."""
+    chance = random.Random(1)  # noqa: S311 -- no secret
+    names = ["alice", "bob", "charlie"]
+    for _ in range(60):
+        with transaction.atomic():
+            for name in chance.choices(names, k=2):
+                User.objects.filter(username=name).update(bio="The row moves")
+            hide, statement = chance.choice(HIDE), chance.choice(STATEMENTS[:10])
+            execute(hide.format(**PLACES))
+            execute(statement.format(**PLACES))
+
+            assert stored() == there(), (hide, statement)
             transaction.set_rollback(True)
 
 
