@@ -60,6 +60,9 @@ WORDS = {
     "outcome_unknown": "outcome is unknown",
     "timed_out": "took too long",
     "failed": "has failed",
+    "not_received": "was not received in time",
+    "incomplete": "is incomplete",
+    "length_required": "needs a Content-Length",
 }
 
 # What an error without a field of its own is about; the others are about the view's noun.
@@ -71,6 +74,9 @@ KEYS = {
     "not_an_object": "body",
     "too_large": "body",
     "unsupported_media_type": "body",
+    "not_received": "body",
+    "incomplete": "body",
+    "length_required": "body",
     "method_not_allowed": "method",
     "malformed": "request",
     "throttled": "request",
@@ -195,8 +201,8 @@ class UnknownPath(APIView):
 def database_failure(request: HttpRequest, failure: DatabaseFailure) -> HttpResponse:
     """The answer to any request that the database has failed."""
     status = 504 if failure is DatabaseFailure.TIMED_OUT else 503
-    if _is_api(request):
-        response: HttpResponse = _plain(status, "database", failure.value)
+    if is_api(request):
+        response: HttpResponse = plain(status, "database", failure.value)
     else:
         words = f"The database {WORDS[failure.value]}."
         response = HttpResponse(
@@ -210,39 +216,40 @@ def database_failure(request: HttpRequest, failure: DatabaseFailure) -> HttpResp
 
 def key_refused(code: str) -> HttpResponse:
     """The answer to a request whose `Idempotency-Key` can't be used."""
-    return _plain(422, "idempotencyKey", code)
+    return plain(422, "idempotencyKey", code)
 
 
 # Django's own handlers, for what fails outside a view: JSON under /api, a page elsewhere.
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return _plain(400, "request", "malformed")
+    if is_api(request):
+        return plain(400, "request", "malformed")
     return defaults.bad_request(request, exception)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return _plain(403, "request", "permission_denied")
+    if is_api(request):
+        return plain(403, "request", "permission_denied")
     return defaults.permission_denied(request, exception)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if _is_api(request):
-        return _plain(404, "path", "not_found")
+    if is_api(request):
+        return plain(404, "path", "not_found")
     return defaults.page_not_found(request, exception)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    if _is_api(request):
-        return _plain(500, "server", "failed")
+    if is_api(request):
+        return plain(500, "server", "failed")
     return defaults.server_error(request)
 
 
-def _is_api(request: HttpRequest) -> bool:
+def is_api(request: HttpRequest) -> bool:
     return request.path == "/api" or request.path.startswith("/api/")
 
 
-def _plain(status: int, key: str, code: str) -> JsonResponse:
+def plain(status: int, key: str, code: str) -> JsonResponse:
+    """An error that no view has raised."""
     return JsonResponse({"errors": {key: [WORDS[code]]}}, status=status)

@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "config.throttling.LoginRefusalMiddleware",
     # Outside of the next one, so that a repeated answer gets the headers too.
     "users.authentication.token_headers",
+    "config.bodies.refused",
     # Last: the view alone runs in its transaction.
     "database.idempotency.IdempotencyMiddleware",
 ]
@@ -83,6 +84,8 @@ TEMPLATES = [
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 SERVER_WORKERS = env.count("SERVER_WORKERS", cores or 1, minimum=1)
 SERVER_THREADS = env.count("SERVER_THREADS", 16, minimum=1)
+# How long the body of a request may take to arrive, all of it.
+SERVER_BODY_TIMEOUT = env.seconds("SERVER_BODY_TIMEOUT", 10, minimum=0.1, maximum=3600)
 SERVER_DRAIN_DELAY = env.seconds("SERVER_DRAIN_DELAY", 0)
 # As long as granian can be told to wait.
 SERVER_GRACE = env.seconds("SERVER_GRACE", 30, minimum=1, maximum=1800)
@@ -97,6 +100,13 @@ threads = 4 if Path(sys.argv[0]).name == "manage.py" else SERVER_THREADS
 DATABASES = {
     "default": database(env, embedded=BASE_DIR / ".postgres" if DEBUG else None, threads=threads)
 }
+# Each body that is on its way keeps a thread, which `serve` has in addition to SERVER_THREADS. But
+# with persistent connections each thread has one, so there the number of threads is fixed.
+persistent = DATABASES["default"]["CONN_MAX_AGE"] > 0
+SERVER_MAX_BODIES = env.count(
+    "SERVER_MAX_BODIES", max(1, SERVER_THREADS // 4) if persistent else 256, minimum=1
+)
+SERVER_BODY_THREADS = 0 if persistent else SERVER_MAX_BODIES
 DATABASE_STARTUP_TIMEOUT = env.seconds("DATABASE_STARTUP_TIMEOUT", 10)
 DATABASE_FAILURE_RESPONSE = "config.errors.database_failure"
 IDEMPOTENCY_USER = "users.authentication.token_user"

@@ -1,26 +1,41 @@
 """The WSGI application, for granian and every other WSGI server."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from io import BytesIO
 from multiprocessing.util import Finalize
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import django
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from psycopg import OperationalError
 
-from database.backend.base import close_pools, open_pools
-from database.probe import probe
-from database.startup import default_database
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup(set_prefix=False)
 
-django_application = get_wsgi_application()
+from config import bodies  # noqa: E402 -- they need the settings
+from config.readers import Body  # noqa: E402
+from config.turns import Turns  # noqa: E402
+from database.backend.base import close_pools, open_pools  # noqa: E402
+from database.probe import probe  # noqa: E402
+from database.startup import default_database  # noqa: E402
+from users import deletion_worker  # noqa: E402
 
-from users import deletion_worker  # noqa: E402 -- it has a model, and models need the apps
 
+class Handler(WSGIHandler):
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        response = super().get_response(request)
+        # CommonMiddleware does so, but the errors of the middleware outside of it have none. A
+        # client that is late with its body has to see the end of its answer (`Answer.close`).
+        if isinstance(response, HttpResponse) and response.status_code >= 400:
+            response.setdefault("Content-Length", str(len(response.content)))
+        return response
+
+
+django_application = Handler()
 # Not the first requests, but the start of the process waits for connections to be opened. A
 # process that takes the place of another while the database is away serves what needs none,
 # and 503 for the rest; the log has the reason.
@@ -32,33 +47,40 @@ deletion_worker.DeletionWorker().start()
 for close in (probe.close, close_pools):
     Finalize(None, close, exitpriority=0)
 
+turns = Turns(settings.SERVER_THREADS)
+
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Django, with the body of the request at hand.
+    """Django, with the body of the request at hand, for as many requests at once as there are
+    SERVER_THREADS."""
+    late = bodies.receive(environ)
+    turns.take()
+    try:
+        response = django_application(environ, start_response)
+    except BaseException:
+        _end(late)
+        raise
+    return Answer(response, late)
 
-    It is read before anything else happens: a client that sends it slowly, or never ends,
-    keeps a thread, but no connection of the pool, which authentication would have taken.
 
-    Some clients send a body in chunks, without saying how long it is, and Django takes it
-    for an empty one. A server that marks the end of the input lets it be measured; of any
-    other, Django's runserver among them, this asks for the length (RFC 9112, section 6.3).
-    """
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    length = environ.get("CONTENT_LENGTH") or ""
-    if "HTTP_TRANSFER_ENCODING" in environ:
-        if not environ.get("wsgi.input_terminated"):
-            # Without a length of its own, so that runserver closes the connection: what
-            # follows on it is the body.
-            start_response("411 Length Required", [("Content-Type", "application/json")])
-            return [b'{"errors":{"body":["needs a Content-Length"]}}']
-        # One byte too many is enough to be refused for.
-        content = environ["wsgi.input"].read(limit + 1)
-        environ |= {"wsgi.input": BytesIO(content), "CONTENT_LENGTH": str(len(content))}
-    elif length.isdecimal() and int(length) <= limit:
-        content = environ["wsgi.input"].read(int(length))
-        if len(content) < int(length):
-            # The client has hung up (RFC 9112, section 8): what it began is not to be done.
-            start_response("400 Bad Request", [("Content-Type", "application/json")])
-            return [b'{"errors":{"body":["is incomplete"]}}']
-        environ["wsgi.input"] = BytesIO(content)
-    return django_application(environ, start_response)
+class Answer:
+    """What a server sends; it calls close() in any case (PEP 3333)."""
+
+    def __init__(self, response: HttpResponseBase, late: Body | None) -> None:
+        self._response = response
+        self._late = late
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._response)
+
+    def close(self) -> None:
+        try:
+            self._response.close()
+        finally:
+            _end(self._late)
+
+
+def _end(late: Body | None) -> None:
+    turns.give_back()
+    if late:
+        late.wait()

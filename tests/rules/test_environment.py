@@ -46,6 +46,7 @@ print(json.dumps(asked))
 BY_ITSELF = {
     "SERVER_WORKERS",
     "PASSWORD_MAX_WAITING",
+    "SERVER_MAX_BODIES",
     "DATABASE_SSLMODE",
 }
 UNITS = {"seconds": " s", "milliseconds": " ms"}

@@ -39,7 +39,7 @@ class Command(BaseCommand):
             f"--host={address}",
             f"--port={port}",
             f"--workers={workers}",
-            f"--threads={threads}",
+            f"--threads={threads + settings.SERVER_BODY_THREADS}",
             f"--drain-delay={settings.SERVER_DRAIN_DELAY}",
             f"--grace={math.ceil(settings.SERVER_GRACE)}",
             # The main process has lines to log, and no settings.

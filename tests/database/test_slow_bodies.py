@@ -1,0 +1,164 @@
+"""Clients that do not finish their body keep few threads, each for a bounded time."""
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.database.application import Application, serving
+from tests.database.load import Client, Question, Reply, ask, failures, slowest
+from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.database.test_serve import workers_of
+
+pytestmark = pytest.mark.faults
+
+SLOW = 60
+TIMEOUT = 3.0  # seconds
+HALF_A_BODY = (
+    b"POST /api/users/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 500\r\n\r\n{"user":'
+)
+READS = ["/livez", "/readyz", "/api/articles", "/api/tags"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    with migrated() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def site(server: PostgreSQL) -> Iterator[Application]:
+    variables = {"SERVER_BODY_TIMEOUT": str(TIMEOUT)}
+    with serving(server.url(), variables, workers=2, threads=16) as site:
+        yield site
+
+
+@contextmanager
+def slow_clients(port: int, number: int = SLOW) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        clients = []
+        for _ in range(number):
+            client = socket.create_connection(("127.0.0.1", port), timeout=30)
+            clients.append(stack.enter_context(client))
+        for client in clients:
+            client.sendall(HALF_A_BODY)
+        yield clients
+
+
+def answer_to(client: socket.socket) -> tuple[int, Any, float]:
+    """The status, the content, and when all of it was there."""
+    with HTTPResponse(client) as response:
+        response.begin()
+        content = json.loads(response.read())
+    return response.status, content, time.monotonic()
+
+
+def threads_of(site: Application) -> int:
+    """All workers together."""
+    status = [Path(f"/proc/{pid}/status").read_text() for pid in workers_of(site)]
+    return sum(int(text.partition("Threads:")[2].split()[0]) for text in status)
+
+
+def post(port: int, number: int) -> Reply:
+    client = Client(port)
+    try:
+        headers = {"Content-Type": "application/json"}
+        body = json.dumps({"text": "x" * 2_000}).encode()
+        return client.ask(Question("POST", f"/api/test/write?id={number}", body, headers))
+    finally:
+        client.close()
+
+
+def test_they_keep_no_read_and_no_probe_waiting(site: Application) -> None:
+    started = time.monotonic()
+    with slow_clients(site.port) as clients, ThreadPoolExecutor(SLOW) as waiting:
+        answers = [waiting.submit(answer_to, client) for client in clients]
+        replies = []
+        while time.monotonic() < started + TIMEOUT - 0.5:
+            replies += [ask(site.port, path) for path in READS]
+        results = [answer.result() for answer in answers]
+
+    assert not failures(replies), failures(replies)[0]
+    assert slowest(replies) < 1
+    for status, content, ended in results:
+        assert (status, content) == (408, {"errors": {"body": ["was not received in time"]}})
+        assert TIMEOUT - 0.1 < ended - started < TIMEOUT + 2
+
+
+def test_a_body_that_trickles_in_has_no_more_time(site: Application) -> None:
+    started = time.monotonic()
+    with slow_clients(site.port, 1) as [client]:
+        client.settimeout(0.1)
+        answer = b""
+        while not answer and time.monotonic() < started + TIMEOUT + 5:
+            try:
+                answer = client.recv(10_000)
+            except TimeoutError:
+                client.sendall(b"x")
+
+    assert b" 408 " in answer.splitlines()[0]
+    assert TIMEOUT - 0.1 < time.monotonic() - started < TIMEOUT + 2
+
+
+@pytest.mark.parametrize("slow", [0, SLOW])
+def test_a_burst_of_complete_bodies_is_not_refused(
+    site: Application, server: PostgreSQL, slow: int
+) -> None:
+    server.execute("DELETE FROM scratch")
+    start = threading.Barrier(150)
+
+    def one(number: int) -> Reply:
+        start.wait()
+        return post(site.port, number)
+
+    with slow_clients(site.port, slow), ThreadPoolExecutor(150) as clients:
+        replies = list(clients.map(one, range(150)))
+
+    refused = [reply for reply in failures(replies) if reply.status in (408, 429)]
+    assert not refused, refused[0]
+
+
+def test_their_threads_are_used_again(site: Application) -> None:
+    def threads_with_slow_clients() -> int:
+        with slow_clients(site.port) as clients, ThreadPoolExecutor(SLOW) as waiting:
+            list(waiting.map(answer_to, clients))
+            return threads_of(site)
+
+    first = threads_with_slow_clients()
+    for _ in range(2):
+        # Each worker keeps 16 idle readers, and gets another part of the clients each time.
+        assert threads_with_slow_clients() <= first + 2 * 16 + SLOW // 2
+
+
+def test_more_bodies_than_may_be_awaited_are_refused_at_once(server: PostgreSQL) -> None:
+    with serving(server.url(), {"SERVER_MAX_BODIES": "5"}) as site, slow_clients(site.port, 5):
+        wait_until(lambda: post(site.port, 1).status == 429, "all five are awaited")
+        refused = post(site.port, 1)
+
+        assert refused.json() == {"errors": {"request": ["was throttled"]}}
+        assert refused.headers["retry-after"] == "1"
+        assert not failures([ask(site.port, path) for path in READS])
+
+
+def test_the_server_stops_in_time_whatever_they_do(server: PostgreSQL) -> None:
+    variables = {"SERVER_BODY_TIMEOUT": "2", "SERVER_GRACE": "5", "SERVER_DRAIN_DELAY": "1"}
+    with (
+        serving(server.url(), variables, workers=2, threads=16) as site,
+        slow_clients(site.port) as clients,
+    ):
+        answer_to(clients[0])
+        signalled = time.monotonic()
+        site.process.send_signal(signal.SIGTERM)
+
+        assert site.process.wait(20) == 0
+        assert time.monotonic() - signalled < 1 + 5 + 2
