@@ -36,7 +36,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
+    "config.static.StaticFilesConfig",
     "django.contrib.postgres",
     "rest_framework",
     "corsheaders",
@@ -190,14 +190,14 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        else "config.static.StaticFilesStorage",
     },
 }
 # While DEBUG is on, straight from the apps; otherwise what `collectstatic` has gathered.
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_USE_FINDERS = DEBUG
-# A page of the admin without its style sheet is better than none at all.
-WHITENOISE_MANIFEST_STRICT = False
+# Files of the root, such as /favicon.ico. These need not be collected.
+WHITENOISE_ROOT = BASE_DIR / "config/root"
 
 # --- HTTPS ---------------------------------------------------------------------------
 

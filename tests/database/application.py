@@ -56,7 +56,7 @@ def serving(
         process = subprocess.Popen(  # noqa: S603 -- our own interpreter
             command(port),
             cwd=BASE_DIR,
-            env=environment(**ours, **variables),
+            env=environment(**{**ours, **variables}),
             stdout=log,
             stderr=log,
         )

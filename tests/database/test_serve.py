@@ -130,6 +130,14 @@ def test_it_says_who_has_its_port(server: PostgreSQL) -> None:
     assert "Address already in use" in process.stderr
 
 
+def test_it_says_once_that_static_files_are_not_collected(server: PostgreSQL) -> None:
+    uncollected = {"DJANGO_SETTINGS_MODULE": "tests.database.site.uncollected_settings"}
+    with serving(server.url(), uncollected, workers=2) as site:
+        assert ask(site.port, "/admin/login/").status == 200
+        assert site.said().count("static files are not collected") == 1
+        assert "No directory" not in site.said()
+
+
 # --- Workers that die ----------------------------------------------------------------
 
 

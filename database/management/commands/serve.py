@@ -31,6 +31,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         address = _free_address(host, port)
         call_command("dbcheck", workers=workers, threads=threads, verbosity=0)
+        self.check(tags=["serve"], include_deployment_checks=True)
         # For the settings of the workers: the bound of a stalled pool's queue needs the threads.
         os.environ |= {"SERVER_WORKERS": str(workers), "SERVER_THREADS": str(threads)}
         _become(

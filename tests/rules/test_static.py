@@ -1,0 +1,72 @@
+"""The admin's static files, collected or not."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.test import Client, override_settings
+
+from config.static import CHECK
+from tests.builders import make_user
+
+PRODUCTION = {
+    "DEBUG": False,
+    "WHITENOISE_AUTOREFRESH": False,
+    "WHITENOISE_USE_FINDERS": False,
+    "STORAGES": settings.STORAGES
+    | {"staticfiles": {"BACKEND": "config.static.StaticFilesStorage"}},
+}
+PAGES = ["/admin/", "/admin/articles/article/", "/admin/users/user/add/"]
+STYLE_SHEET = re.compile(r'href="(/static/admin/css/base[^"]*)"')
+
+
+def warnings() -> list[str]:
+    return [message.msg for message in run_checks(tags=[CHECK], include_deployment_checks=True)]
+
+
+@pytest.mark.django_db
+def test_the_admin_works_without_its_style_sheet(tmp_path: Path) -> None:
+    with override_settings(**PRODUCTION, STATIC_ROOT=str(tmp_path)):
+        client = Client()
+        client.force_login(make_user("editor", is_staff=True, is_superuser=True))
+        pages = [client.get(path) for path in PAGES]
+        log_in = Client().get("/admin/login/")
+        (address,) = STYLE_SHEET.findall(log_in.content.decode())
+
+        assert [page.status_code for page in pages] == [200] * len(PAGES)
+        assert client.get(address).status_code == 404
+        assert warnings() == [
+            "The static files are not collected, so the admin has no style sheet."
+        ]
+
+
+@pytest.mark.django_db
+def test_the_admin_has_its_style_sheet_once_it_is_collected(tmp_path: Path) -> None:
+    with override_settings(**PRODUCTION, STATIC_ROOT=str(tmp_path)):
+        call_command("collectstatic", interactive=False, verbosity=0)
+        client = Client()
+        (address,) = STYLE_SHEET.findall(client.get("/admin/login/").content.decode())
+        response = client.get(address)
+        response.close()
+
+        assert response.status_code == 200
+        assert "immutable" in response.headers["Cache-Control"]
+        assert warnings() == []
+
+
+def test_nothing_has_to_be_collected_while_debug_is_on(tmp_path: Path) -> None:
+    with override_settings(DEBUG=True, STATIC_ROOT=str(tmp_path)):
+        assert warnings() == []
+
+
+@pytest.mark.parametrize("configuration", [{}, PRODUCTION])
+def test_there_is_an_icon_for_browsers(configuration: dict[str, Any], tmp_path: Path) -> None:
+    with override_settings(**configuration, STATIC_ROOT=str(tmp_path)):
+        response = Client().get("/favicon.ico")
+
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "image/x-icon")
+    assert response.getvalue().startswith(b"\0\0\1\0")
