@@ -89,6 +89,8 @@ SERVER_BODY_TIMEOUT = env.seconds("SERVER_BODY_TIMEOUT", 10, minimum=0.1, maximu
 SERVER_DRAIN_DELAY = env.seconds("SERVER_DRAIN_DELAY", 0)
 # As long as granian can be told to wait.
 SERVER_GRACE = env.seconds("SERVER_GRACE", 30, minimum=1, maximum=1800)
+# Of `serve`, which runs database/server.py. Other servers have access logs of their own.
+ACCESS_LOG = env.switch("ACCESS_LOG", default=True) and Path(sys.argv[0]).name == "server.py"
 METRICS_TOKEN = env.secret("METRICS_TOKEN", minimum_bytes=8, required=False)
 
 # --- The database --------------------------------------------------------------------

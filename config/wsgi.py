@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.util import Finalize
+from time import monotonic
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import django
@@ -16,7 +17,7 @@ from psycopg import OperationalError
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
-from config import bodies  # noqa: E402 -- they need the settings
+from config import access, bodies  # noqa: E402 -- they need the settings
 from config.readers import Body  # noqa: E402
 from config.turns import Turns  # noqa: E402
 from database.backend.base import close_pools, open_pools  # noqa: E402
@@ -32,6 +33,7 @@ class Handler(WSGIHandler):
         # client that is late with its body has to see the end of its answer (`Answer.close`).
         if isinstance(response, HttpResponse) and response.status_code >= 400:
             response.setdefault("Content-Length", str(len(response.content)))
+        response.wsgi_request = request  # type: ignore[attr-defined]  # for the access log
         return response
 
 
@@ -44,7 +46,7 @@ with suppress(OperationalError):
 deletion_worker.DeletionWorker().start()
 # A worker of granian's is a child of multiprocessing's, which before Python 3.13 runs no
 # functions of atexit's. A connection that nobody closes is an error to PostgreSQL.
-for close in (probe.close, close_pools):
+for close in (probe.close, close_pools, access.write):
     Finalize(None, close, exitpriority=0)
 
 turns = Turns(settings.SERVER_THREADS)
@@ -53,29 +55,38 @@ turns = Turns(settings.SERVER_THREADS)
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Django, with the body of the request at hand, for as many requests at once as there are
     SERVER_THREADS."""
+    started = monotonic()
     late = bodies.receive(environ)
+    # A server that sent a file by itself would not tell how much of it.
+    environ.pop("wsgi.file_wrapper", None)
     turns.take()
     try:
         response = django_application(environ, start_response)
     except BaseException:
         _end(late)
         raise
-    return Answer(response, late)
+    return Answer(response, started, late)
 
 
 class Answer:
     """What a server sends; it calls close() in any case (PEP 3333)."""
 
-    def __init__(self, response: HttpResponseBase, late: Body | None) -> None:
+    def __init__(self, response: HttpResponseBase, started: float, late: Body | None) -> None:
         self._response = response
+        self._started = started
         self._late = late
+        self._sent = 0  # bytes
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._response)
+        for chunk in self._response:
+            self._sent += len(chunk)
+            yield chunk
 
     def close(self) -> None:
         try:
             self._response.close()
+            if settings.ACCESS_LOG:
+                access.log(self._response, started=self._started, sent=self._sent)
         finally:
             _end(self._late)
 

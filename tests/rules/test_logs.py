@@ -15,8 +15,11 @@ from urllib.parse import quote
 import pytest
 from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from config import access
 from config.logs import JsonLines, RequestId
+from tests.builders import make_user
 from tests.processes import database_url, run, serving
 
 PASSWORD = "a password of the database"
@@ -146,6 +149,42 @@ def test_in_development_a_line_is_to_be_read() -> None:
     assert re.fullmatch(r"[0-9]{4}-[0-9-]+ [0-9:,]+ WARNING x \[-\] Hello\n", lines)
 
 
+@pytest.mark.django_db
+def test_the_access_log_knows_who_is_logged_in_and_asks_nobody(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    editor = make_user("editor", is_staff=True, is_superuser=True)
+    client.force_login(editor)
+    # The start page does not look at the session.
+    responses = [client.get(path) for path in ("/admin/", "/")]
+    capfd.readouterr()
+
+    with CaptureQueriesContext(connection) as queries:
+        for response in responses:
+            access.log(response, started=0, sent=1)
+        access.write()
+
+    lines = json_lines(capfd.readouterr().err)
+    assert [(line["path"], line["user_id"]) for line in lines] == [
+        ("/admin/", editor.pk),
+        ("/", None),
+    ]
+    assert not queries.captured_queries
+
+
+def test_a_line_of_the_access_log_is_written_at_once_however_long_the_path(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    response = client.get("/" + "\x01\N{PILE OF POO}" * 5_000)
+    capfd.readouterr()
+    access.log(response, started=0, sent=1)
+    access.write()
+
+    text = capfd.readouterr().err
+    assert len(text.encode()) < access.LARGEST_WRITE
+    assert len(json.loads(text)["path"]) == access.LONGEST_PATH
+
+
 # How many lines
 
 
@@ -153,6 +192,7 @@ OUTAGE = """
 import django
 django.setup()
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 for number in range(3):
     headers = {"X-Request-Id": f"request-{number}"}
     print(Client(SERVER_NAME="localhost").get("/api/tags", headers=headers).status_code)
