@@ -31,14 +31,21 @@ class DeletionQuerySet(models.QuerySet["Deletion"]):
     def of(self, row: models.Model) -> Self:
         return self.filter(model=_label(type(row)), row_id=row.pk)
 
-    def claim(self) -> "Deletion | None":
-        """The oldest one that no process works on, reserved for LEASE; None if there is none."""
+    def claim(self) -> "Claim | None":
+        """The oldest that no process works on, and others of the same model, reserved for LEASE.
+
+        None if there is none.
+        """
         with transaction.atomic():
             free = self.filter(models.Q(claimed_until=None) | models.Q(claimed_until__lt=Now()))
-            claimed = free.order_by("pk").select_for_update(skip_locked=True).first()
-            if claimed is not None:
-                claimed.extend()
-        return claimed
+            free = free.order_by("pk").select_for_update(skip_locked=True)
+            oldest = free.first()
+            if oldest is None:
+                return None
+            row_ids = free.filter(model=oldest.model).values_list("row_id", flat=True)[:BATCH]
+            claim = Claim(oldest.model, [*row_ids])
+            claim.extend()
+        return claim
 
 
 class Deletion(models.Model):
@@ -48,7 +55,6 @@ class Deletion(models.Model):
     row_id = models.BigIntegerField()
     requested_at = models.DateTimeField(db_default=Now())
     claimed_until = models.DateTimeField(null=True)
-    rows_deleted = models.BigIntegerField(db_default=0)
 
     objects = DeletionQuerySet.as_manager()
 
@@ -60,31 +66,37 @@ class Deletion(models.Model):
     def __str__(self) -> str:
         return f"{self.model} {self.row_id}"
 
-    def rows(self) -> models.QuerySet[Any]:
-        """The one row, or none if it has been deleted already."""
-        rows: models.QuerySet[Any] = apps.get_model(self.model)._base_manager.all()
-        return rows.filter(pk=self.row_id)
 
-    def extend(self, deleted: int = 0) -> None:
-        """Reserve it for another LEASE, and count the rows deleted since the last call."""
-        Deletion.objects.filter(pk=self.pk).update(
-            claimed_until=Now() + LEASE, rows_deleted=models.F("rows_deleted") + deleted
-        )
+class Claim:
+    """Deletions of one model that this process works on."""
+
+    def __init__(self, label: str, row_ids: list[int]) -> None:
+        self.label = label
+        self.row_ids = row_ids
+        self._deletions = Deletion.objects.filter(model=label, row_id__in=row_ids)
+
+    def __str__(self) -> str:
+        return f"{len(self.row_ids)} of {self.label}, the first with id {self.row_ids[0]}"
+
+    def extend(self) -> None:
+        """Reserve them for another LEASE."""
+        self._deletions.update(claimed_until=Now() + LEASE)
 
     def run(self) -> Iterator[int]:
         """Delete everything, one batch and one transaction at a time; yields the rows of each.
 
-        It can be stopped after any batch: another run goes on from there.
+        It can be stopped after any batch: after the lease another claim goes on from there.
+        Raises LookupError if there is no such model.
         """
-        rows = self.rows()
-        for batch in _batches_below(rows.model, [self.row_id]):
+        model = apps.get_model(self.label)
+        for batch in _batches_below(model, self.row_ids):
             with transaction.atomic():
                 deleted = batch.delete()[0]
-                self.extend(deleted)
+                self.extend()
             yield deleted
         with transaction.atomic():
-            deleted = rows.delete()[0]
-            self.delete()
+            deleted = model._base_manager.filter(pk__in=self.row_ids).delete()[0]
+            self._deletions.delete()
         yield deleted
 
 

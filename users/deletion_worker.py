@@ -16,14 +16,14 @@ PAUSE = 1.0  # seconds after an error
 
 def empty_queue() -> None:
     """Run every deletion that no other process works on."""
-    while deletion := Deletion.objects.claim():
-        logger.info("Deleting %s with everything that belongs to it", deletion)
+    while claim := Deletion.objects.claim():
+        logger.info("Deleting %s, with everything that belongs to them", claim)
         rows = 0
-        for deleted in deletion.run():
+        for deleted in claim.run():
             rows += deleted
             if not connection.in_atomic_block:
                 connection.close()  # requests may need it between two batches
-        logger.info("Deleted %s: %d rows", deletion, rows)
+        logger.info("Deleted %s: %d rows", claim, rows)
 
 
 class DeletionWorker:

@@ -28,7 +28,6 @@ UPDATE articles_article SET hidden_at = NULL WHERE hidden_at IS NOT NULL;
 DROP = """
 DROP TRIGGER delete_below_hidden_article ON articles_article;
 DROP TRIGGER delete_below_user ON users_user;
-DROP TRIGGER copy_mark ON articles_article;
 DROP TRIGGER wait_for_mark ON articles_article;
 DROP TRIGGER copy_from_article ON articles_tagging;
 CREATE TRIGGER copy_from_article
@@ -38,7 +37,6 @@ DROP TRIGGER users_user_tally_hide ON users_user;
 DROP TRIGGER lock_user_with_articles ON users_user;
 DROP FUNCTION delete_below_hidden_article();
 DROP FUNCTION delete_below_user();
-DROP FUNCTION copy_mark_to_taggings();
 DROP FUNCTION copy_to_tagging();
 DROP FUNCTION users_user_tally_hide();
 DROP FUNCTION lock_user_with_articles();

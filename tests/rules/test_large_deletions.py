@@ -151,7 +151,6 @@ def test_an_interrupted_deletion_goes_on_when_its_lease_has_run_out(
     second = Deletion.objects.claim()
 
     assert second is not None
-    assert second.rows_deleted == deleted
     # The article itself, its taggings, favorites and comments.
     assert sum(second.run()) == 1 + 2 + 3 + MANY - deleted
     assert verified()

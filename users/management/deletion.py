@@ -49,5 +49,3 @@ class DeletionCommand(BaseCommand):
                         bar.update(deleted)
                 else:  # a server works on it
                     time.sleep(0.5)
-                    for deleted in deletion.values_list("rows_deleted", flat=True):
-                        bar.update(deleted - bar.n)

@@ -37,7 +37,6 @@ class Migration(migrations.Migration):
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now()),
                 ),
                 ("claimed_until", models.DateTimeField(null=True)),
-                ("rows_deleted", models.BigIntegerField(db_default=0)),
             ],
             options={
                 "constraints": [

@@ -62,9 +62,17 @@ BEGIN
     END LOOP;
 END $$;
 
--- Which of these users are hidden. The lock, the one that foreign keys take, conflicts with that
--- of hide_user(): either this waits for it and sees the new mark, or it waits for what is counted
--- here.
+-- How a row is counted once, or not at all, when its article or author is hidden at that moment:
+--
+-- * To hide locks the article or the user FOR UPDATE. A new article, tagging or favorite holds the
+--   lock of its foreign key, FOR KEY SHARE: either it waits and then sees the mark, or it is waited
+--   for and then seen.
+-- * To hide locks what it subtracts. A favorite that is deleted meanwhile is waited for and then
+--   not subtracted, or its deletion waits and then sees the mark.
+--
+-- So no deletion has to lock a parent: it would deadlock with the deletion of that parent.
+
+-- Which of these users are hidden, locked as by a foreign key to them.
 CREATE FUNCTION hidden_users_among(ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
 BEGIN
     RETURN (
@@ -74,12 +82,10 @@ BEGIN
     );
 END $$;
 
--- Which of these articles are hidden, by themselves or with their author. Two statements, because
--- the second must see what the first has waited for. A LEFT JOIN, because the cascade from a
--- deleted user deletes the articles after the user.
+-- Which of these articles are hidden, by themselves or with their author. A LEFT JOIN, because the
+-- cascade from a deleted user deletes the articles after the user.
 CREATE FUNCTION hidden_articles_among(ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM articles_article WHERE id = ANY (ids) ORDER BY id FOR KEY SHARE;
     RETURN (
         SELECT coalesce(array_agg(article.id), '{}')
         FROM articles_article AS article LEFT JOIN users_user AS author ON author.id = author_id
@@ -109,13 +115,13 @@ END $$;
 
 CREATE OR REPLACE FUNCTION articles_article_tally_delete() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-DECLARE
-    hidden_users bigint[] := hidden_users_among(ARRAY(SELECT DISTINCT author_id FROM gone));
 BEGIN
     PERFORM change_tallies(array_agg(change)) FROM (
         WITH visible AS (
             SELECT author_id FROM gone
-            WHERE hidden_at IS NULL AND author_id NOT IN (SELECT unnest(hidden_users))
+            WHERE hidden_at IS NULL AND author_id NOT IN (
+                SELECT id FROM users_user WHERE hidden_at IS NOT NULL
+            )
         )
         SELECT (NULL, 1, 0, -count(*))::articles_tally AS change FROM visible HAVING count(*) > 0
         UNION ALL
@@ -125,11 +131,14 @@ BEGIN
 END $$;
 
 -- Another author, or another mark. A new mark also changes the counts of what belongs to the
--- article: kind 2 (articles of a tag) and kind 5 (favorites of a user).
+-- article, of kind 2 (articles of a tag) and kind 5 (favorites of a user), and the copy of the mark
+-- in its taggings.
 CREATE OR REPLACE FUNCTION articles_article_tally_update() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     hidden_users bigint[];
+    shown bigint[];
+    hidden bigint[];
 BEGIN
     PERFORM FROM gone FULL JOIN fresh USING (id)
         WHERE (gone.author_id, gone.hidden_at) IS DISTINCT FROM (fresh.author_id, fresh.hidden_at)
@@ -140,24 +149,37 @@ BEGIN
     hidden_users := hidden_users_among(ARRAY(
         SELECT author_id FROM gone UNION SELECT author_id FROM fresh
     ));
+    WITH before AS (
+        SELECT id FROM gone
+        WHERE hidden_at IS NOT NULL OR author_id IN (SELECT unnest(hidden_users))
+    ), now AS (
+        SELECT id FROM fresh
+        WHERE hidden_at IS NOT NULL OR author_id IN (SELECT unnest(hidden_users))
+    )
+    SELECT ARRAY(TABLE before EXCEPT TABLE now), ARRAY(TABLE now EXCEPT TABLE before)
+        INTO shown, hidden;
+    UPDATE articles_tagging SET article_hidden = fresh.hidden_at IS NOT NULL
+        FROM fresh JOIN gone USING (id)
+        WHERE article_id = fresh.id AND (fresh.hidden_at IS NULL) <> (gone.hidden_at IS NULL);
+    PERFORM FROM articles_tagging WHERE article_id = ANY (shown || hidden)
+        ORDER BY id FOR KEY SHARE;
+    PERFORM FROM articles_favorite WHERE article_id = ANY (shown || hidden)
+        ORDER BY id FOR KEY SHARE;
     PERFORM change_tallies(array_agg(change)) FROM (
-        WITH articles AS (
-            SELECT id, author_id, hidden_at, 1 AS count FROM fresh
+        WITH visible AS (
+            SELECT author_id, 1 AS count FROM fresh
+            WHERE hidden_at IS NULL AND author_id NOT IN (SELECT unnest(hidden_users))
             UNION ALL
-            SELECT id, author_id, hidden_at, -1 FROM gone
-        ), marked AS (
-            SELECT id, author_id, count,
-                hidden_at IS NOT NULL OR author_id IN (SELECT unnest(hidden_users)) AS hidden
-            FROM articles
-        ), turned AS ( -- 1: visible again, -1: hidden now
-            SELECT id, -sum(count) AS count FROM marked WHERE hidden
-            GROUP BY id HAVING sum(count) <> 0
+            SELECT author_id, -1 FROM gone
+            WHERE hidden_at IS NULL AND author_id NOT IN (SELECT unnest(hidden_users))
+        ), turned AS (
+            SELECT unnest(shown) AS id, 1 AS count UNION ALL SELECT unnest(hidden), -1
         )
-        SELECT (NULL, 1, 0, sum(count))::articles_tally AS change FROM marked
-            WHERE NOT hidden HAVING sum(count) <> 0
+        SELECT (NULL, 1, 0, sum(count))::articles_tally AS change FROM visible
+            HAVING sum(count) <> 0
         UNION ALL
-        SELECT (NULL, 3, author_id, sum(count))::articles_tally FROM marked
-            WHERE NOT hidden GROUP BY author_id HAVING sum(count) <> 0
+        SELECT (NULL, 3, author_id, sum(count))::articles_tally FROM visible
+            GROUP BY author_id HAVING sum(count) <> 0
         UNION ALL
         SELECT (NULL, 2, tag_id, sum(count))::articles_tally
             FROM turned JOIN articles_tagging ON article_id = turned.id
@@ -275,10 +297,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- A user is hidden, or visible again: their articles with them. Every article is locked first, so
--- that a favorite or a tag is either committed and counted here, or waits and then sees the mark.
--- The articles come before the user, in the order in which a favorite locks them; then those that
--- were published before the user was locked.
+-- An article is hidden, or visible again.
+CREATE TRIGGER wait_for_mark BEFORE UPDATE ON articles_article FOR EACH ROW
+    WHEN ((OLD.hidden_at IS NULL) <> (NEW.hidden_at IS NULL))
+    EXECUTE FUNCTION wait_for_copies();
+
+-- A user is hidden, or visible again: their articles with them. The articles are locked before the
+-- user, as by somebody who likes an article of their own; then those that were published before the
+-- user was locked.
 
 CREATE FUNCTION lock_user_with_articles() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$
@@ -293,22 +319,25 @@ CREATE FUNCTION users_user_tally_hide() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     sign integer := CASE WHEN NEW.hidden_at IS NULL THEN 1 ELSE -1 END;
+    articles bigint[] := ARRAY(
+        SELECT id FROM articles_article WHERE author_id = NEW.id AND hidden_at IS NULL
+    );
 BEGIN
+    IF articles = '{}' THEN
+        RETURN NULL;
+    END IF;
+    PERFORM FROM articles_tagging WHERE article_id = ANY (articles) ORDER BY id FOR KEY SHARE;
+    PERFORM FROM articles_favorite WHERE article_id = ANY (articles) ORDER BY id FOR KEY SHARE;
     PERFORM change_tallies(array_agg(change)) FROM (
-        WITH articles AS (
-            SELECT id FROM articles_article WHERE author_id = NEW.id AND hidden_at IS NULL
-        )
-        SELECT (NULL, 1, 0, sign * count(*))::articles_tally AS change FROM articles
-            HAVING count(*) > 0
+        SELECT (NULL, 1, 0, sign * cardinality(articles))::articles_tally AS change
         UNION ALL
-        SELECT (NULL, 3, NEW.id, sign * count(*))::articles_tally FROM articles
-            HAVING count(*) > 0
+        SELECT (NULL, 3, NEW.id, sign * cardinality(articles))::articles_tally
         UNION ALL
         SELECT (NULL, 2, tag_id, sign * count(*))::articles_tally
-            FROM articles JOIN articles_tagging ON article_id = articles.id GROUP BY tag_id
+            FROM articles_tagging WHERE article_id = ANY (articles) GROUP BY tag_id
         UNION ALL
         SELECT (NULL, 5, user_id, sign * count(*))::articles_tally
-            FROM articles JOIN articles_favorite ON article_id = articles.id GROUP BY user_id
+            FROM articles_favorite WHERE article_id = ANY (articles) GROUP BY user_id
     ) AS changes;
     RETURN NULL;
 END $$;
@@ -320,25 +349,6 @@ CREATE TRIGGER lock_user_with_articles BEFORE UPDATE ON users_user FOR EACH ROW
 CREATE TRIGGER users_user_tally_hide AFTER UPDATE ON users_user FOR EACH ROW
     WHEN ((OLD.hidden_at IS NULL) <> (NEW.hidden_at IS NULL))
     EXECUTE FUNCTION users_user_tally_hide();
-
--- An article is hidden, or visible again: it is locked as above. Its taggings have a copy of the
--- mark, as of other columns (0004).
-
-CREATE TRIGGER wait_for_mark BEFORE UPDATE ON articles_article FOR EACH ROW
-    WHEN ((OLD.hidden_at IS NULL) <> (NEW.hidden_at IS NULL))
-    EXECUTE FUNCTION wait_for_copies();
-
-CREATE FUNCTION copy_mark_to_taggings() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT AS $$
-BEGIN
-    UPDATE articles_tagging SET article_hidden = NEW.hidden_at IS NOT NULL
-        WHERE article_id = NEW.id;
-    RETURN NULL;
-END $$;
-
-CREATE TRIGGER copy_mark AFTER UPDATE ON articles_article FOR EACH ROW
-    WHEN ((OLD.hidden_at IS NULL) <> (NEW.hidden_at IS NULL))
-    EXECUTE FUNCTION copy_mark_to_taggings();
 
 -- As copy_from_article() of 0004, which favorites still use, with one column more.
 CREATE FUNCTION copy_to_tagging() RETURNS trigger LANGUAGE plpgsql
