@@ -13,6 +13,7 @@ from django.template.response import SimpleTemplateResponse
 from psycopg import errors
 
 from users.modeladmin import delete_selected
+from users.password_forms import OwnPasswordForm
 
 # What Django's admin and PostgreSQL raise for a value that neither has checked before it is used:
 # a NUL, a date beyond the calendar, an incomplete regular expression, a range of one value, a
@@ -28,6 +29,7 @@ class AdminSite(admin.AdminSite):
     filters (`?e=1`), and 400 for anything else. The traceback is logged, as for every 400."""
 
     site_header = site_title = "Conduit"
+    password_change_form = OwnPasswordForm
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)

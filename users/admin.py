@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from users.forms import ChangeForm
 from users.modeladmin import ModelAdmin
 from users.models import User
+from users.password_forms import PasswordForm
 from users.revocation import end_tokens_of
 
 admin.site.unregister(Group)
@@ -39,6 +40,7 @@ class GroupAdmin(ModelAdmin, DjangoGroupAdmin):
 class UserAdmin(ModelAdmin, DjangoUserAdmin):
     form = UserForm
     add_form = CreationForm
+    change_password_form = PasswordForm
     list_display = ("username", "email", "created_at", "is_active", "is_staff")
     list_filter = ("is_active", "is_staff", "created_at")
     search_fields = ("username", "email")
