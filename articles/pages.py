@@ -24,7 +24,7 @@ from django.db.models.lookups import Exact
 from articles.counts import Tally, tallied, tallied_of_any
 from articles.models import Article, ArticleQuerySet, Favorite, Tag, Tagging
 from profiles.models import Follow
-from users.models import User, hidden_users
+from users.models import User, is_hidden
 
 Counted = Tally.Counted
 
@@ -181,9 +181,8 @@ def _rows(filters: Filters) -> tuple[Any, Columns]:
     elif filters.feed_of is not None:
         rows = rows.filter(**{f"{columns.author}__in": _follows(filters).values("followed")})
     elif filters.author is None:
-        # `author` and `feed_of` find visible users alone. The subquery runs once for the page; a
-        # join would look up the author of every row before the page.
-        rows = rows.exclude(**{f"{columns.author}__in": hidden_users()})
+        # `author` and `feed_of` find visible users alone.
+        rows = rows.exclude(is_hidden(columns.author))
     return rows, columns
 
 
@@ -223,4 +222,4 @@ def _article_is_visible() -> Exact:
 
 def _follows(filters: Filters) -> QuerySet[Follow]:
     follows = Follow.objects.filter(follower=filters.feed_of)
-    return follows.exclude(followed__in=hidden_users())
+    return follows.exclude(is_hidden("followed"))

@@ -11,7 +11,7 @@ from articles.models import Article, Comment, Tag
 from articles.pages import page
 from database.prepared import Slice, prepared
 from profiles.models import ViewerId
-from users.models import hidden_users
+from users.models import is_hidden
 
 # Rows of a page where the client gives no limit.
 DEFAULT_LIMIT = 20
@@ -103,7 +103,7 @@ def comments_on(
     else:
         # The ids come from the index alone. Otherwise PostgreSQL would look up the author of
         # each comment before the page too.
-        visible = comments.filter(hidden_at=None).exclude(author__in=hidden_users())
+        visible = comments.filter(hidden_at=None).exclude(is_hidden("author"))
         ids = visible.values("pk")[offset : offset + limit + 1]
         page = Comment.objects.filter(pk__in=ids).newest_first()
     return page.seen_by(ViewerId(viewer))
