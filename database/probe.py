@@ -42,7 +42,11 @@ class Probe:
         """
         with self._lock:
             if not self._asking and monotonic() - self._ended_at > BOUND:
-                threading.Thread(target=self._run, args=[params], daemon=True).start()
+                thread = threading.Thread(target=self._run, args=[params], daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no more threads
+                    return str(error)
                 self._asking, self._started_at = True, monotonic()
             left = self._started_at + BOUND - monotonic()
             if self._lock.wait_for(lambda: not self._asking, left):

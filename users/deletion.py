@@ -13,14 +13,16 @@ from functools import reduce
 from typing import Any, Self
 
 from django.apps import apps
-from django.db import models, transaction
+from django.db import OperationalError, connection, models, transaction
 from django.db.models.functions import Now
+from psycopg.errors import DeadlockDetected
 
 from database.backend.base import lift_timeouts
 from users.visibility import Hideable
 
 SMALL = 1_000  # rows: PostgreSQL deletes so many, with their index entries and counts, in 50 ms
 BATCH = 1_000  # rows in a transaction: other writers never wait longer for its locks
+ATTEMPTS = 5  # of a small deletion that meets deadlocks
 LEASE = timedelta(seconds=30)  # longer than a batch, which the statement timeout bounds
 
 queued = threading.Event()
@@ -107,23 +109,44 @@ def delete(rows: models.QuerySet[Any]) -> bool:
     hidden, users among them are deactivated, and a `Deletion` is queued for each.
     """
     if sum(counts_below(rows, SMALL).values()) <= SMALL:
-        rows.delete()
+        _delete_at_once(rows)
         return True
     enqueue(rows)
     return False
 
 
+def _delete_at_once(rows: models.QuerySet[Any]) -> None:
+    """Delete the rows; again if PostgreSQL ended a deadlock. Two deletions whose cascades meet,
+    such as those of two users who like each other's articles, lock rows in different orders."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with transaction.atomic():
+                rows.delete()
+        except OperationalError as error:
+            if attempt == ATTEMPTS or not isinstance(error.__cause__, DeadlockDetected):
+                raise
+        else:
+            return
+
+
 def enqueue(rows: models.QuerySet[Any]) -> None:
     """Hide the rows and queue their deletion, whatever their size."""
     label = _label(rows.model)
+    selected, parameters = rows.order_by().values("pk").query.sql_with_params()
     with transaction.atomic():
-        # To hide a popular author subtracts every favorite of their articles from a count.
+        # Hiding a popular author subtracts every favorite of their articles from a count.
         lift_timeouts()
-        pks = [*rows.order_by("pk").values_list("pk", flat=True)]
-        deletions = (Deletion(model=label, row_id=pk) for pk in pks)
-        Deletion.objects.bulk_create(deletions, batch_size=BATCH, ignore_conflicts=True)
+        with connection.cursor() as cursor:
+            # The ids do not leave the database: there may be a million.
+            cursor.execute(
+                "INSERT INTO users_deletion (model, row_id)"  # noqa: S608 -- Django's own SQL
+                f" SELECT %s, id FROM ({selected}) AS selected (id) ORDER BY id"
+                " ON CONFLICT DO NOTHING",
+                [label, *parameters],
+            )
         if issubclass(rows.model, Hideable):
-            marked = rows.model._base_manager.filter(pk__in=pks, hidden_at=None)
+            deletions = Deletion.objects.filter(model=label).values("row_id")
+            marked = rows.model._base_manager.filter(pk__in=deletions, hidden_at=None)
             marked.update(**rows.model.marks_of_deletion())
         transaction.on_commit(queued.set)
 

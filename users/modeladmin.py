@@ -115,7 +115,7 @@ class ModelAdmin(admin.ModelAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet) -> None:
         if not delete(queryset):
-            text = "This takes a while. The rows are hidden until they are deleted."
+            text = "The rows are deleted in the background. This page does not list them any more."
             self.message_user(request, text, messages.INFO)
 
 

@@ -1,6 +1,6 @@
 """Old slugs of articles. The database keeps them: the admin, the API and plain SQL are alike.
 
-Nobody can write articles while this runs, for an instant only. No old row needs to be filled in:
+Writers of articles wait for a moment. No old row needs to be filled in:
 slugs that were given up before this migration are not known.
 """
 

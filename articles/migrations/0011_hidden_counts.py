@@ -19,8 +19,8 @@ TABLES = (
 )
 SQL = Path(__file__).with_name("sql") / "hidden_counts.sql"
 
-# What was hidden is visible again: the version before knows no other way. The triggers count it
-# before they are replaced by those of 0007.
+# Shows everything that was hidden: the previous version cannot hide rows. It runs first, so that
+# the triggers of this version count the rows.
 SHOW = """
 UPDATE users_user SET hidden_at = NULL WHERE hidden_at IS NOT NULL;
 UPDATE articles_article SET hidden_at = NULL WHERE hidden_at IS NOT NULL;

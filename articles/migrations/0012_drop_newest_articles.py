@@ -17,5 +17,11 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex("tagging", "newest_articles_of_tag"),
         migrations.RemoveIndex("tagging", "newest_of_tag_and_author"),
         migrations.RemoveIndex("comment", "newest_comments"),
+        # Without statistics PostgreSQL would believe that almost all rows are hidden.
+        migrations.RunSQL(
+            "ANALYZE articles_article (hidden_at), articles_comment (hidden_at),"
+            " articles_tagging (article_hidden)",
+            migrations.RunSQL.noop,
+        ),
         lock(*TABLES, backwards=WRITERS),
     ]

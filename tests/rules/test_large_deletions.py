@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 
 import pytest
@@ -13,7 +14,7 @@ from django.db.models.functions import Now
 
 from articles.models import Article, Comment, Favorite, Tag, Tagging
 from profiles.models import Follow
-from tests.builders import follow, like, write_article, write_comment
+from tests.builders import follow, like, make_user, write_article, write_comment
 from tests.client import ApiClient
 from tests.database.servers import wait_until
 from users import deletion, deletion_worker
@@ -311,3 +312,25 @@ def test_a_command_names_what_it_does_not_find(db: None) -> None:
         call_command("delete_user", "eve")
     with pytest.raises(CommandError, match="There is no article with the slug 'eve'"):
         call_command("delete_article", "eve")
+
+
+def test_deletions_that_meet_are_done_again_after_a_deadlock() -> None:
+    """Two users like each other's articles: the cascades lock rows in different orders."""
+    for round_ in range(30):
+        pair = [make_user(f"left{round_}"), make_user(f"right{round_}")]
+        articles = [write_article(user) for user in pair]
+        for user in pair:
+            for article in articles:
+                like(user, article)
+                write_many_comments(user, article, 60)
+        together = threading.Barrier(2)
+
+        def delete(user: User, together: threading.Barrier = together) -> None:
+            together.wait(timeout=20)
+            assert deletion.delete(User.objects.filter(pk=user.pk))
+
+        with ThreadPoolExecutor(2) as threads:
+            for each in [threads.submit(in_thread, partial(delete, user)) for user in pair]:
+                each.result()
+    assert not Article.objects.exists()
+    assert verified()

@@ -5,9 +5,11 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from tqdm import tqdm
 
+from database.backend.base import lift_timeouts
 from users.deletion import Deletion, counts_below, enqueue
 
 MOST = 10_000_000  # rows of each kind that are counted for the question
@@ -26,7 +28,9 @@ class DeletionCommand(BaseCommand):
     def delete(self, rows: QuerySet[Any], *, noinput: bool, verbosity: int) -> None:
         """`rows` finds one row. Raises CommandError without a "yes"."""
         row = rows.get()
-        counts = counts_below(rows, MOST)
+        with transaction.atomic():
+            lift_timeouts()
+            counts = counts_below(rows, MOST)
         total = sum(counts.values())
         below = ", ".join(
             f"{number:,} {model._meta.verbose_name_plural}"

@@ -14,13 +14,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "user", "hidden_at", models.DateTimeField(blank=True, editable=False, null=True)
         ),
-        # It is empty: nobody is hidden yet.
-        migrations.AddIndex(
-            "user",
-            models.Index(
-                condition=models.Q(("hidden_at__isnull", False)), fields=["id"], name="hidden_users"
-            ),
-        ),
         migrations.CreateModel(
             name="Deletion",
             fields=[

@@ -64,10 +64,10 @@ END $$;
 
 -- How a row is counted once, or not at all, when its article or author is hidden at that moment:
 --
--- * To hide locks the article or the user FOR UPDATE. A new article, tagging or favorite holds the
+-- * Hiding locks the article or the user FOR UPDATE. A new article, tagging or favorite holds the
 --   lock of its foreign key, FOR KEY SHARE: either it waits and then sees the mark, or it is waited
 --   for and then seen.
--- * To hide locks what it subtracts. A favorite that is deleted meanwhile is waited for and then
+-- * Hiding locks what it subtracts. A favorite that is deleted meanwhile is waited for and then
 --   not subtracted, or its deletion waits and then sees the mark.
 --
 -- So no deletion has to lock a parent: it would deadlock with the deletion of that parent.
@@ -303,8 +303,8 @@ CREATE TRIGGER wait_for_mark BEFORE UPDATE ON articles_article FOR EACH ROW
     EXECUTE FUNCTION wait_for_copies();
 
 -- A user is hidden, or visible again: their articles with them. The articles are locked before the
--- user, as by somebody who likes an article of their own; then those that were published before the
--- user was locked.
+-- user is locked FOR UPDATE, in the order of an author who likes an article of their own; then those
+-- that were published in between.
 
 CREATE FUNCTION lock_user_with_articles() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$

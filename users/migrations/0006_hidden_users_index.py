@@ -1,0 +1,22 @@
+"""The index of hidden users. Writers wait until it is built; readers do not."""
+
+from django.db import migrations, models
+
+from database.table_locks import EVERYBODY, WRITERS, lock
+
+
+class Migration(migrations.Migration):
+    dependencies = [("users", "0005_token_generation")]
+
+    operations = [
+        lock("users_user", forwards=WRITERS),
+        migrations.AddIndex(
+            "user",
+            models.Index(
+                condition=models.Q(("hidden_at__isnull", False)), fields=["id"], name="hidden_users"
+            ),
+        ),
+        # Without statistics PostgreSQL would believe that almost all users are hidden.
+        migrations.RunSQL("ANALYZE users_user (hidden_at)", migrations.RunSQL.noop),
+        lock("users_user", backwards=EVERYBODY),
+    ]
