@@ -124,7 +124,7 @@ def machines(redis: RedisServer, tmp_path: Path) -> Iterator[list[Counters]]:
 
 
 def count(counters: Counters, limit: int, key: str = "a") -> bool:
-    return not counters.full({key: limit}, 900)
+    return not counters.count_unless_full({key: limit}, 900)
 
 
 @pytest.mark.redis
@@ -133,9 +133,9 @@ def test_two_machines_count_together(machines: list[Counters]) -> None:
 
     assert [count(one, 5) for _ in range(3)] == [True] * 3
     assert [count(two, 5) for _ in range(3)] == [True, True, False]
-    assert one.full({"a": 5, "b": 9}, 900).keys() == {"a"}
-    assert one.full({"b": 1}, 900, count=False) == {}
-    assert 890 < two.full({"a": 5}, 900)["a"] <= 900
+    assert one.count_unless_full({"a": 5, "b": 9}, 900).keys() == {"a"}
+    assert one.full({"b": 1}, 900) == {}
+    assert 890 < two.count_unless_full({"a": 5}, 900)["a"] <= 900
 
     one.delete("a")
     assert count(two, 1)
@@ -148,11 +148,11 @@ def test_two_machines_count_together(machines: list[Counters]) -> None:
 @pytest.mark.redis
 def test_a_counter_in_redis_ends_with_its_window(machines: list[Counters]) -> None:
     one, two = machines
-    assert not one.full({"a": 1}, 0.5)
-    (seconds,) = two.full({"a": 1}, 0.5).values()
+    assert not one.count_unless_full({"a": 1}, 0.5)
+    (seconds,) = two.count_unless_full({"a": 1}, 0.5).values()
     assert 0 < seconds <= 0.5
 
-    wait_until(lambda: not two.full({"a": 1}, 0.5), "it ends", 5)
+    wait_until(lambda: not two.count_unless_full({"a": 1}, 0.5), "it ends", 5)
 
 
 @pytest.mark.redis

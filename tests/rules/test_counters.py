@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -35,7 +35,7 @@ for line in sys.stdin:
     folder, limit, times = line.split()
     store = MachineStore(Path(folder))
     limits = {"a": int(limit)}
-    print(sum(not store.full(limits, 900, count=True) for _ in range(int(times))), flush=True)
+    print(sum(not store.count_unless_full(limits, 900) for _ in range(int(times))), flush=True)
     store.close()
 """
 
@@ -49,7 +49,7 @@ store = MachineStore(Path({folder!r}))
 
 def count(times):
     for _ in range(times):
-        store.full(dict(a=1000), 900, count=True)
+        store.count_unless_full(dict(a=1000), 900)
 
 count(1)
 if pid := os.fork():
@@ -75,12 +75,12 @@ def store(folder: Path) -> Iterator[MachineStore]:
 
 
 def count(store: MachineStore | Counters, key: str = "a", limit: int = 1_000_000) -> bool:
-    return not store.full({key: limit}, WINDOW, count=True)
+    return not store.count_unless_full({key: limit}, WINDOW)
 
 
 def number(store: MachineStore, key: str = "a") -> int:
     """How often the key was counted."""
-    return next(n for n in range(10**6) if not store.full({key: n + 1}, WINDOW, count=False))
+    return next(n for n in range(10**6) if not store.full({key: n + 1}, WINDOW))
 
 
 class CountingProcess:
@@ -114,34 +114,34 @@ class CountingProcess:
 def test_it_counts_up_to_the_limit_and_then_says_how_long(store: MachineStore) -> None:
     assert [count(store, limit=3) for _ in range(5)] == [True] * 3 + [False] * 2
 
-    (seconds,) = store.full({"a": 3}, WINDOW, count=False).values()
+    (seconds,) = store.full({"a": 3}, WINDOW).values()
     assert WINDOW - 10 < seconds <= WINDOW
-    assert store.full({"b": 3}, WINDOW, count=False) == {}
+    assert store.full({"b": 3}, WINDOW) == {}
 
 
 def test_of_several_counters_all_count_or_none(store: MachineStore) -> None:
     assert count(store, "b", limit=1)
 
     for _ in range(3):
-        assert store.full({"a": 9, "b": 1, "c": 9}, WINDOW, count=True).keys() == {"b"}
+        assert store.count_unless_full({"a": 9, "b": 1, "c": 9}, WINDOW).keys() == {"b"}
 
     assert (number(store, "a"), number(store, "b"), number(store, "c")) == (0, 1, 0)
 
 
 def test_to_look_does_not_count(store: MachineStore) -> None:
     for _ in range(3):
-        assert store.full({"a": 1}, WINDOW, count=False) == {}
+        assert store.full({"a": 1}, WINDOW) == {}
 
     assert number(store) == 0
 
 
 def test_a_counter_ends_with_its_window(store: MachineStore) -> None:
-    assert not store.full({"a": 1}, 0.2, count=True)
-    (seconds,) = store.full({"a": 1}, 0.2, count=True).values()
+    assert not store.count_unless_full({"a": 1}, 0.2)
+    (seconds,) = store.count_unless_full({"a": 1}, 0.2).values()
 
     time.sleep(seconds)
 
-    assert not store.full({"a": 1}, 0.2, count=True)
+    assert not store.count_unless_full({"a": 1}, 0.2)
 
 
 def test_counters_are_deleted_by_name_or_by_pattern(store: MachineStore) -> None:
@@ -200,7 +200,7 @@ def test_a_process_that_is_killed_harms_nothing(store: MachineStore, folder: Pat
     for _ in range(3):
         with CountingProcess() as process:
             process.begin(folder, limit=10**9, times=10**9)
-            wait_until(lambda: store.full({"a": 9}, WINDOW, count=False) != {}, "it counts")
+            wait_until(lambda: store.full({"a": 9}, WINDOW) != {}, "it counts")
             process.process.kill()
 
         there = number(store)
@@ -274,12 +274,12 @@ def test_its_size_is_bounded(store: MachineStore, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(machine, "TIDY_EVERY", 10)
     count(store, "kept")
     for number_ in range(200):
-        store.full({f"short {number_}": 9}, 60, count=True)
+        store.count_unless_full({f"short {number_}": 9}, 60)
 
     assert store.delete_matching("short *") == 50
     assert number(store, "kept") == 1
     for number_ in range(30):
-        store.full({f"over {number_}": 9}, 0.001, count=True)
+        store.count_unless_full({f"over {number_}": 9}, 0.001)
     time.sleep(0.01)
     for _ in range(10):
         count(store, "kept")
@@ -342,13 +342,13 @@ def test_while_another_process_blocks_the_file_no_thread_waits_long(store: Machi
 def test_it_takes_less_than_a_millisecond(store: MachineStore) -> None:
     limits = {f"login:{number}": 10**6 for number in range(3)}
 
-    def seconds(*, counted: bool) -> float:
+    def seconds(ask: Callable[..., object]) -> float:
         times = []
         for _ in range(500):
             started = time.perf_counter()
-            store.full(limits, WINDOW, count=counted)
+            ask(limits, WINDOW)
             times.append(time.perf_counter() - started)
         return sorted(times)[250]
 
-    assert seconds(counted=True) < 0.001
-    assert seconds(counted=False) < 0.001
+    assert seconds(store.count_unless_full) < 0.001
+    assert seconds(store.full) < 0.001

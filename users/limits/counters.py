@@ -21,9 +21,12 @@ class Store(Protocol):
     name: str
     errors: tuple[type[Exception], ...]
 
-    def full(self, limits: Mapping[str, int], seconds: float, *, count: bool) -> dict[str, float]:
-        """The counters that have reached their limit, with the seconds until they end. If there
-        are none and `count` is true, one is added to every counter, in the same transaction."""
+    def full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
+        """The counters that have reached their limit, with the seconds until they end."""
+
+    def count_unless_full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
+        """What `full()` returns. If no counter has reached its limit, one is added to every
+        counter, in the same transaction."""
 
     def delete(self, key: str) -> None: ...
 
@@ -78,11 +81,13 @@ class Counters:
             consequence = "Each machine counts for itself until it works."
             self._stores.insert(0, _Watched(shared, consequence))
 
-    def full(
-        self, limits: Mapping[str, int], seconds: float, *, count: bool = True
-    ) -> dict[str, float]:
+    def full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
         """See `Store.full`."""
-        return self._ask(lambda store: store.full(limits, seconds, count=count)) or {}
+        return self._ask(lambda store: store.full(limits, seconds)) or {}
+
+    def count_unless_full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
+        """See `Store.count_unless_full`."""
+        return self._ask(lambda store: store.count_unless_full(limits, seconds)) or {}
 
     def delete(self, key: str) -> None:
         self._ask(lambda store: store.delete(key))

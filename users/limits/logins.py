@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 
 from django.http import HttpRequest
 from rest_framework.request import Request
@@ -52,24 +53,24 @@ class LoginAttempt:
         }
 
     def check(self) -> None:
-        self._refuse_if_full(count=False)
+        self._refuse_if_full(counters.full)
 
     def failed(self) -> None:
-        self._refuse_if_full(count=True)
+        self._refuse_if_full(counters.count_unless_full)
 
     def succeeded(self, user: User) -> None:
         """Clears the counter of this account and this address. The address keeps its own
         counter: an attacker may have an account too."""
-        self._refuse_if_full(count=False)
+        self._refuse_if_full(counters.full)
         counters.delete(self._by_both)
         KnownAddress.objects.remember(user, self._address)
 
-    def _refuse_if_full(self, *, count: bool) -> None:
-        full = counters.full(self._limits, WINDOW, count=count)
+    def _refuse_if_full(self, ask: Callable[[dict[str, int], float], dict[str, float]]) -> None:
+        full = ask(self._limits, WINDOW)
         # A stranger must not lock the owner out.
         if full.keys() == {self._by_account} and self._is_known():
             del self._limits[self._by_account]
-            full = counters.full(self._limits, WINDOW, count=count)
+            full = ask(self._limits, WINDOW)
         if full:
             self._log(full)
             raise LoginRefused(max(full.values()))
@@ -85,7 +86,7 @@ class LoginAttempt:
             self._by_account: "for an account from unknown addresses",
         }
         for key, seconds in full.items():
-            if not counters.full({f"logged:{key}": 1}, WINDOW):
+            if not counters.count_unless_full({f"logged:{key}": 1}, WINDOW):
                 logger.warning(
                     "Log-ins %s are refused for %.0f s: too many failed", what[key], seconds
                 )

@@ -13,7 +13,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,24 +69,16 @@ class MachineStore:
         self._begin()
         os.register_at_fork(after_in_child=self._after_fork)
 
-    def full(self, limits: Mapping[str, int], seconds: float, *, count: bool) -> dict[str, float]:
-        with self._transaction("IMMEDIATE" if count else "DEFERRED") as connection:
-            select = SELECT.format(", ".join("?" * len(limits)))
-            rows = connection.execute(select, [*limits]).fetchall()
-            # Later than the rows were written: time goes on while this waits for others.
-            now = time.time()
-            counters = {
-                key: (number, ends_at)
-                for key, number, ends_at in rows
-                # One that ends too late was made before the clock was set back.
-                if now < ends_at <= now + seconds
-            }
-            full = {
-                key: ends_at - now
-                for key, (number, ends_at) in counters.items()
-                if number >= limits[key]
-            }
-            if count and not full:
+    def full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
+        with self._transaction("DEFERRED") as connection:
+            now, counters = _read(connection, limits, seconds)
+        return _full(counters, limits, now)
+
+    def count_unless_full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
+        with self._transaction("IMMEDIATE") as connection:
+            now, counters = _read(connection, limits, seconds)
+            full = _full(counters, limits, now)
+            if not full:
                 found = ((key, *counters.get(key, (0, now + seconds))) for key in limits)
                 connection.executemany(
                     "INSERT OR REPLACE INTO counters VALUES (?, ? + 1, ?)", found
@@ -188,6 +180,30 @@ class MachineStore:
     def _after_fork(self) -> None:
         self._inherited.append(self._connection)
         self._begin()
+
+
+def _read(
+    connection: sqlite3.Connection, keys: Iterable[str], seconds: float
+) -> tuple[float, dict[str, tuple[int, float]]]:
+    """The time, and the number and the end of each counter that has not ended."""
+    names = [*keys]
+    rows = connection.execute(SELECT.format(", ".join("?" * len(names))), names).fetchall()
+    # After the rows were read: the query may have waited for other processes.
+    now = time.time()
+    return now, {
+        key: (number, ends_at)
+        for key, number, ends_at in rows
+        # One that ends too late was made before the clock was set back.
+        if now < ends_at <= now + seconds
+    }
+
+
+def _full(
+    counters: Mapping[str, tuple[int, float]], limits: Mapping[str, int], now: float
+) -> dict[str, float]:
+    return {
+        key: ends_at - now for key, (number, ends_at) in counters.items() if number >= limits[key]
+    }
 
 
 def _inode(path: Path) -> int:

@@ -42,13 +42,13 @@ class RedisStore:
             # Once, at once: a connection that was idle may have been closed.
             retry=Retry(NoBackoff(), 1),
         )
-        self._full = self._client.register_script(FULL)
+        self._script = self._client.register_script(FULL)
 
-    def full(self, limits: Mapping[str, int], seconds: float, *, count: bool) -> dict[str, float]:
-        keys = [PREFIX + key for key in limits]
-        arguments = [int(count), int(seconds * 1000), *limits.values()]
-        waits = self._full(keys, arguments)
-        return {key: wait / 1000 for key, wait in zip(limits, waits, strict=True) if wait >= 0}
+    def full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
+        return self._run(limits, seconds, count=False)
+
+    def count_unless_full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
+        return self._run(limits, seconds, count=True)
 
     def delete(self, key: str) -> None:
         self._client.delete(PREFIX + key)
@@ -56,3 +56,9 @@ class RedisStore:
     def delete_matching(self, pattern: str) -> int:
         keys = self._client.scan_iter(match=PREFIX + pattern, count=1000)
         return sum(self._client.delete(key) for key in keys)
+
+    def _run(self, limits: Mapping[str, int], seconds: float, *, count: bool) -> dict[str, float]:
+        keys = [PREFIX + key for key in limits]
+        arguments = [int(count), int(seconds * 1000), *limits.values()]
+        waits = self._script(keys, arguments)
+        return {key: wait / 1000 for key, wait in zip(limits, waits, strict=True) if wait >= 0}

@@ -25,7 +25,7 @@ class RateThrottle(ScopedRateThrottle):
         if limit is None or seconds is None:
             return True
         key = f"rate:{hashed(self.get_cache_key(request, view) or '')}"
-        full = counters.full({key: limit}, seconds)
+        full = counters.count_unless_full({key: limit}, seconds)
         self._wait = full.get(key, 0)
         return not full
 
