@@ -8,11 +8,11 @@ from typing import Protocol
 
 from django.conf import settings
 
-from users.limits.machine import MachineStore
+from users.limits.machine import FileBusy, MachineStore
 
 logger = logging.getLogger(__name__)
 
-PAUSE = 5  # seconds: a store that failed is left alone so long, because asking it may take time
+PAUSE = 5  # seconds until a store that failed is asked again: asking it may take time
 
 
 class Store(Protocol):
@@ -45,14 +45,16 @@ class _Watched:
         self.store = store
         self.consequence = consequence
         self.failing = False
-        self._retry_at = 0.0  # by time.monotonic()
+        self._retry_at: float | None = None  # by time.monotonic(); None: now
         self._lock = threading.Lock()
 
     def may_be_asked(self) -> bool:
-        """One caller every PAUSE seconds, while it fails."""
-        if not self.failing:
+        """During a pause, only one caller every PAUSE seconds may ask."""
+        if self._retry_at is None:
             return True
         with self._lock:
+            if self._retry_at is None:
+                return True
             if time.monotonic() < self._retry_at:
                 return False
             self._retry_at = time.monotonic() + PAUSE
@@ -61,13 +63,18 @@ class _Watched:
     def failed(self, error: Exception) -> None:
         with self._lock:
             first, self.failing = not self.failing, True
-            self._retry_at = time.monotonic() + PAUSE
+            # A busy file has no pause: nothing is limited during one.
+            busy = isinstance(error, FileBusy)
+            self._retry_at = None if busy else time.monotonic() + PAUSE
         if first:
             logger.error("%s failed: %s. %s", self.store.name, error, self.consequence)
 
     def worked(self) -> None:
-        if self.failing:
-            self.failing = False
+        if not self.failing:
+            return
+        with self._lock:
+            last, self.failing, self._retry_at = self.failing, False, None
+        if last:
             logger.info("%s works again.", self.store.name)
 
 

@@ -53,6 +53,10 @@ def default_folder() -> Path:
     return Path(tempfile.gettempdir(), f"conduit-limits-{os.geteuid()}-{installation}")
 
 
+class FileBusy(TimeoutError):
+    """Other threads or processes have used the file for BUSY_TIMEOUT. The next call may succeed."""
+
+
 class MachineStore:
     """See `counters.Store`."""
 
@@ -106,9 +110,9 @@ class MachineStore:
 
     @contextmanager
     def _alone(self) -> "Iterator[None]":
-        """One thread at a time. Raises TimeoutError: a thread may wait for a disk that hangs."""
+        """One thread at a time. Raises FileBusy: a thread may wait for a disk that hangs."""
         if not self._lock.acquire(timeout=BUSY_TIMEOUT):
-            raise TimeoutError(f"Another thread has waited for {self.path} for too long")
+            raise FileBusy(f"Another thread has waited for {self.path} for too long")
         try:
             yield
         finally:
@@ -123,8 +127,11 @@ class MachineStore:
                 with connection:  # commits, or rolls back
                     yield connection
             except sqlite3.DatabaseError as error:
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without details
+                if code == sqlite3.SQLITE_BUSY:
+                    raise FileBusy(str(error)) from error
                 # The next call makes a new one. Otherwise nothing would ever be limited again.
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:  # without details
+                if code in DAMAGED:
                     self._close()
                     shutil.rmtree(self.folder, ignore_errors=True)
                 raise
