@@ -204,6 +204,30 @@ def test_while_redis_is_away_each_machine_counts_for_itself(
 
 
 @pytest.mark.redis
+def test_unlock_names_the_redis_and_the_file_that_it_asked(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    url = redis.url.replace("//", "//:hidden@")
+    with Redis.from_url(redis.url) as client:
+        client.config_set("requirepass", "hidden")
+    unlocked = run(
+        "manage.py",
+        "unlock",
+        "--account=a@b.c",
+        DATABASE_URL=database_url(),
+        CACHE_URL=url,
+        TMPDIR=str(tmp_path),
+    )
+    assert unlocked.stderr == ""
+
+    begin, _, end = unlocked.stdout.partition(str(tmp_path))
+    assert begin == (
+        f"The account a@b.c has no failed log-ins in Redis at 127.0.0.1:{redis.port}/0 or in "
+    )
+    assert end.endswith("/counters.sqlite3 (this file does not exist).\n")
+
+
+@pytest.mark.redis
 def test_servers_on_two_machines_share_failed_log_ins(
     alice: User, redis: RedisServer, tmp_path: Path
 ) -> None:

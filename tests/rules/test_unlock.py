@@ -1,13 +1,19 @@
 """manage.py unlock: failed log-ins are forgotten."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import RequestFactory
 
 from users.limits import logins
-from users.limits.counters import counters
+from users.limits.counters import Counters, counters
 from users.limits.keys import account_key, address_key
+from users.limits.machine import MachineStore, default_folder
+
+ALICE = "alice@example.com"
+FILE = default_folder() / "counters.sqlite3"
 
 
 def fail(email: str, address: str) -> None:
@@ -38,7 +44,7 @@ def test_it_unlocks_an_account_from_all_addresses() -> None:
         assert not is_locked("alice@example.com", address)
         assert is_locked("bob@example.com", address)
     said = unlock("--account", "alice@example.com")
-    assert said == "The account alice@example.com has no failed log-ins.\n"
+    assert said == f"The account alice@example.com has no failed log-ins in {FILE}.\n"
 
 
 def test_it_unlocks_an_address_for_all_accounts() -> None:
@@ -51,7 +57,48 @@ def test_it_unlocks_an_address_for_all_accounts() -> None:
     for email in ("alice@example.com", "bob@example.com"):
         assert not is_locked(email, "2001:db8::1")
         assert is_locked(email, "192.0.2.1")
-    assert unlock("--address=192.0.2.9") == "The address 192.0.2.9 has no failed log-ins.\n"
+    said = unlock("--address=192.0.2.9")
+    assert said == f"The address 192.0.2.9 has no failed log-ins in {FILE}.\n"
+
+
+@pytest.mark.parametrize(
+    ("limit", "option"),
+    [
+        ("MAX_FOR_ACCOUNT_FROM_ADDRESS", f"--account={ALICE}"),
+        ("MAX_FOR_ACCOUNT", f"--account={ALICE}"),
+        ("MAX_FOR_ACCOUNT_FROM_ADDRESS", "--address=192.0.2.1"),
+        ("MAX_FROM_ADDRESS", "--address=192.0.2.1"),
+    ],
+)
+def test_the_next_lock_is_logged_too(
+    db: None,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    option: str,
+) -> None:
+    monkeypatch.setattr(logins, limit, 1)
+    request = RequestFactory().post("/", REMOTE_ADDR="192.0.2.1")
+
+    for _ in range(2):
+        caplog.clear()
+        logins.LoginAttempt(request, ALICE).failed()
+        with pytest.raises(logins.LoginRefused):
+            logins.LoginAttempt(request, ALICE).check()
+        assert len(caplog.records) == 1
+        unlock(option)
+
+
+def test_it_names_the_file_that_it_read_if_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MachineStore(tmp_path / "elsewhere")
+    monkeypatch.setattr(logins, "counters", Counters(store))
+
+    assert unlock(f"--account={ALICE}") == (
+        f"The account {ALICE} has no failed log-ins in {store.path} (this file does not exist).\n"
+    )
+    assert not store.folder.exists()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ class Store(Protocol):
         """What `full()` returns. If no counter has reached its limit, one is added to every
         counter, in the same transaction."""
 
+    def place(self) -> str:
+        """Where the counters are, for people; without a password."""
+
     def delete(self, key: str) -> None: ...
 
     def delete_matching(self, pattern: str) -> int:
@@ -95,6 +98,10 @@ class Counters:
     def count_unless_full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
         """See `Store.count_unless_full`."""
         return self._ask(lambda store: store.count_unless_full(limits, seconds)) or {}
+
+    def places(self) -> list[str]:
+        """See `Store.place`; of every store."""
+        return [watched.store.place() for watched in self._stores]
 
     def delete(self, key: str) -> None:
         self._ask(lambda store: store.delete(key))

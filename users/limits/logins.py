@@ -21,6 +21,7 @@ MAX_FOR_ACCOUNT_FROM_ADDRESS = 20
 MAX_FROM_ADDRESS = 100
 # Against an attacker with many addresses.
 MAX_FOR_ACCOUNT = 500
+LOGGED = "logged:"  # before the name of a counter: its lock has a line in the log
 
 
 class LoginRefused(Exception):
@@ -86,7 +87,7 @@ class LoginAttempt:
             self._by_account: "for an account from unknown addresses",
         }
         for key, seconds in full.items():
-            if not counters.count_unless_full({f"logged:{key}": 1}, WINDOW):
+            if not counters.count_unless_full({LOGGED + key: 1}, WINDOW):
                 logger.warning(
                     "Log-ins %s are refused for %.0f s: too many failed", what[key], seconds
                 )
@@ -100,10 +101,21 @@ def remember_address(user: User, request: HttpRequest | Request) -> None:
 def unlock_account(email: str) -> int:
     """Forget the failed log-ins of an account. Returns the number of counters. Raises
     StoreFailed."""
-    return counters.delete_matching(f"login:{account_key(email)}:*")
+    return _unlock(f"login:{account_key(email)}:*")
 
 
 def unlock_address(address: str) -> int:
     """Forget the failed log-ins from an address. Returns the number of counters. Raises
     StoreFailed."""
-    return counters.delete_matching(f"login:*:{address_key(address)}")
+    return _unlock(f"login:*:{address_key(address)}")
+
+
+def _unlock(pattern: str) -> int:
+    deleted = counters.delete_matching(pattern)
+    counters.delete_matching(LOGGED + pattern)
+    return deleted
+
+
+def counters_read() -> str:
+    """Where `unlock_account()` and `unlock_address()` look for counters, for a message."""
+    return " or in ".join(counters.places())

@@ -90,11 +90,16 @@ class MachineStore:
                 self._tidy(connection, now)
         return full
 
+    def place(self) -> str:
+        return f"{self.path}" if _inode(self.path) else f"{self.path} (this file does not exist)"
+
     def delete(self, key: str) -> None:
         with self._transaction("IMMEDIATE") as connection:
             connection.execute("DELETE FROM counters WHERE key = ?", [key])
 
     def delete_matching(self, pattern: str) -> int:
+        if not _inode(self.path):
+            return 0
         with self._transaction("IMMEDIATE") as connection:
             return connection.execute("DELETE FROM counters WHERE key GLOB ?", [pattern]).rowcount
 
