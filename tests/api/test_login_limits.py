@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Lock
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
 from users.known_addresses import KnownAddress
 from users.lane import lane
-from users.limits import LoginRefused, RateThrottle, logins
+from users.limits import LoginRefused, RateThrottle, keys, logins
 from users.limits.counters import counters
 from users.limits.keys import address_key
 from users.models import User
@@ -271,6 +271,28 @@ def test_behind_proxies_the_client_has_its_own_address(
     assert post(api_path, f"{AWAY}, {HOME}") == 429
     assert post(admin_path, HOME) == 429
     assert post(api_path, f"{HOME}, {AWAY}") == 401
+
+
+@pytest.mark.parametrize(("proxies", "warnings"), [(0, 1), (1, 0)])
+def test_one_warning_says_that_a_proxy_is_not_trusted(
+    db: None,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    proxies: int,
+    warnings: int,
+) -> None:
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": proxies}
+    monkeypatch.setattr(keys, "_warning_is_due", Lock())
+    log_in()
+    assert "TRUSTED_PROXIES" not in caplog.text
+
+    for _ in range(3):
+        ApiClient(headers={"X-Forwarded-For": HOME}).post("/api/users/login", {"user": {}})
+
+    lines = [record.getMessage() for record in caplog.records if "users" in record.name]
+    assert len(lines) == warnings
+    assert all("TRUSTED_PROXIES" in line for line in lines)
 
 
 def test_a_line_in_the_log_says_who_is_refused_once(

@@ -1,9 +1,12 @@
 """The names of counters: they contain hashes, never an e-mail or an address."""
 
+import logging
+import threading
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from django.utils.crypto import salted_hmac
+from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 from users.names import LONGEST, fold
@@ -11,6 +14,10 @@ from users.names import LONGEST, fold
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from rest_framework.request import Request
+
+logger = logging.getLogger(__name__)
+
+_warning_is_due = threading.Lock()  # the thread that acquires it writes the warning
 
 
 def hashed(text: str) -> str:
@@ -35,7 +42,20 @@ def address_key(address: str) -> str:
 def address_of(request: "HttpRequest | Request") -> str:
     """The client's address, as DRF sees it: `TRUSTED_PROXIES` says how much of
     X-Forwarded-For counts."""
+    if "HTTP_X_FORWARDED_FOR" in request.META and api_settings.NUM_PROXIES == 0:
+        _warn_of_untrusted_proxy()
     return BaseThrottle().get_ident(request) or ""  # type: ignore[arg-type]  # reads META and headers
+
+
+def _warn_of_untrusted_proxy() -> None:
+    """One line for each process."""
+    if not _warning_is_due.acquire(blocking=False):
+        return
+    logger.warning(
+        "A request has X-Forwarded-For, and TRUSTED_PROXIES is 0: if there is a proxy in front, "
+        "all clients share its address, and 100 failed log-ins of one lock all of them out. "
+        "Set TRUSTED_PROXIES to the number of proxies."
+    )
 
 
 def network_of(address: str) -> str:
