@@ -103,7 +103,7 @@ def _merged(filters: Filters, depth: int) -> QuerySet[Any]:
     newest = rows.newest_first()[:depth]
     # What the order goes by, for both columns at once. It is never fetched.
     place = Func(columns.created_at, columns.article, function="ROW", output_field=Field())
-    of_each = _follows(filters).annotate(newest=Subquery(newest.values(place=place)[:1]))
+    of_each = _visible_follows(filters).annotate(newest=Subquery(newest.values(place=place)[:1]))
     first = of_each.order_by(F("newest").desc(nulls_last=True))[:depth]
     created_at = ArraySubquery(newest.values(columns.created_at))
     article = ArraySubquery(newest.values(columns.article))
@@ -138,6 +138,7 @@ def _total(filters: Filters) -> Coalesce | Subquery:
         case ["favorited_by"]:
             return tallied(Counted.FAVORITES_OF_USER, _user(filters.favorited_by))
         case ["feed_of"]:
+            # A hidden author has no articles that count.
             followed = _follows(filters).values("followed")
             return tallied_of_any(Counted.ARTICLES_OF_AUTHOR, followed)
     counted = _counted(_rows(filters)[0])
@@ -145,7 +146,7 @@ def _total(filters: Filters) -> Coalesce | Subquery:
         return counted
     # Author by author again, or else all that carry the tag would be read.
     summed = Cast(Func(counted, function="SUM"), BigIntegerField())
-    return Coalesce(Subquery(_follows(filters).values_list(summed)), 0)
+    return Coalesce(Subquery(_visible_follows(filters).values_list(summed)), 0)
 
 
 def _counted(rows: QuerySet[Any]) -> Subquery:
@@ -179,7 +180,9 @@ def _rows(filters: Filters) -> tuple[Any, Columns]:
     if filters.merge:
         rows = rows.filter(**{columns.author: OuterRef("followed")})
     elif filters.feed_of is not None:
-        rows = rows.filter(**{f"{columns.author}__in": _follows(filters).values("followed")})
+        rows = rows.filter(
+            **{f"{columns.author}__in": _visible_follows(filters).values("followed")}
+        )
     elif filters.author is None:
         # `author` and `feed_of` find visible users alone.
         rows = rows.exclude(is_hidden(columns.author))
@@ -221,5 +224,9 @@ def _article_is_visible() -> Exact:
 
 
 def _follows(filters: Filters) -> QuerySet[Follow]:
-    follows = Follow.objects.filter(follower=filters.feed_of)
-    return follows.exclude(is_hidden("followed"))
+    return Follow.objects.filter(follower=filters.feed_of)
+
+
+def _visible_follows(filters: Filters) -> QuerySet[Follow]:
+    """The follows whose articles may be shown."""
+    return _follows(filters).exclude(is_hidden("followed"))
