@@ -91,7 +91,15 @@ def test_a_production_environment_is_enough() -> None:
                 {"CACHE_URL": value},
                 "CACHE_URL must be a URL like redis://host:6379/0, rediss://host:6379/0 or unix:///path.",
             )
-            for value in ("localhost:6379", "memcached://:hidden@host", "redis://:hidden@host:x")
+            for value in (
+                "localhost:6379",
+                "memcached://:hidden@host",
+                "redis://:hidden@host:x",
+                "redis://:hidden@host?db=abc",
+                "redis://:hidden@host?timeout=soon",
+                "redis://:hidden@host?no_such_option=1",
+                "redis://[::1",
+            )
         ),
         (
             {"SERVER_WORKERS": "0"},
@@ -376,10 +384,15 @@ PEM_LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7"
             "Line 1 (SECRET_KEY)",
             "has a quote that is not closed on the same line",
         ),
-        (
-            f"SECRET_KEY='{SECRET}' # mine",
-            "Line 1 (SECRET_KEY)",
-            "has a quote that is not closed on the same line",
+        *(
+            (line, "Line 1 (SECRET_KEY)", "has text after the closing quote")
+            for line in (
+                f"SECRET_KEY='{SECRET}' # mine",
+                f'SECRET_KEY="{SECRET}" # mine',
+                f"SECRET_KEY='{SECRET}'#mine",
+                f"SECRET_KEY='{SECRET}' ",
+                f"SECRET_KEY='{SECRET}' # it's mine",
+            )
         ),
         *(
             (
@@ -421,6 +434,8 @@ def test_every_line_that_is_understood_is_read(
         "   ": {},
         "\t": {},
         "# SECRET_KEY: in a comment": {},
+        "  # SECRET_KEY=in an indented comment": {},
+        "\t# SECRET_KEY=in an indented comment": {},
         "PLAIN=a=b #c": {"PLAIN": "a=b #c"},
         "EMPTY=": {"EMPTY": ""},
         "export EXPORTED=1": {"EXPORTED": "1"},
