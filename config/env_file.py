@@ -11,8 +11,9 @@ EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
 # docker-compose.yml reads these from the same file.
 PASSWORDS = {"POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD"}
 
-# The lines that read_env() of django-environ 0.14 accepts; it ignores "#" after a value.
-_LINE = re.compile(r"\s*|#.*|(?:export )?[A-Za-z_0-9]+=(?P<value>.*)")
+# The lines that read_env() of django-environ 0.14 accepts, and indented comments. Text after "#"
+# is part of the value.
+_LINE = re.compile(r"\s*(?:#.*)?|(?:export )?[A-Za-z_0-9]+=(?P<value>.*)")
 _FIRST_WORD = re.compile(r"\W*(?:export\W+)?(\w*)")
 # All but \n at which str.splitlines(), and so read_env(), ends a line; and NUL.
 _CONTROL = re.compile("[\0\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -35,8 +36,8 @@ def checked_text(file: Path) -> str:
     for number, line in enumerate(lines, start=1):
         if fault := _fault(line):
             raise EnvFileError(f"Line {number} of {file}{_name(line)} {fault}")
-    # read_env() cannot parse a line of spaces.
-    return "\n".join(line.strip() and line for line in lines)
+    # read_env() cannot parse a line of spaces, or an indented comment.
+    return "\n".join("" if line.strip()[:1] in ("", "#") else line for line in lines)
 
 
 def _fault(line: str) -> str | None:
@@ -48,10 +49,13 @@ def _fault(line: str) -> str | None:
     if match is None:
         return "must read NAME=value, without spaces around the name, or be a comment"
     value = match["value"] or ""
+    quote = value[:1]
+    if quote not in ("'", '"') or (len(value) > 1 and value.endswith(quote)):
+        return None
+    if quote in value[1:]:
+        return "has text after the closing quote: put the comment on a line of its own"
     # A value of several lines: read_env() would end it at the first.
-    if value[:1] in ("'", '"') and (len(value) == 1 or value[-1] != value[0]):
-        return "has a quote that is not closed on the same line"
-    return None
+    return "has a quote that is not closed on the same line"
 
 
 def _name(line: str) -> str:
