@@ -1,12 +1,11 @@
-from typing import cast
-
 from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import CHANGE
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -73,8 +72,8 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):
         location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
     )
     def log_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        count = end_tokens_of(queryset)
-        editor = cast(User, request.user)
-        LogEntry.objects.log_actions(editor.pk, queryset, CHANGE, "Logged out everywhere.")
+        with transaction.atomic():
+            count = end_tokens_of(queryset)
+            self.log_rows(request, queryset, CHANGE, "Logged out everywhere.")
         users = "1 user is" if count == 1 else f"{count} users are"
         self.message_user(request, f"{users} logged out everywhere.", messages.SUCCESS)

@@ -19,7 +19,7 @@ from users.deletion import Deletion, counts_below, delete
 from users.forms import ChangeForm, LineField, TextField
 
 MOST_COUNTED = 100_000  # of a model, on a confirmation page: takes 20 ms
-MOST_LOGGED = 1_000  # rows of one deletion with a line of their own in the history
+MOST_LOGGED = 1_000  # rows of one action with a line of their own in the history
 LINE_LENGTH = 255  # characters: a longer text may have many lines
 
 
@@ -95,18 +95,26 @@ class ModelAdmin(admin.ModelAdmin):
         return rows
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """A line for each of the first MOST_LOGGED rows, and one for all the others."""
         if not isinstance(queryset, models.QuerySet):
             return super().log_deletions(request, queryset)
+        return self.log_rows(request, queryset, DELETION)
+
+    def log_rows(
+        self, request: HttpRequest, rows: models.QuerySet, flag: int, message: str = ""
+    ) -> Any:
+        """A line for each of the first MOST_LOGGED rows, and one for all the others."""
         # A line has the name of its row: a thousand bodies of 200 kB would fill the memory.
         texts = (field.name for field in self.opts.fields if isinstance(field, models.TextField))
-        entries = super().log_deletions(request, queryset.defer(*texts)[:MOST_LOGGED])
-        if (more := queryset.count() - MOST_LOGGED) > 0:
+        editor_id = cast(int, request.user.pk)
+        first = rows.defer(*texts)[:MOST_LOGGED]
+        entries = LogEntry.objects.log_actions(editor_id, first, flag, message)
+        if (more := rows.count() - MOST_LOGGED) > 0:
             LogEntry.objects.create(
-                user=request.user,  # type: ignore[misc]  # editors have logged in
+                user_id=editor_id,
                 content_type=ContentType.objects.get_for_model(self.model),
                 object_repr=f"{more:,} more {self.opts.verbose_name_plural}",
-                action_flag=DELETION,
+                action_flag=flag,
+                change_message=message,
             )
         return entries
 

@@ -5,19 +5,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import Settings
 
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
-from users import tokens
+from users import modeladmin, tokens
 from users.models import User
 
 NEW = "another horse"
@@ -300,6 +301,33 @@ def test_the_action_is_logged_for_each_user(site: Client, dora: User, alice: Use
     assert "2 users are logged out everywhere." in response.text
     logged = LogEntry.objects.values_list("object_id", flat=True)
     assert {*logged} == {str(dora.pk), str(alice.pk)}
+
+
+def test_any_number_of_users_is_logged_out_by_one_update(
+    site: Client, dora: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modeladmin, "MOST_LOGGED", 2)
+    names = [f"user{number}" for number in range(5)]
+    User.objects.bulk_create(
+        User(username=n, username_folded=n, email=f"{n}@x.y", email_folded=f"{n}@x.y")
+        for n in names
+    )
+    form = {"action": "log_out_everywhere", "_selected_action": [dora.pk], "select_across": "1"}
+
+    with CaptureQueriesContext(connection) as queries:
+        response = site.post(reverse("admin:users_user_changelist"), form)
+
+    assert response.status_code == 302
+    # The editor is the seventh.
+    assert not User.objects.filter(token_generation=0).exists()
+    updates = [q["sql"] for q in queries if q["sql"].startswith('UPDATE "users_user"')]
+    assert len(updates) == 1
+    # Users who are logged one by one are the only ones that are loaded.
+    assert all("LIMIT 2" in q["sql"] for q in queries if '"users_user"."bio"' in q["sql"][:500])
+    logged = LogEntry.objects.order_by("pk").values_list("action_flag", "object_repr")
+    assert [flag for flag, _ in logged] == [CHANGE] * 3
+    assert logged[2][1] == "5 more users"
+    assert LogEntry.objects.order_by("pk")[2].get_change_message() == "Logged out everywhere."
 
 
 @pytest.mark.parametrize("right", [None, "view_user"])
