@@ -29,6 +29,7 @@ from database.errors import failure_of, refers_to_nothing, violated_constraint
 from users.authentication import account_is_gone
 from users.lane import LaneFull
 from users.limits import LoginRefused
+from users.names import TAKEN_FIELDS
 
 WORDS = {
     "required": "can't be blank",
@@ -81,14 +82,6 @@ KEYS = {
     "malformed": "request",
     "throttled": "request",
     "failed": "server",
-}
-
-# Unique constraints whose violation is somebody's wish for a name that is taken.
-TAKEN = {
-    "username_folded_once": "username",
-    "username_once": "username",
-    "email_folded_once": "email",
-    "email_once": "email",
 }
 
 RETRY_AFTER = 1  # seconds: the database is back within moments, or an operator is called
@@ -158,7 +151,7 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
 def _broken_rule(exc: IntegrityError) -> exceptions.APIException | None:
     if refers_to_nothing(exc):
         return exceptions.NotFound()
-    field = TAKEN.get(violated_constraint(exc) or "")
+    field = TAKEN_FIELDS.get(violated_constraint(exc) or "")
     return Failure(409, "taken", field) if field else None
 
 

@@ -6,12 +6,20 @@ import unicodedata
 import regex
 from django.core.exceptions import ValidationError
 
+from users.normalization import longest, normalize
+
 EMAIL_LENGTH = 254
 USERNAME_LENGTH = 64
 
-# Normalization takes time in the square of a text's length, if the text is made for it. NFC makes
-# at most four characters one (U+1F82), so a longer text stays longer than every name.
-LONGEST = 4 * EMAIL_LENGTH
+LONGEST = longest(EMAIL_LENGTH)  # characters: a longer text is no name, however it is normalized
+
+# The unique constraints of users, and the field whose value another user has then.
+TAKEN_FIELDS = {
+    "username_folded_once": "username",
+    "username_once": "username",
+    "email_folded_once": "email",
+    "email_once": "email",
+}
 
 _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
 # Letters with their marks (many scripts need them), digits and signs, by the kinds below.
@@ -20,7 +28,7 @@ _USERNAME = re.compile(r"(?=.*[LN])(?:LM*|N|S)+")
 
 def nfc(text: str) -> str:
     """The text in Normalization Form C; unchanged if it is longer than `LONGEST`."""
-    return unicodedata.normalize("NFC", text) if len(text) <= LONGEST else text
+    return normalize("NFC", text, EMAIL_LENGTH)
 
 
 def fold(text: str) -> str:

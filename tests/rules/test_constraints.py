@@ -3,11 +3,13 @@
 import pytest
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
+from django.db.models import UniqueConstraint
 
 from articles.models import Article
 from database.errors import violated_constraint
 from tests.builders import follow, like, write_article, write_comment
 from users.models import User
+from users.names import TAKEN_FIELDS
 
 # What breaks each constraint, and no other, where Alice has written two articles of the
 # same tags, and Bob, who follows her, likes them and has commented on both.
@@ -199,3 +201,13 @@ def test_an_old_slug_is_refused_to_every_other_article(alice: User, breach: str)
     write_article(alice, title="Other")
 
     assert violated_by(breach) == "old_slug_once"
+
+
+def test_each_unique_constraint_of_users_names_its_field() -> None:
+    fields = {
+        constraint.name: constraint.fields[0].removesuffix("_folded")
+        for constraint in User._meta.constraints
+        if isinstance(constraint, UniqueConstraint)
+    }
+
+    assert fields == TAKEN_FIELDS

@@ -1,7 +1,7 @@
 """Django's `createsuperuser`, which checks the username before it asks for a password."""
 
 import os
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.management.commands import createsuperuser
 from django.core.exceptions import ValidationError
@@ -10,14 +10,8 @@ from django.db import IntegrityError, models
 
 from database.errors import violated_constraint
 from users.models import User
-from users.names import fold, username_allowed
+from users.names import TAKEN_FIELDS, fold, username_allowed
 
-NAMES = {
-    "username_folded_once": "username",
-    "username_once": "username",
-    "email_folded_once": "e-mail",
-    "email_once": "e-mail",
-}
 TAKEN = "Error: That {} is already taken."
 
 
@@ -33,9 +27,10 @@ class Command(createsuperuser.Command):
             super().handle(*args, **options)
         except IntegrityError as error:
             # Another session took the name while this one waited for the password.
-            name = NAMES.get(violated_constraint(error) or "")
-            if name is None:
+            field = TAKEN_FIELDS.get(violated_constraint(error) or "")
+            if field is None:
                 raise
+            name = cast("models.Field[Any, Any]", User._meta.get_field(field)).verbose_name
             raise CommandError(TAKEN.format(name)) from error
 
     def get_input_data(
