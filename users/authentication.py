@@ -81,8 +81,9 @@ def account_is_gone(request: Request) -> bool:
     """
     if request.method in SAFE_METHODS or not isinstance(request.user, User):
         return False
-    # A transaction that has failed takes no more statements. The only one around a view is that
-    # of an Idempotency-Key, whose row keeps the account from being deleted.
+    # PostgreSQL refuses statements in a transaction that has failed. A view runs in a transaction
+    # only if the request has an Idempotency-Key. The row of the key refers to the account, so the
+    # account cannot be deleted before the transaction ends.
     return not connection.in_atomic_block and not active_user(pk=request.user.pk)
 
 

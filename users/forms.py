@@ -19,11 +19,13 @@ class TextField(forms.CharField):
         super().__init__(strip=strip, **options)
 
     def as_shown(self, text: str | None) -> str:
-        """The text as a form shows it: equal for what is stored and what is sent unchanged."""
+        """The text as a form shows it. A stored text and the text that a browser sends back are
+        equal in this form if the editor has not changed it."""
         return re.sub(r"\r\n?", "\n", text or "")
 
     def digest(self, text: str | None) -> str:
-        """32 characters that stand for the text as shown: a page need not hold it twice."""
+        """A hash of the text as shown, 32 characters. The page holds it instead of a second copy
+        of the text."""
         return blake2b(self.as_shown(text).encode(), digest_size=16).hexdigest()
 
     def to_python(self, value: str | None) -> str | None:

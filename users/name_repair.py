@@ -95,8 +95,9 @@ class NameRepair:
         holders = self._holders(rows)
         blocked = _blocked(rows, holders)
         free = [row for row in rows if row.pk not in blocked]
-        # A unique constraint looks at each row at once. So a name that goes from one of these
-        # rows to another is given up first, for one that no user can have.
+        # PostgreSQL checks a unique constraint after each row, not after the statement. If a row
+        # gets the name of another row, the other row therefore gives it up first: it gets a text
+        # that cannot be the name of any user.
         for pk in sorted({holder for row in free for holder in holders[row.pk]}):
             self._users.filter(pk=pk).update(**{self._columns[2]: f"\n{pk}"})
         self._write([row.right for row in free])

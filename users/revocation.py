@@ -1,8 +1,10 @@
 """What ends a user's tokens and sessions: a new password, or an editor's button.
 
-Each token and each session carries the generation of its user. It is good while the two are
-equal. Alternatives that lost: a time before which tokens are bad (clocks differ, and a second has
-room for two log-ins), and a hash of the password (a rehash at log-in would end them).
+Each user has a generation, a number. Each token and each session carries the generation that its
+user had when it was issued, and is good while the user still has it. Two alternatives were worse.
+With a time before which tokens are bad, the clocks of two servers may differ, and a token that was
+issued in the same second counts as old or as new by chance. With a hash of the password, a log-in
+that hashes the password anew ends all sessions.
 """
 
 from hashlib import sha256

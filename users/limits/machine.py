@@ -48,7 +48,7 @@ DELETE_TOO_MANY = """
 
 def default_folder() -> Path:
     """The same for all processes of one installation and one system user, so that commands
-    find it too. TMPDIR says where temporary files are."""
+    find it too. TMPDIR names the folder for temporary files."""
     installation = salted_hmac("users.limits.machine", "", algorithm="sha256").hexdigest()[:16]
     return Path(tempfile.gettempdir(), f"conduit-limits-{os.geteuid()}-{installation}")
 
@@ -142,7 +142,8 @@ class MachineStore:
                 raise
 
     def _opened(self) -> sqlite3.Connection:
-        """The open connection, or a new one where somebody has deleted the file."""
+        """The open connection. A new one is opened if there is none, or if the file was deleted
+        or replaced."""
         if self._connection and self._inode == _inode(self.path):
             return self._connection
         self._close()
@@ -158,8 +159,8 @@ class MachineStore:
         return self._connection
 
     def _make_folder(self) -> None:
-        """Raises OSError if the folder belongs to somebody else, who could have made it first:
-        temporary files are everybody's."""
+        """Raises OSError if another user owns the folder or can use it: every user of the machine
+        can create a folder of this name first."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         found = self.folder.lstat()
         is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
