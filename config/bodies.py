@@ -13,6 +13,7 @@ from django.utils.log import log_response
 from config.errors import KEYS, RETRY_AFTER, WORDS, is_api, plain
 from config.readers import Body, Readers, TooManyBodies, TooSlow
 from database.middleware import SAFE_METHODS
+from users.limits.keys import address_of, network_of
 
 # The codes of the reasons, and what they answer.
 STATUS = {
@@ -28,7 +29,11 @@ REFUSED = "config.bodies.refused"  # a key of WSGI's environ: why there is no bo
 # such method.
 BEFORE_THE_BODY = {401, 403, 404, 405}
 
-readers = Readers(timeout=settings.SERVER_BODY_TIMEOUT, most=settings.SERVER_MAX_BODIES)
+MAX_MEMORY = 64 * 1024 * 1024  # bytes of all bodies of a process
+
+readers = Readers(
+    timeout=settings.SERVER_BODY_TIMEOUT, most=settings.SERVER_MAX_BODIES, memory=MAX_MEMORY
+)
 
 
 def receive(environ: WSGIEnvironment) -> Body | None:
@@ -36,43 +41,58 @@ def receive(environ: WSGIEnvironment) -> Body | None:
     waited would keep its turn, and its connection of the pool.
 
     A body that is refused is replaced by an empty one, and REFUSED has the code of the reason.
-    One that was late is returned: granian stops the whole process if a request ends while its
-    body is still being read, so the caller must wait() for it after the answer.
+    The caller must end() the body that is returned, after the answer. That takes long if the body
+    is late: granian stops the whole process if a request ends while its body is still being read.
     """
-    content, refused, late = b"", "", None
+    body, content, reason = None, b"", ""
     try:
-        content, refused = _read(environ)
+        body, reason = _read(environ)
     except TooManyBodies:
-        refused = "throttled"
+        reason = "throttled"
     except TooSlow as error:
-        refused, late = "not_received", error.body
-    if refused:
-        content = b""
-        environ[REFUSED] = refused
+        body, reason = error.body, "not_received"
+    if reason:
+        environ[REFUSED] = reason
+        if body:
+            body.abandon()
+    elif body:
+        content = body.take_content()
     environ["wsgi.input"] = BytesIO(content)
     environ["CONTENT_LENGTH"] = str(len(content))
-    return late
+    return body
 
 
-def _read(environ: WSGIEnvironment) -> tuple[bytes, str]:
+def _read(environ: WSGIEnvironment) -> tuple[Body | None, str]:
     """The body, and the code of the reason why it is refused, or ""."""
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    stream = environ["wsgi.input"]
-    if "HTTP_TRANSFER_ENCODING" in environ:
-        # Sent in chunks, without a length, so Django would take it for empty. A server that
-        # marks the end of the input allows to count. Any other server, Django's runserver for
-        # one, would have to be told the length (RFC 9112, section 6.3).
+    length = environ.get("CONTENT_LENGTH") or ""
+    if not length and "HTTP_TRANSFER_ENCODING" in environ:
+        # The body is sent in chunks. Django would take it for empty, because it has no length.
+        # Some servers mark the end of the input, so the bytes can be counted. The others, such as
+        # Django's runserver, have to be told the length (RFC 9112, section 6.3).
         if not environ.get("wsgi.input_terminated"):
-            return b"", "length_required"
-        content = readers.receive(stream, limit + 1)
-        return content, "too_large" if len(content) > limit else ""
-    length = environ.get("CONTENT_LENGTH") or "0"
-    size = int(length) if length.isdecimal() else 0
-    if size > limit:
-        return b"", "too_large"
-    content = readers.receive(stream, size) if size else b""
-    # What a client that has hung up began to send must have no effect (RFC 9112, section 8).
-    return content, "incomplete" if len(content) < size else ""
+            return None, "length_required"
+        # granian does not tell whether the client hung up before the last chunk.
+        body = _receive(environ, limit + 1)
+        return body, "too_large" if body.received > limit else ""
+    if not length.isdecimal():
+        return None, ""
+    # int() raises ValueError for more than 4,300 digits.
+    digits = length.lstrip("0")
+    if len(digits) > 18 or int(digits or "0") > limit:
+        return None, "too_large"
+    size = int(digits or "0")
+    if not size:
+        return None, ""
+    body = _receive(environ, size)
+    # The client hung up before it had sent everything (RFC 9112, section 8).
+    return body, "incomplete" if body.received < size else ""
+
+
+def _receive(environ: WSGIEnvironment, size: int) -> Body:
+    request = HttpRequest()
+    request.META = environ
+    return readers.receive(environ["wsgi.input"], size, network_of(address_of(request)))
 
 
 def refused(
@@ -88,7 +108,7 @@ def refused(
         reason = request.META.get(REFUSED)
         if reason is None:
             return get_response(request)
-        # Nothing to keep an answer to.
+        # The answer must not be kept for requests with the same key.
         request.META.pop("HTTP_IDEMPOTENCY_KEY", None)
         # Too many requests are refused before any work is done for them.
         if is_api(request) and reason != "throttled":
@@ -103,7 +123,7 @@ def refused(
 def _rolled_back(
     get_response: Callable[[HttpRequest], HttpResponseBase], request: HttpRequest
 ) -> HttpResponseBase:
-    """What the view answers to an empty body, without the effect that it may have."""
+    """The view's answer to an empty body. Its writes are rolled back."""
     if request.method in SAFE_METHODS:
         return get_response(request)
     with transaction.atomic():
@@ -126,8 +146,8 @@ def _refusal(request: HttpRequest, code: str) -> HttpResponseBase:
         # A line of the log for each request of a flood would be a fifth of the work.
         log_response("Throttled", response=response, request=request, level="debug")
     elif status == 411:
-        # A stream has no Content-Length, so runserver closes the connection, on which the body
-        # follows.
+        # The client still sends the body, so the connection must be closed. runserver closes it
+        # after an answer without a Content-Length, such as a stream.
         headers = dict(response.items())
         return StreamingHttpResponse([response.content], status=status, headers=headers)
     return response

@@ -11,8 +11,10 @@ of a server process for a new comment, and nothing for a request without a body.
 
 import os
 from collections import deque
-from threading import BoundedSemaphore, Lock, Thread
+from threading import Lock, Thread
 from typing import Protocol
+
+from config.shares import Shares
 
 # Bytes that a reader asks for at once: the most that a late body keeps in memory.
 PIECE = 65_536
@@ -20,7 +22,7 @@ MAX_IDLE_READERS = 16
 
 
 class TooManyBodies(Exception):
-    """As many bodies as allowed are being read."""
+    """The client's network may have no more bodies on the way, or no more bytes in memory."""
 
 
 class TooSlow(Exception):
@@ -38,33 +40,57 @@ class Stream(Protocol):
 
 
 class Body:
-    """A body that a reader reads."""
+    """The next `size` bytes of a stream, or fewer if the client hangs up. A reader reads it."""
 
-    def __init__(self, stream: Stream, size: int) -> None:
-        self.pieces: list[bytes] = []
+    def __init__(self, stream: Stream, size: int, network: str, memory: Shares) -> None:
+        self.network = network
+        self.received = 0  # bytes
+        self.refused = False  # because it does not fit into memory
         self._stream = stream
         self._missing = size
+        self._memory = memory
+        self._reserved = 0  # bytes of memory
+        self._pieces: list[bytes] = []
         self._abandoned = False
+        self._finished = False
         # Held until the reader has finished. An Event costs several times as much.
         self._reading = Lock()
         self._reading.acquire()
 
     def wait(self, seconds: float = -1) -> bool:
         """Whether the reader finishes within so many seconds; by default it waits for ever."""
-        return self._reading.acquire(timeout=seconds)
+        self._finished = self._finished or self._reading.acquire(timeout=seconds)
+        return self._finished
 
     def abandon(self) -> None:
-        """Makes the reader finish after its current piece, and frees the other ones."""
+        """Make the reader finish after its current piece, and free the other ones."""
         self._abandoned = True
-        self.pieces = []
+        self._pieces = []
+
+    def take_content(self) -> bytes:
+        """What was received. The body does not keep it."""
+        content, self._pieces = b"".join(self._pieces), []
+        return content
+
+    def end(self) -> None:
+        """Wait for the reader, and give the memory back. To be called after the answer."""
+        self.wait()
+        self._memory.give_back(self.network, self._reserved)
+        self._reserved = 0
 
     def read(self) -> None:
         try:
             while self._missing and not self._abandoned:
-                piece = self._stream.read(min(self._missing, PIECE))
+                size = min(self._missing, PIECE)
+                if not self._memory.take(self.network, size):
+                    self.refused = True
+                    break
+                self._reserved += size
+                piece = self._stream.read(size)
                 if not piece:
                     break
-                self.pieces.append(piece)
+                self._pieces.append(piece)
+                self.received += len(piece)
                 self._missing -= len(piece)
         except OSError:
             pass  # some servers raise it when the client has hung up
@@ -73,55 +99,63 @@ class Body:
 
 
 class Readers:
-    """Threads that read at most `most` bodies at once, and wait `timeout` seconds for each."""
+    """Threads that read at most `most` bodies at once, and wait `timeout` seconds for each.
 
-    def __init__(self, *, timeout: float, most: int) -> None:
+    All bodies together have at most `memory` bytes, those included of which the request has not
+    ended. No client can use up either: see Shares.
+    """
+
+    def __init__(self, *, timeout: float, most: int, memory: int) -> None:
         self._timeout = timeout
-        self._most = most
+        self._slots = Shares(most)
+        self._memory = Shares(memory)
         self._forget()
         os.register_at_fork(after_in_child=self._forget)
 
-    def receive(self, stream: Stream, size: int) -> bytes:
-        """The next `size` bytes of the stream; fewer if the client has hung up.
+    def receive(self, stream: Stream, size: int, network: str) -> Body:
+        """The next `size` bytes of the stream, for a client of this network.
 
-        Raises TooManyBodies or TooSlow.
+        The caller has to end() the body, also that of TooSlow. Raises TooManyBodies or TooSlow.
         """
-        if not self._free.acquire(blocking=False):
+        if not self._slots.take(network):
             raise TooManyBodies
-        body = Body(stream, size)
+        body = Body(stream, size, network, self._memory)
         try:
             reader = self._idle.pop()
         except IndexError:
-            reader = _Reader(self._idle, self._free)
-            self._start(reader)
+            reader = _Reader(self._idle, self._slots)
+            self._start(reader, network)
         reader.take(body)
         if not body.wait(self._timeout):
             body.abandon()
             raise TooSlow(body)
-        return b"".join(body.pieces)
+        if body.refused:
+            body.abandon()
+            body.end()
+            raise TooManyBodies
+        return body
 
-    def _start(self, reader: "_Reader") -> None:
+    def _start(self, reader: "_Reader", network: str) -> None:
         try:
             reader.start()
         except RuntimeError as error:  # the operating system allows no more threads
-            self._free.release()
+            self._slots.give_back(network)
             raise TooManyBodies from error
 
     def _forget(self) -> None:
-        """Begins anew, also in a process that was forked: threads are not."""
+        """Begin without readers, also in a process that was forked: threads are not."""
         self._idle: deque[_Reader] = deque()
-        self._free = BoundedSemaphore(self._most)
 
 
 class _Reader(Thread):
-    """Reads one body after another. As a daemon it does not keep the process from ending."""
+    """Reads one body after another. It is a daemon, so that it does not keep the process alive."""
 
     _body: Body
 
-    def __init__(self, idle: "deque[_Reader]", free: BoundedSemaphore) -> None:
+    def __init__(self, idle: "deque[_Reader]", slots: Shares) -> None:
         super().__init__(name="body-reader", daemon=True)
         self._idle = idle
-        self._free = free
+        self._slots = slots
         self._waiting = Lock()
         self._waiting.acquire()
 
@@ -132,10 +166,11 @@ class _Reader(Thread):
     def run(self) -> None:
         while True:
             self._waiting.acquire()
+            network = self._body.network
             try:
                 self._body.read()
             finally:
-                self._free.release()
+                self._slots.give_back(network)
             del self._body  # it keeps its connection open
             if len(self._idle) >= MAX_IDLE_READERS:
                 return

@@ -5,10 +5,10 @@ from threading import Lock
 
 
 class Turns:
-    """As many turns as the process has threads for requests; who comes first, runs first.
+    """A fixed number of turns. The request that has waited longest gets the next one.
 
-    `serve` has more threads than that, because a thread may also wait for the body of a request.
-    threading.Semaphore costs four times as much, and lets a newcomer go first.
+    `serve` has more threads than turns, because a thread may also wait for the body of a request.
+    A threading.Semaphore costs four times as much, and does not keep the order.
     """
 
     def __init__(self, number: int) -> None:
@@ -17,7 +17,7 @@ class Turns:
         self._lock = Lock()
 
     def take(self) -> None:
-        """Waits for a turn. Whoever takes one has to call give_back()."""
+        """Wait for a turn. The caller must call give_back() later."""
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -28,7 +28,7 @@ class Turns:
         turn.acquire()
 
     def give_back(self) -> None:
-        """Hands the turn to the request that has waited longest."""
+        """Hand the turn to the request that has waited longest."""
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().release()

@@ -29,8 +29,9 @@ from users import deletion_worker  # noqa: E402
 class Handler(WSGIHandler):
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         response = super().get_response(request)
-        # CommonMiddleware does so, but the errors of the middleware outside of it have none. A
-        # client that is late with its body has to see the end of its answer (`Answer.close`).
+        # CommonMiddleware sets the length, but not for the errors of the middleware outside of it.
+        # The connection of a late body stays open after the answer (`_end`), so the client needs
+        # the length to see the end of the answer.
         if isinstance(response, HttpResponse) and response.status_code >= 400:
             response.setdefault("Content-Length", str(len(response.content)))
         response.wsgi_request = request  # type: ignore[attr-defined]  # for the access log
@@ -38,14 +39,13 @@ class Handler(WSGIHandler):
 
 
 django_application = Handler()
-# Not the first requests, but the start of the process waits for connections to be opened. A
-# process that takes the place of another while the database is away serves what needs none,
-# and 503 for the rest; the log has the reason.
+# The process opens its connections before it takes requests, so that the first requests don't wait
+# for them. Without a database it starts all the same: it serves the requests that need none, and
+# answers 503 to the others. The log has the reason.
 with suppress(OperationalError):
     open_pools(default_database().limits.acquire_timeout)
-deletion_worker.DeletionWorker().start()
-# A worker of granian's is a child of multiprocessing's, which before Python 3.13 runs no
-# functions of atexit's. A connection that nobody closes is an error to PostgreSQL.
+# granian's workers are children of multiprocessing, which does not run atexit functions before
+# Python 3.13. PostgreSQL logs an error for each connection that is not closed.
 for close in (probe.close, close_pools, access.write):
     Finalize(None, close, exitpriority=0)
 
@@ -53,28 +53,31 @@ turns = Turns(settings.SERVER_THREADS)
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Django, with the body of the request at hand, for as many requests at once as there are
-    SERVER_THREADS."""
+    """Receives the body, waits for a turn, and lets Django answer.
+
+    At most SERVER_THREADS requests are in Django at once.
+    """
     started = monotonic()
-    late = bodies.receive(environ)
-    # A server that sent a file by itself would not tell how much of it.
+    deletion_worker.thread.ensure_running()
+    body = bodies.receive(environ)
+    # If the server sent a file by itself, the access log would not know how many bytes it sent.
     environ.pop("wsgi.file_wrapper", None)
     turns.take()
     try:
         response = django_application(environ, start_response)
     except BaseException:
-        _end(late)
+        _end(body)
         raise
-    return Answer(response, started, late)
+    return Answer(response, started, body)
 
 
 class Answer:
-    """What a server sends; it calls close() in any case (PEP 3333)."""
+    """The answer that the server sends. The server always calls close() at the end (PEP 3333)."""
 
-    def __init__(self, response: HttpResponseBase, started: float, late: Body | None) -> None:
+    def __init__(self, response: HttpResponseBase, started: float, body: Body | None) -> None:
         self._response = response
         self._started = started
-        self._late = late
+        self._body = body
         self._sent = 0  # bytes
 
     def __iter__(self) -> Iterator[bytes]:
@@ -88,10 +91,10 @@ class Answer:
             if settings.ACCESS_LOG:
                 access.log(self._response, started=self._started, sent=self._sent)
         finally:
-            _end(self._late)
+            _end(self._body)
 
 
-def _end(late: Body | None) -> None:
+def _end(body: Body | None) -> None:
     turns.give_back()
-    if late:
-        late.wait()
+    if body:
+        body.end()

@@ -9,6 +9,7 @@ whatever it had, connections, threads, settings, each worker would inherit.
 
 import argparse
 import json
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -53,6 +54,7 @@ def main() -> None:
     server.on_startup(
         partial(stop_on_signals, server.signal_handler_interrupt, options.drain_delay)
     )
+    logging.getLogger("_granian").addFilter(_is_useful)
     rundir.make()
     try:
         server.serve(target_loader=load)
@@ -85,6 +87,12 @@ def _stop_in_good_order(stop: Callable[[], None], delay: float) -> None:
     finally:
         # Whatever has failed: no other thread takes these signals.
         stop()
+
+
+def _is_useful(record: logging.LogRecord) -> bool:
+    """False for granian's warning that there are more threads than cores: most of these threads
+    wait for a database or a client."""
+    return "seems quite high" not in record.getMessage()
 
 
 def load(application: str) -> Any:

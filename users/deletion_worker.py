@@ -1,11 +1,11 @@
 """The thread that empties the queue of deletions, one in each process of the server."""
 
 import logging
-import threading
+import os
 
 from django.db import OperationalError, connection
 
-from database.background import survive
+from database.background import BackgroundThread, survive
 from users.deletion import Deletion, queued
 
 logger = logging.getLogger("users.deletion")
@@ -27,24 +27,21 @@ def empty_queue() -> None:
 
 
 class DeletionWorker:
+    """Empties the queue, again and again."""
+
     def __init__(self) -> None:
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="deletion-worker", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread after its deletion."""
-        self._stopped = True
-        queued.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def run(self) -> None:
         while not self._stopped:
             queued.clear()
             # A deletion that failed has its lease: others get their turn first.
             queued.wait(survive(_work) or PAUSE)
+
+    def stop(self) -> None:
+        """Make `run` return after its deletion."""
+        self._stopped = True
+        queued.set()
 
 
 def _work() -> float:
@@ -58,3 +55,14 @@ def _work() -> float:
     finally:
         connection.close()
     return INTERVAL
+
+
+def forget_everything() -> None:
+    """In a process that was forked: threads are not forked."""
+    global thread
+    thread = BackgroundThread("deletion-worker", DeletionWorker().run)
+
+
+# Each request ensures that it runs, because a server may fork after it has imported this.
+thread = BackgroundThread("deletion-worker", DeletionWorker().run)
+os.register_at_fork(after_in_child=forget_everything)

@@ -53,6 +53,15 @@ def test_the_development_server_asks_for_their_length() -> None:
         )
 
 
+def test_the_development_server_takes_a_length_of_any_size() -> None:
+    with serving(runserver, DATABASE_URL=database_url()) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request("POST", "/api/users", headers={"Content-Length": "9" * 5_000})
+        with closing(connection), connection.getresponse() as response:
+            assert response.status == 413
+            assert json.loads(response.read()) == {"errors": {"body": ["is too large"]}}
+
+
 def test_slow_clients_hold_no_connection(alice: User) -> None:
     head = (
         "POST /api/articles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

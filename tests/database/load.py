@@ -60,8 +60,10 @@ class Reply:
 class Client:
     """One connection to a server on this machine, kept alive and opened anew after an error."""
 
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+        self._connection = http.client.HTTPConnection(
+            "127.0.0.1", port, timeout=PATIENCE, source_address=(address, 0)
+        )
 
     def ask(self, question: Question) -> Reply:
         """Send it and wait for the answer; an error is an answer too."""

@@ -11,6 +11,7 @@ import pytest
 from tests.database import application
 from tests.database.load import Reply, ask, failures
 from tests.database.servers import migrated
+from tests.processes import run
 
 pytestmark = pytest.mark.faults
 
@@ -58,3 +59,30 @@ def test_forked_workers_have_connections_of_their_own(figures: Callable[[str], N
     assert len({session for _, session in sessions}) == len(sessions)
     assert len(listening) == 1
     assert set.union(*shared) == listening
+
+
+FORK = """if True:
+    import os, threading
+    from wsgiref.util import setup_testing_defaults
+    from config.wsgi import application
+
+    def names():
+        return [thread.name for thread in threading.enumerate()]
+
+    if child := os.fork():
+        os.waitpid(child, 0)
+        print("deletion-worker" in names())
+    else:
+        environ = {"PATH_INFO": "/livez"}
+        setup_testing_defaults(environ)
+        application(environ, lambda *_: None)
+        print("deletion-worker" in names(), flush=True)
+"""
+
+
+def test_a_process_that_was_forked_empties_the_queue_of_deletions() -> None:
+    with migrated() as server:
+        process = run("-c", FORK, DATABASE_URL=server.url())
+
+    in_the_child, in_the_parent = process.stdout.split()
+    assert (in_the_child, in_the_parent) == ("True", "False"), process.stderr

@@ -108,6 +108,12 @@ def test_the_main_process_logs_as_the_others_do(server: PostgreSQL) -> None:
     assert (entry["level"], entry["logger"]) == ("INFO", "_granian")
 
 
+def test_the_number_of_its_threads_is_no_warning(server: PostgreSQL) -> None:
+    with serving(server.url()) as site:
+        assert ask(site.port, "/livez").status == 200
+        assert "threads" not in site.said()
+
+
 def test_it_can_be_stopped_while_it_waits_for_the_database() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         url = f"postgresql://alice@127.0.0.1:{nobody.getsockname()[1]}/conduit"

@@ -1,13 +1,15 @@
 """Clients that do not finish their body keep few threads, each for a bounded time."""
 
 import json
+import select
 import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -69,11 +71,11 @@ def threads_of(site: Application) -> int:
     return sum(int(text.partition("Threads:")[2].split()[0]) for text in status)
 
 
-def post(port: int, number: int) -> Reply:
-    client = Client(port)
+def post(port: int, number: int, address: str = "127.0.0.1", size: int = 2_000) -> Reply:
+    client = Client(port, address)
     try:
         headers = {"Content-Type": "application/json"}
-        body = json.dumps({"text": "x" * 2_000}).encode()
+        body = json.dumps({"text": "x" * size}).encode()
         return client.ask(Question("POST", f"/api/test/write?id={number}", body, headers))
     finally:
         client.close()
@@ -141,13 +143,70 @@ def test_their_threads_are_used_again(site: Application) -> None:
 
 
 def test_more_bodies_than_may_be_awaited_are_refused_at_once(server: PostgreSQL) -> None:
-    with serving(server.url(), {"SERVER_MAX_BODIES": "5"}) as site, slow_clients(site.port, 5):
-        wait_until(lambda: post(site.port, 1).status == 429, "all five are awaited")
+    with (
+        serving(server.url(), {"SERVER_MAX_BODIES": "5"}) as site,
+        slow_clients(site.port, 8) as clients,
+    ):
+
+        def answered() -> int:
+            return len(select.select(clients, [], [], 0)[0])
+
+        # The fifth is kept for another address.
+        wait_until(lambda: answered() == 4, "four are awaited", 8)
         refused = post(site.port, 1)
 
         assert refused.json() == {"errors": {"request": ["was throttled"]}}
         assert refused.headers["retry-after"] == "1"
         assert not failures([ask(site.port, path) for path in READS])
+
+
+def test_one_address_leaves_room_for_others_also_after_its_answers(
+    server: PostgreSQL,
+) -> None:
+    with (
+        serving(server.url(), {"SERVER_BODY_TIMEOUT": "1"}) as site,
+        slow_clients(site.port, 400) as clients,
+    ):
+        answers = Counter(answer_to(client)[0] for client in clients)
+
+        assert answers == {408: 192, 429: 208}
+        assert post(site.port, 1).status == 429
+        replies = [post(site.port, number, "127.0.0.2") for number in range(2, 10)]
+        assert not failures(replies), failures(replies)[0]
+
+
+def test_bodies_that_wait_need_little_memory(server: PostgreSQL) -> None:
+    """64 MiB for each process, and one address cannot use up all of them."""
+    head = HALF_A_BODY.partition(b"Content-Length")[0] + b"Content-Length: 2500000\r\n\r\n"
+    with (
+        serving(server.url(), {"SERVER_BODY_TIMEOUT": "3"}) as site,
+        ExitStack() as stack,
+        ThreadPoolExecutor(40) as waiting,
+    ):
+
+        def send(_: int) -> int:
+            client = socket.create_connection(("127.0.0.1", site.port), timeout=30)
+            stack.enter_context(client)
+            with suppress(ConnectionError):  # it was refused before it had sent everything
+                client.sendall(head + b" " * 2_499_999)
+            return answer_to(client)[0]
+
+        answers = [waiting.submit(send, number) for number in range(40)]
+        wait_until(lambda: sum(answer.done() for answer in answers) >= 20, "half are refused")
+        reply = post(site.port, 1, "127.0.0.2")
+        statuses = Counter(answer.result() for answer in answers)
+
+    assert reply.status == 201, reply
+    assert set(statuses) == {408, 429}
+    assert statuses[408] * 2_500_000 < 48 * 1024 * 1024
+
+
+def test_the_memory_of_a_body_is_used_again(server: PostgreSQL) -> None:
+    server.execute("DELETE FROM scratch")
+    with serving(server.url()) as site:
+        replies = [post(site.port, number, size=2_500_000) for number in range(40)]
+
+    assert not failures(replies), failures(replies)[0]
 
 
 def test_the_server_stops_in_time_whatever_they_do(server: PostgreSQL) -> None:

@@ -243,9 +243,11 @@ def test_two_workers_share_the_queue(alice: User, bob: User) -> None:
 @pytest.fixture
 def worker(db: None) -> Iterator[deletion_worker.DeletionWorker]:
     worker = deletion_worker.DeletionWorker()
-    worker.start()
+    thread = threading.Thread(target=worker.run)
+    thread.start()
     yield worker
     worker.stop()
+    thread.join()
 
 
 def test_the_worker_deletes_what_is_queued(

@@ -1,0 +1,68 @@
+"""Which bodies of requests are received, and which are refused."""
+
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from config.bodies import REFUSED, receive
+from config.shares import Shares
+
+LARGEST = 2_621_440  # bytes: 2.5 MiB
+
+
+def received(content: bytes, **environ: Any) -> tuple[bytes, str | None]:
+    """The body that Django sees, and why it was refused."""
+    environ |= {"wsgi.input": BytesIO(content), "REMOTE_ADDR": "192.0.2.1"}
+    body = receive(environ)
+    if body:
+        body.end()
+    return environ["wsgi.input"].read(), environ.get(REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("content", "length", "expected"),
+    [
+        (b"{}", "2", (b"{}", None)),
+        (b"{}", "0" * 5_000 + "2", (b"{}", None)),
+        (b"{}", "", (b"", None)),
+        (b"{}", "0", (b"", None)),
+        (b"{}", "-1", (b"", None)),
+        (b"{}", "3", (b"", "incomplete")),
+        (b"{}", str(LARGEST), (b"", "incomplete")),
+        (b"{}", str(LARGEST + 1), (b"", "too_large")),
+        (b"{}", "9" * 5_000, (b"", "too_large")),
+    ],
+)
+def test_the_content_length_says_how_long_it_is(
+    content: bytes, length: str, expected: tuple[bytes, str | None]
+) -> None:
+    assert received(content, CONTENT_LENGTH=length) == expected
+
+
+def test_a_length_matters_more_than_chunks() -> None:
+    """A header that is named Transfer_Encoding looks the same to an application."""
+    chunks = {"HTTP_TRANSFER_ENCODING": "x", "wsgi.input_terminated": True}
+
+    assert received(b"{}", **chunks) == (b"{}", None)
+    assert received(b"{}", CONTENT_LENGTH="3", **chunks) == (b"", "incomplete")
+
+
+def test_a_network_can_take_three_quarters_and_others_still_get_something() -> None:
+    shares = Shares(256)
+
+    assert sum(shares.take("a") for _ in range(300)) == 192
+    assert sum(shares.take("b") for _ in range(300)) == 13
+    assert [shares.take(str(number)) for number in range(20)] == [True] * 20
+
+    for _ in range(192):
+        shares.give_back("a")
+    assert sum(shares.take("a") for _ in range(300)) == 159
+
+
+@pytest.mark.parametrize(("total", "most"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 4)])
+def test_of_a_few_there_is_one_for_another_network(total: int, most: int) -> None:
+    shares = Shares(total)
+
+    assert sum(shares.take("a") for _ in range(10)) == most
+    assert sum(shares.take("b") for _ in range(10)) == min(1, total - most)
