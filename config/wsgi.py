@@ -23,7 +23,7 @@ from config.turns import Turns  # noqa: E402
 from database.backend.base import close_pools, open_pools  # noqa: E402
 from database.probe import probe  # noqa: E402
 from database.startup import default_database  # noqa: E402
-from users import deletion_worker  # noqa: E402
+from users.deletion_worker import worker as deletion_worker  # noqa: E402
 
 
 class Handler(WSGIHandler):
@@ -44,8 +44,10 @@ django_application = Handler()
 # answers 503 to the others. The log has the reason.
 with suppress(OperationalError):
     open_pools(default_database().limits.acquire_timeout)
+deletion_worker.ensure_running()
 # granian's workers are children of multiprocessing, which does not run atexit functions before
 # Python 3.13. PostgreSQL logs an error for each connection that is not closed.
+Finalize(None, deletion_worker.stop, exitpriority=1)  # before its pool is closed
 for close in (probe.close, close_pools, access.write):
     Finalize(None, close, exitpriority=0)
 
@@ -58,7 +60,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     At most SERVER_THREADS requests are in Django at once.
     """
     started = monotonic()
-    deletion_worker.thread.ensure_running()
+    deletion_worker.ensure_running()  # here too, because a server may fork after the import
     body = bodies.receive(environ)
     # If the server sent a file by itself, the access log would not know how many bytes it sent.
     environ.pop("wsgi.file_wrapper", None)

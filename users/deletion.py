@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import reduce
+from time import monotonic
 from typing import Any, Self
 
 from django.apps import apps
@@ -76,6 +77,7 @@ class Claim:
         self.label = label
         self.row_ids = row_ids
         self._deletions = Deletion.objects.filter(model=label, row_id__in=row_ids)
+        self._extend_at = 0.0
 
     def __str__(self) -> str:
         return f"{len(self.row_ids)} of {self.label}, the first with id {self.row_ids[0]}"
@@ -83,6 +85,11 @@ class Claim:
     def extend(self) -> None:
         """Reserve them for another LEASE."""
         self._deletions.update(claimed_until=Now() + LEASE)
+        self._extend_at = monotonic() + LEASE.total_seconds() / 2
+
+    def release(self) -> None:
+        """Let other processes claim what is left of them."""
+        self._deletions.update(claimed_until=None)
 
     def run(self) -> Iterator[int]:
         """Delete everything, one batch and one transaction at a time; yields the rows of each.
@@ -94,7 +101,8 @@ class Claim:
         for batch in _batches_below(model, self.row_ids):
             with transaction.atomic():
                 deleted = batch.delete()[0]
-                self.extend()
+                if monotonic() >= self._extend_at:
+                    self.extend()
             yield deleted
         with transaction.atomic():
             deleted = model._base_manager.filter(pk__in=self.row_ids).delete()[0]

@@ -12,7 +12,7 @@ from articles.models import Article, Comment, Tag
 from tests.builders import like, make_user, write_article, write_comment
 from tests.forms import Form, send
 from users import deletion, modeladmin
-from users.deletion_worker import empty_queue
+from users.deletion_worker import worker
 from users.models import User
 
 TAGS = reverse("admin:articles_tag_changelist")
@@ -155,7 +155,7 @@ def test_a_large_row_is_gone_at_once_and_deleted_later(
     assert alice not in listed.context["cl"].queryset
     assert "deleted in the background" in listed.content.decode()
     assert site.get(url).status_code == 302
-    empty_queue()
+    worker.empty_queue()
     assert not User.objects.filter(pk=alice.pk).exists()
 
 
@@ -169,7 +169,7 @@ def test_many_rows_are_gone_at_once_and_deleted_later(
     confirm(site, TAGS, page)
 
     assert site.get(TAGS).context["cl"].result_count == 0
-    empty_queue()
+    worker.empty_queue()
     assert Tag.objects.count() == 0
 
 

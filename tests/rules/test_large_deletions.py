@@ -96,7 +96,7 @@ def test_the_queue_deletes_everything_that_belongs_to_an_article(
 ) -> None:
     api(alice).delete(f"/api/articles/{large.slug}")
 
-    deletion_worker.empty_queue()
+    deletion_worker.worker.empty_queue()
 
     assert [article.title for article in Article.objects.all()] == ["Of Bob"]
     assert Comment.objects.count() == Tagging.objects.count() == 1
@@ -126,7 +126,7 @@ def test_the_queue_deletes_everything_that_belongs_to_a_user(
 ) -> None:
     deletion.delete(User.objects.filter(pk=alice.pk))
 
-    deletion_worker.empty_queue()
+    deletion_worker.worker.empty_queue()
 
     assert {*User.objects.values_list("username", flat=True)} == {"bob", "charlie"}
     assert [article.title for article in Article.objects.all()] == ["Of Bob"]
@@ -175,7 +175,7 @@ def test_a_tag_of_any_size_is_deleted(alice: User, article: Article) -> None:
     )
 
     assert not deletion.delete(Tag.objects.filter(pk=tag.pk))
-    deletion_worker.empty_queue()
+    deletion_worker.worker.empty_queue()
 
     assert not Tag.objects.filter(name="dragons").exists()
     assert Article.objects.count() == SMALL + 2
@@ -191,7 +191,7 @@ def test_many_small_rows_are_queued_together(alice: User) -> None:
 
     assert Deletion.objects.count() == 3
     assert not Article.objects.visible().exists()
-    deletion_worker.empty_queue()
+    deletion_worker.worker.empty_queue()
     assert not Article.objects.exists()
     assert verified()
 
@@ -229,7 +229,7 @@ def test_two_workers_share_the_queue(alice: User, bob: User) -> None:
 
     def work() -> None:
         together.wait(timeout=20)
-        deletion_worker.empty_queue()
+        deletion_worker.worker.empty_queue()
 
     with ThreadPoolExecutor(2) as threads:
         for each in [threads.submit(in_thread, work) for _ in range(2)]:
@@ -243,11 +243,9 @@ def test_two_workers_share_the_queue(alice: User, bob: User) -> None:
 @pytest.fixture
 def worker(db: None) -> Iterator[deletion_worker.DeletionWorker]:
     worker = deletion_worker.DeletionWorker()
-    thread = threading.Thread(target=worker.run)
-    thread.start()
+    worker.ensure_running()
     yield worker
     worker.stop()
-    thread.join()
 
 
 def test_the_worker_deletes_what_is_queued(
@@ -258,6 +256,23 @@ def test_the_worker_deletes_what_is_queued(
     wait_until(lambda: not Deletion.objects.exists(), "the queue is empty")
 
     assert not Article.objects.filter(pk=large.pk).exists()
+    assert verified()
+
+
+def test_a_worker_that_is_stopped_ends_after_its_batch_and_another_goes_on(
+    worker: deletion_worker.DeletionWorker, alice: User, bob: User
+) -> None:
+    for number in range(30):
+        write_many_comments(bob, write_article(alice, title=f"Title {number}"), SMALL)
+    deletion.delete(Article.objects.all())
+    wait_until(lambda: Comment.objects.count() < 30 * SMALL, "it has begun")
+
+    worker.stop()
+
+    left = Comment.objects.count()
+    assert left > 0
+    deletion_worker.DeletionWorker().empty_queue()
+    assert not Article.objects.exists()
     assert verified()
 
 
