@@ -1,5 +1,6 @@
 """The WSGI application, for granian and every other WSGI server."""
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -48,6 +49,9 @@ deletion_worker.ensure_running()
 # granian's workers are children of multiprocessing, which does not run atexit functions before
 # Python 3.13. PostgreSQL logs an error for each connection that is not closed.
 Finalize(None, deletion_worker.stop, exitpriority=1)  # before its pool is closed
+atexit.register(
+    deletion_worker.stop
+)  # the same from Python 3.13 on: the last registered runs first
 for close in (probe.close, close_pools, access.write):
     Finalize(None, close, exitpriority=0)
 

@@ -1,15 +1,16 @@
-"""A server that is killed in the middle of a large deletion finishes it after the restart."""
+"""A server that ends in the middle of a large deletion finishes it after the restart."""
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import LiteralString
 
 import pytest
 
-from tests.database.application import serving
+from tests.database.application import Application, serving
 from tests.database.load import Client, Question
-from tests.database.servers import migrated, wait_until
+from tests.database.servers import PostgreSQL, migrated, wait_until
 from tests.processes import run
 
 pytestmark = pytest.mark.faults
@@ -30,41 +31,52 @@ CONTENT: LiteralString = """
 """
 QUEUED: LiteralString = "SELECT row_id FROM users_deletion"
 COMMENTS: LiteralString = "SELECT count(*) FROM articles_comment"
+QUEUE = (
+    "from users import deletion; from users.models import User;"
+    "assert not deletion.delete(User.objects.filter(pk=1))"
+)
 
 
-def test_a_deletion_goes_on_after_the_server_was_killed() -> None:
+def kill(application: Application, server: PostgreSQL) -> None:
+    main = application.process.pid
+    workers = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+    for pid in (main, *map(int, workers)):
+        os.kill(pid, signal.SIGKILL)
+    application.process.wait()
+    # The lease of the killed process, without the wait for its end.
+    server.execute("UPDATE users_deletion SET claimed_until = now()")
+
+
+def stop(application: Application, server: PostgreSQL) -> None:
+    application.process.terminate()
+    assert application.process.wait(30) == 0
+    assert "unexpected EOF" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("end", [kill, stop])
+def test_a_deletion_goes_on_after_a_restart(
+    end: Callable[[Application, PostgreSQL], None],
+) -> None:
     with migrated() as server:
         with server.session() as session:
             session.execute(CONTENT)
+        queued = run("manage.py", "shell", "-c", QUEUE, DATABASE_URL=server.url())
+        assert queued.returncode == 0, queued.stderr
         with serving(server.url()) as application:
-            queue = (
-                "manage.py",
-                "shell",
-                "-c",
-                "from users import deletion; from users.models import User;"
-                "assert not deletion.delete(User.objects.filter(pk=1))",
-            )
-            assert run(*queue, DATABASE_URL=server.url()).returncode == 0
             client = Client(application.port)
             assert client.ask(Question("GET", "/api/articles")).json()["articlesCount"] == 1000
             assert client.ask(Question("GET", "/api/profiles/1")).status == 404
             client.close()
             wait_until(lambda: server.execute(COMMENTS) < [(10_000,)], "it has begun", seconds=60)
-            main = application.process.pid
-            workers = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-            for pid in (main, *map(int, workers)):
-                os.kill(pid, signal.SIGKILL)
-            application.process.wait()
+            end(application, server)
 
         assert server.execute(QUEUED) == [(1,)]
-        # The lease of the killed process, without the wait for its end.
-        server.execute("UPDATE users_deletion SET claimed_until = now()")
         with serving(server.url()) as application:
-            wait_until(lambda: server.execute(QUEUED) == [], "the queue is empty", seconds=60)
+            wait_until(lambda: server.execute(QUEUED) == [], "the queue is empty", seconds=20)
             client = Client(application.port)
             assert client.ask(Question("GET", "/api/articles")).json()["articlesCount"] == 1000
             client.close()
         assert server.execute("SELECT count(*) FROM articles_article") == [(1000,)]
-        assert server.execute("SELECT count(*) FROM articles_comment") == [(4_000,)]
+        assert server.execute(COMMENTS) == [(4_000,)]
         verification = run("manage.py", "verify_counts", DATABASE_URL=server.url())
         assert "Every count is right" in verification.stdout, verification.stdout
