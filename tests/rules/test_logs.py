@@ -172,7 +172,7 @@ def test_the_access_log_knows_who_is_logged_in_and_asks_nobody(
     assert not queries.captured_queries
 
 
-def test_a_line_of_the_access_log_is_written_at_once_however_long_the_path(
+def test_a_line_of_the_access_log_is_written_at_once_with_a_path_of_any_length(
     client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     response = client.get("/" + "\x01\N{PILE OF POO}" * 5_000)
@@ -183,6 +183,19 @@ def test_a_line_of_the_access_log_is_written_at_once_however_long_the_path(
     text = capfd.readouterr().err
     assert len(text.encode()) < access.LARGEST_WRITE
     assert len(json.loads(text)["path"]) == access.LONGEST_PATH
+
+
+def test_a_method_of_any_length_is_logged_as_other(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    responses = [client.generic(method, "/api/tags") for method in ("X" * 20_000, "PATCH")]
+    capfd.readouterr()
+
+    for response in responses:
+        access.log(response, started=0, sent=1)
+    access.write()
+
+    assert [line["method"] for line in json_lines(capfd.readouterr().err)] == ["other", "PATCH"]
 
 
 # How many lines
