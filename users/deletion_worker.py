@@ -36,6 +36,8 @@ class DeletionWorker:
     def stop(self) -> None:
         """End the thread after the batch that it works on, so that its connection is given back
         and another process can go on at once."""
+        if self._stopping:
+            return
         self._stopping = True
         queued.set()
         self._idle.wait(LONGEST_BATCH)
@@ -72,8 +74,10 @@ class DeletionWorker:
             # unfinished deletion goes on when its lease has run out.
             return PAUSE
         finally:
-            connection.close()
-            self._idle.set()
+            try:
+                connection.close()
+            finally:
+                self._idle.set()
         return INTERVAL
 
 
