@@ -60,9 +60,14 @@ class Reply:
 class Client:
     """One connection to a server on this machine, kept alive and opened anew after an error."""
 
-    def __init__(self, port: int, address: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, address: str | None = None) -> None:
+        """`address` is the client's own, such as 127.0.0.2.
+
+        It is not bound without need: while a server starts, bind() may choose the very port that
+        the server is to have, and the client would connect to itself.
+        """
         self._connection = http.client.HTTPConnection(
-            "127.0.0.1", port, timeout=PATIENCE, source_address=(address, 0)
+            "127.0.0.1", port, timeout=PATIENCE, source_address=(address, 0) if address else None
         )
 
     def ask(self, question: Question) -> Reply:
