@@ -58,7 +58,7 @@ class Body:
         self._reading.acquire()
 
     def wait(self, seconds: float = -1) -> bool:
-        """Whether the reader finishes within so many seconds; by default it waits for ever."""
+        """Whether the reader finishes within this many seconds; -1: no limit."""
         self._finished = self._finished or self._reading.acquire(timeout=seconds)
         return self._finished
 
@@ -101,8 +101,8 @@ class Body:
 class Readers:
     """Threads that read at most `most` bodies at once, and wait `timeout` seconds for each.
 
-    All bodies together have at most `memory` bytes, those included of which the request has not
-    ended. No client can use up either: see Shares.
+    All bodies together have at most `memory` bytes. A body counts until its request ends. No client
+    can use up either: see Shares.
     """
 
     def __init__(self, *, timeout: float, most: int, memory: int) -> None:

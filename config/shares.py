@@ -5,7 +5,7 @@ from threading import Lock
 
 
 class Shares:
-    """An amount of which each network has a part.
+    """Divides an amount between client networks.
 
     The last quarter is kept for the networks that have little: from there on, a network may have
     a quarter of what is free, at least 1. So it takes some twenty networks to use everything up,

@@ -42,8 +42,8 @@ def survive[**P, T](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
     """Call `work`; if it raises an Exception, log it and return None."""
     try:
         return work(*args, **kwargs)
-    # Nobody calls a background thread: an error that leaves it ends it, and then nothing is
-    # done any more for the objects that are in order.
+    # A background thread has no caller that could handle an error. An uncaught one would end the
+    # thread, and stop its work for all other objects too.
     except Exception:
         _log(getattr(work, "__qualname__", repr(work)))
         return None

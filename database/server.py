@@ -85,7 +85,7 @@ def _stop_in_good_order(stop: Callable[[], None], delay: float) -> None:
             second.start()
             signal.sigwait(SIGNALS)
     finally:
-        # Whatever has failed: no other thread takes these signals.
+        # Also after an error: no other thread handles these signals.
         stop()
 
 

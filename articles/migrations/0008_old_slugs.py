@@ -13,7 +13,7 @@ from database.table_locks import EVERYBODY, WRITERS, lock
 # waits for that transaction in the unique index, and these statements run after the wait. At READ
 # COMMITTED each of them sees all that is committed when it begins, the new old slug among it.
 #
-# ON CONFLICT, because a row that somebody has written by hand must not make a title unchangeable.
+# ON CONFLICT, so that a row inserted by hand does not block a change of the title.
 KEEP = """
 CREATE FUNCTION keep_old_slugs() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$
