@@ -1,4 +1,4 @@
-"""Rows with only what a test cares about."""
+"""Creates rows: a test gives only the fields that matter to it."""
 
 from functools import cache
 from itertools import count
@@ -16,12 +16,12 @@ _numbers = count(1)
 
 @cache
 def _hashed_password() -> str:
-    """Hashed once for all: a hash costs more than everything else in a test."""
+    """Hashed once for all tests, because a hash takes longer than the rest of a test."""
     return make_password(PASSWORD)
 
 
 def make_user(username: str, **fields: Any) -> User:
-    """Somebody who logs in as `<username>@example.com` with PASSWORD."""
+    """A user with the e-mail `<username>@example.com` and the password PASSWORD."""
     fields = {"email": f"{username}@example.com", "password": _hashed_password()} | fields
     return User.objects.create(username=username, **fields)
 

@@ -1,4 +1,4 @@
-"""A client of the API, as front ends are: JSON in, JSON out, a token in a header."""
+"""A client of the API: it sends JSON, and a token in the header `Authorization`."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from users.models import User
 
 
 class ApiClient(Client):
-    """Sends what it is given as JSON, and bytes as they are."""
+    """Sends `data` as JSON; bytes are sent unchanged."""
 
     def __init__(self, user: User | None = None, **options: Any) -> None:
         if user is not None:
@@ -27,7 +27,7 @@ class ApiClient(Client):
 
 
 def next_page_of(response: Any) -> str | None:
-    """The URL of the next page, as the header `Link` has it; None without the header."""
+    """The URL of the next page from the header `Link`; None without the header."""
     link = response.headers.get("Link")
     if link is None:
         return None

@@ -15,22 +15,25 @@ from users.models import User
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _counters_of_this_run() -> Iterator[None]:
-    """The file goes with the run."""
+def _delete_counters_file() -> Iterator[None]:
+    """Deletes the file of the counters at the end of the run."""
     yield
     shutil.rmtree(default_folder(), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
-def _rates_from_zero() -> None:
-    """No test is throttled for what others have sent."""
+def _clear_counters() -> None:
+    """Clears the counters, so that a test is not throttled for the requests of other tests."""
     counters.delete_matching("*")
 
 
 @pytest.fixture(autouse=True)
-def _probe_anew() -> Iterator[None]:
-    """No test is told of a database what others have seen; and the connection of the probe
-    does not keep the database of the tests from being dropped."""
+def _reset_probe() -> Iterator[None]:
+    """Closes the connection of the probe and forgets its last result.
+
+    A test must not see the result of another test. An open connection would block dropping
+    the test database.
+    """
     yield
     probe.close()
 
@@ -59,5 +62,5 @@ def article(alice: User) -> Article:
 
 @pytest.fixture
 def api() -> Callable[..., ApiClient]:
-    """A client for somebody, `api(alice)`, or for nobody, `api()`."""
+    """`api(alice)` is a client with Alice's token, `api()` a client without a token."""
     return ApiClient

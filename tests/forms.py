@@ -1,8 +1,8 @@
 """Fills in and sends an HTML form as a browser does.
 
-HTML Living Standard: 4.10.22.4 "constructing the entry list" (line breaks become CRLF),
-4.10.5.1 "states of the type attribute" (one-line inputs drop line breaks), and 13.2.3.5
-"preprocessing the input stream" (a page has no CR).
+The rules are from the HTML Living Standard: 4.10.22.4 "constructing the entry list" (line
+breaks become CRLF), 4.10.5.1 "states of the type attribute" (one-line inputs drop line breaks),
+and 13.2.3.5 "preprocessing the input stream" (CR becomes LF).
 """
 
 import re
@@ -18,7 +18,10 @@ WITHOUT_VALUE = {"submit", "button", "reset", "image", "file"}
 
 
 class Form(HTMLParser):
-    """The values that the form with this id ("" for none) would send; `values` may be changed."""
+    """The values that the form with this id ("" for a form without an id) sends.
+
+    A test changes `values` before it sends the form.
+    """
 
     def __init__(self, page: str, form_id: str) -> None:
         super().__init__()
@@ -65,7 +68,7 @@ class Form(HTMLParser):
         if tag == "form":
             self._inside = False
         elif tag == "textarea" and self._text is not None:
-            # The parser of HTML drops one line break after the start tag.
+            # An HTML parser drops a line break directly after the start tag.
             self._add(self._text_name, "".join(self._text).removeprefix("\n"))
             self._text = None
         elif tag == "select" and self._select is not None:
@@ -99,13 +102,13 @@ class Form(HTMLParser):
 
 
 def open_form(client: Client, url: str, form_id: str) -> Form:
-    """The form on the page at `url`, as the browser shows it."""
+    """The form on the page at `url`, with the values that a browser shows."""
     response = client.get(url)
     assert response.status_code == 200, response
     return Form(response.content.decode(), form_id)
 
 
 def send(client: Client, url: str, form: Form, button: str = "_save") -> Any:
-    """Send the form by the button of this name, or by one without a name ("")."""
+    """Send the form with the button of this name; "" is a button without a name."""
     body = f"{form.encoded()}&{urlencode({button: 'Save'} if button else {})}"
     return client.post(url, body, content_type=FORM)

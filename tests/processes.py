@@ -1,4 +1,4 @@
-"""Processes of one's own: an interpreter, a server."""
+"""Starts other processes: a Python interpreter, or a server."""
 
 import http.client
 import json
@@ -19,16 +19,16 @@ from config.settings import BASE_DIR
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This machine's environment with these variables of the project's and no others, and
-    without a `.env`."""
-    # The others are gone: tests/settings.py
+    """The environment of this process, without `.env`; the only variables of the project are
+    SECRET_KEY and `variables`."""
+    # tests/settings.py has removed the project's other variables.
     ours = {"DATABASE_URL", "DEBUG", "DJANGO_SETTINGS_MODULE", "SERVER_THREADS"}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     return kept | {"ENV_FILE": os.devnull, "SECRET_KEY": settings.SECRET_KEY} | variables
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A Python process that ends by itself: `run("manage.py", "check", DEBUG="on")`."""
+    """Runs a Python process until it ends: `run("manage.py", "check", DEBUG="on")`."""
     return subprocess.run(  # noqa: S603 -- our own interpreter
         [sys.executable, *arguments],
         cwd=BASE_DIR,
@@ -51,7 +51,7 @@ class Server:
         self.port = port
 
     def call(self, method: str, path: str, body: Any = None, token: str = "") -> Answer:
-        """One request over a connection of its own; it may take ten seconds."""
+        """Sends one request over a new connection; the timeout is 10 seconds."""
         started = time.monotonic()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         headers = {"Authorization": f"Token {token}"} if token else {}
@@ -89,7 +89,7 @@ def runserver(port: int) -> list[str]:
 
 @contextmanager
 def serving(command: Callable[[int], list[str]] = granian, /, **variables: str) -> Iterator[Server]:
-    """A server, as another process, from its first answer to its end."""
+    """Starts a server process, waits for its first answer, and stops the server at the end."""
     server = Server(free_port())
     process = subprocess.Popen(  # noqa: S603 -- our own interpreter
         command(server.port), cwd=BASE_DIR, env=environment(**variables)
@@ -101,8 +101,8 @@ def serving(command: Callable[[int], list[str]] = granian, /, **variables: str) 
                 server.call("GET", "/api/nothing")
                 break
             except OSError:
-                assert process.poll() is None, "the server ended"
-                assert time.monotonic() < deadline, "the server does not answer"
+                assert process.poll() is None, "the server has exited"
+                assert time.monotonic() < deadline, "the server does not answer within 20 s"
                 time.sleep(0.05)
         yield server
     finally:
@@ -115,7 +115,7 @@ def serving(command: Callable[[int], list[str]] = granian, /, **variables: str) 
 
 
 def database_url(**options: str) -> str:
-    """The DATABASE_URL that leads to the database of the test, with these options of libpq."""
+    """The DATABASE_URL of the test database, with these libpq options."""
     params = database.get_connection_params()
     names = ("host", "port", "user", "password")
     query = {name: params[name] for name in names if name in params} | options

@@ -1,6 +1,5 @@
-"""The settings of the tests: the project's own, in an environment that nobody's `.env` and
-nobody's shell changes. Only DATABASE_URL is taken over, to run the tests against a server of
-one's own."""
+"""The settings of the tests: the project's settings, without the variables of `.env` and the
+shell. Only DATABASE_URL is kept, to run the tests against another server."""
 
 import os
 import re
@@ -15,9 +14,9 @@ for name in re.findall(r"(?m)^([A-Z_]+)=", EXAMPLE.read_text()):
 os.environ |= {
     "ENV_FILE": os.devnull,
     "DEBUG": "on",
-    "SERVER_THREADS": "32",  # the tests of races begin twenty at once
-    # Another one for each run: processes with the same key share the counters of the machine.
-    "SECRET_KEY": f"a key for the tests alone {secrets.token_hex()}",
+    "SERVER_THREADS": "32",  # the tests of races start 20 threads at once
+    # A new key for each run: processes with the same key share the counters of the machine.
+    "SECRET_KEY": f"a key for the tests {secrets.token_hex()}",
 }
 
 from config.settings import *  # noqa: E402, F403 -- after the environment is set
