@@ -27,9 +27,9 @@ from rest_framework.views import APIView
 from database.errors import Failure as DatabaseFailure
 from database.errors import failure_of, refers_to_nothing, violated_constraint
 from users.authentication import account_is_gone
-from users.lane import LaneFull
 from users.limits import LoginRefused
 from users.names import TAKEN_FIELDS
+from users.password_queue import PasswordQueueFull
 
 WORDS = {
     "required": "can't be blank",
@@ -143,7 +143,7 @@ def _as_api_exception(exc: Exception) -> exceptions.APIException | None:
             return exceptions.ParseError()
         case IntegrityError():
             return _broken_rule(exc)
-        case LaneFull() | LoginRefused():
+        case PasswordQueueFull() | LoginRefused():
             return exceptions.Throttled(exc.retry_after)
     return None
 

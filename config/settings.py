@@ -119,7 +119,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- People, passwords and tokens ----------------------------------------------------
 
 AUTH_USER_MODEL = "users.User"
-AUTHENTICATION_BACKENDS = ["users.backends.LaneBackend"]
+AUTHENTICATION_BACKENDS = ["users.backends.LimitedLoginBackend"]
 # New passwords are hashed by the first; the others can still be read, and are hashed
 # anew at the next log-in.
 PASSWORD_HASHERS = [

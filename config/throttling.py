@@ -6,8 +6,8 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from users.lane import LaneFull
 from users.limits import LoginRefused
+from users.password_queue import PasswordQueueFull
 
 PAGE = "<!doctype html><title>429</title><h1>{}</h1>"
 
@@ -23,7 +23,7 @@ class LoginRefusalMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, LaneFull):
+        if isinstance(exception, PasswordQueueFull):
             words = "Too many people are logging in. Try again soon."
         elif isinstance(exception, LoginRefused):
             minutes = math.ceil(exception.retry_after / 60)

@@ -6,17 +6,18 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from users.lane import lane
 from users.limits import LoginAttempt
 from users.models import User
+from users.password_queue import password_queue
 
 
-class LaneBackend(ModelBackend):
-    """Django's backend for the API and the admin, with a limit on failed log-ins, and with one
-    place in the lane for a whole log-in.
+class LimitedLoginBackend(ModelBackend):
+    """The authentication backend of the API and the admin: limits failed log-ins, and holds one
+    slot of the password queue for a whole log-in.
 
     A log-in is refused before the user is looked up, so the answer says nothing about the user.
-    A password that was right can be hashed again: nothing refuses it in between.
+    After a correct password, a hash with old parameters is always replaced: the log-in still holds
+    its slot.
     """
 
     @sensitive_variables("password")
@@ -27,8 +28,8 @@ class LaneBackend(ModelBackend):
         password: str | None = None,
         **credentials: Any,
     ) -> User | None:
-        """Raises LoginRefused and LaneFull. Without a request there is no address, and no limit
-        on failures."""
+        """Raises LoginRefused and PasswordQueueFull. Without a request there is no client address,
+        and failures are not limited."""
         email = username or credentials.get(User.USERNAME_FIELD)
         if not email or password is None:
             return None
@@ -51,18 +52,18 @@ class LaneBackend(ModelBackend):
         password: str | None = None,
         **credentials: Any,
     ) -> User | None:
-        """The same: ModelBackend implements it apart, without the limits."""
+        """Overridden because ModelBackend's version does not call `authenticate()`."""
         authenticate = sync_to_async(self.authenticate)
         return await authenticate(request, username, password, **credentials)
 
     @sensitive_variables("password")
     def _authenticate(self, email: str, password: str) -> User | None:
-        with lane.place():
+        with password_queue.slot():
             try:
                 user = User.objects.get_by_natural_key(email)
             except User.DoesNotExist:
-                # The base class hashes once here. A password may be tried in two forms, and an
-                # unknown e-mail must take as long.
+                # The base class hashes once here. `check_password()` may hash twice, and an unknown
+                # e-mail must take as long.
                 user = User(password=make_password(None))
             if user.check_password(password) and self.user_can_authenticate(user):
                 return user

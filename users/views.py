@@ -8,10 +8,10 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from users.authentication import TokenRequired, logged_in
-from users.lane import lane
 from users.limits import RateThrottle
 from users.mixins import PutMixin
 from users.models import User
+from users.password_queue import password_queue
 from users.serializers import LoginSerializer, RegistrationSerializer, UserSerializer
 
 
@@ -26,11 +26,10 @@ class RegistrationViewSet(mixins.CreateModelMixin, GenericViewSet[User]):
     throttle_scope = "register"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        # Whoever is going to be refused is so before anything is done for them: the rates
-        # counted, the body parsed, the database asked. Not one more throttle: DRF asks all of
-        # them, also when the first has said no.
+        # Refuse before the request is counted, its body parsed or the database queried. A throttle
+        # cannot do this: DRF runs all throttles, even after the first refuses.
         if request.method == "POST":
-            lane.ask()
+            password_queue.refuse_if_full()
         super().initial(request, *args, **kwargs)
 
     @action(detail=False, methods=["post"], throttle_scope="login")

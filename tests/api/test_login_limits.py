@@ -22,11 +22,11 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
 from users.known_addresses import KnownAddress
-from users.lane import lane
 from users.limits import LoginRefused, RateThrottle, keys, logins
 from users.limits.counters import counters
 from users.limits.keys import address_key
 from users.models import User
+from users.password_queue import password_queue
 
 Api = Callable[..., ApiClient]
 
@@ -126,7 +126,7 @@ def test_a_refused_log_in_costs_neither_a_query_nor_a_hash(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     fail(3)
-    monkeypatch.setattr(lane, "place", None)  # raises a TypeError where somebody takes one
+    monkeypatch.setattr(password_queue, "slot", None)  # raises a TypeError where somebody takes one
 
     with django_assert_num_queries(0):
         assert status() == 429
@@ -165,7 +165,7 @@ def test_log_ins_that_break_off_are_not_counted(
     few: None, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as full:
-        full.setattr(lane, "places", 0)
+        full.setattr(password_queue, "slots", 0)
         assert [log_in()["Retry-After"] for _ in range(5)] == ["1"] * 5
 
     fail(3)
@@ -475,7 +475,7 @@ def at_once(calls: list[Callable[[], int]]) -> Counter[int]:
 def test_of_many_at_once_only_as_many_as_the_limit_learn_anything(
     few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "places", 100)
+    monkeypatch.setattr(password_queue, "slots", 100)
     for number in range(30):
         email = f"user{number}@example.com"
         counters.delete_matching("*")
@@ -491,7 +491,7 @@ def test_of_many_at_once_only_as_many_as_the_limit_learn_anything(
 def test_people_who_log_in_at_once_with_the_right_password_are_not_refused(
     few: None, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lane, "places", 100)
+    monkeypatch.setattr(password_queue, "slots", 100)
     for _ in range(30):
         KnownAddress.objects.all().delete()
 

@@ -1,4 +1,4 @@
-"""Passwords are hashed a few at a time, and no more may wait than there are places."""
+"""The password queue: it limits how many threads hash at once, and how many wait."""
 
 import threading
 import time
@@ -21,14 +21,14 @@ from database.backend.base import release
 from database.backend.current import Current, at_work
 from tests.builders import PASSWORD
 from tests.database.servers import wait_until
-from users.lane import Lane, LaneFull, lane
+from users.password_queue import PasswordQueue, PasswordQueueFull, password_queue
 
 PATIENCE = 10  # seconds
 
 
 @pytest.fixture
 def threads() -> Iterator[ThreadPoolExecutor]:
-    """Waits in the end for what has been begun."""
+    """Waits for its threads at the end of the test."""
     with ThreadPoolExecutor(20) as threads:
         yield threads
 
@@ -38,83 +38,85 @@ def hashes(result: str) -> float:
 
 
 @pytest.mark.parametrize("hashing", [1, 3])
-def test_so_many_have_their_turn_at_once_as_may(threads: ThreadPoolExecutor, hashing: int) -> None:
-    narrow = Lane(hashing, waiting=20)
+def test_it_lets_the_configured_number_of_threads_hash_at_once(
+    threads: ThreadPoolExecutor, hashing: int
+) -> None:
+    queue = PasswordQueue(hashing, waiting=20)
     together = threading.Barrier(hashing)
-    at_it: list[int] = []
+    hashing_now: list[int] = []
     seen: list[int] = []
 
     def take_a_turn() -> None:
-        with narrow.turn():
-            at_it.append(1)
-            together.wait(PATIENCE)  # until so many have theirs
-            seen.append(len(at_it))
+        with queue.turn():
+            hashing_now.append(1)
+            together.wait(PATIENCE)  # until all turns are taken
+            seen.append(len(hashing_now))
             together.wait(PATIENCE)
-            at_it.pop()
+            hashing_now.pop()
 
     for turn in [threads.submit(take_a_turn) for _ in range(4 * hashing)]:
         turn.result(PATIENCE)
 
     assert max(seen) == hashing
-    assert narrow.taken == 0
+    assert queue.taken == 0
 
 
-def test_who_finds_no_place_is_told_at_once_and_who_has_one_is_served(
+def test_it_refuses_at_once_when_full_and_serves_the_threads_that_wait(
     threads: ThreadPoolExecutor,
 ) -> None:
-    narrow = Lane(1, waiting=2)
+    queue = PasswordQueue(1, waiting=2)
 
     def take_a_turn() -> None:
-        with narrow.turn():
+        with queue.turn():
             pass
 
-    with narrow.turn():
+    with queue.turn():
         waiting = [threads.submit(take_a_turn) for _ in range(2)]
-        wait_until(lambda: narrow.taken == 3, "both wait")
+        wait_until(lambda: queue.taken == 3, "both wait")
         refused = [threads.submit(take_a_turn) for _ in range(5)]
-        assert {type(each.exception(PATIENCE)) for each in refused} == {LaneFull}
-        with pytest.raises(LaneFull):
-            narrow.ask()
+        assert {type(each.exception(PATIENCE)) for each in refused} == {PasswordQueueFull}
+        with pytest.raises(PasswordQueueFull):
+            queue.refuse_if_full()
         assert not any(each.done() for each in waiting)
 
     assert [each.result(PATIENCE) for each in waiting] == [None, None]
-    narrow.ask()
+    queue.refuse_if_full()
 
 
-def test_who_has_a_place_needs_no_other() -> None:
-    narrow = Lane(1, waiting=0)
+def test_a_thread_takes_one_slot_only() -> None:
+    queue = PasswordQueue(1, waiting=0)
 
-    with narrow.place():
+    with queue.slot():
         for _ in range(2):
-            with narrow.turn(), narrow.turn(), narrow.place():
-                assert narrow.taken == 1
+            with queue.turn(), queue.turn(), queue.slot():
+                assert queue.taken == 1
 
-    assert narrow.taken == 0
+    assert queue.taken == 0
 
 
-def test_an_error_gives_back_what_was_taken() -> None:
-    narrow = Lane(1, waiting=0)
+def test_an_error_releases_the_slot_and_the_turn() -> None:
+    queue = PasswordQueue(1, waiting=0)
 
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), narrow.turn():
+        with pytest.raises(ZeroDivisionError), queue.turn():
             raise ZeroDivisionError
 
-    assert narrow.taken == 0
+    assert queue.taken == 0
 
 
 @pytest.mark.parametrize("algorithm", get_hashers_by_algorithm())
-def test_no_hasher_hashes_outside_of_it(monkeypatch: pytest.MonkeyPatch, algorithm: str) -> None:
+def test_every_hasher_uses_it(monkeypatch: pytest.MonkeyPatch, algorithm: str) -> None:
     hasher = get_hasher(algorithm)
     encoded = hasher.encode(PASSWORD, hasher.salt())
-    monkeypatch.setattr(lane, "places", 0)
+    monkeypatch.setattr(password_queue, "slots", 0)
 
-    with pytest.raises(LaneFull):
+    with pytest.raises(PasswordQueueFull):
         hasher.encode(PASSWORD, hasher.salt())
-    with pytest.raises(LaneFull):
+    with pytest.raises(PasswordQueueFull):
         hasher.verify(PASSWORD, encoded)
 
 
-def test_every_hasher_checks_what_it_has_made() -> None:
+def test_every_hasher_verifies_its_own_hashes() -> None:
     for hasher in get_hashers():
         encoded = make_password(PASSWORD, hasher=hasher)
 
@@ -122,18 +124,18 @@ def test_every_hasher_checks_what_it_has_made() -> None:
         assert not check_password("wrong horse", encoded)
 
 
-def test_it_counts_what_is_hashed_what_is_refused_and_who_waits(
+def test_metrics_count_hashes_and_refusals_and_waiting_threads(
     threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done, refused = hashes("done"), hashes("refused")
 
-    with lane.turn():
+    with password_queue.turn():
         waiting = [threads.submit(make_password, PASSWORD) for _ in range(2)]
         wait_until(lambda: REGISTRY.get_sample_value("password_hashes_waiting") == 2, "two wait")
     for each in waiting:
         each.result(PATIENCE)
-    monkeypatch.setattr(lane, "places", 0)
-    with pytest.raises(LaneFull):
+    monkeypatch.setattr(password_queue, "slots", 0)
+    with pytest.raises(PasswordQueueFull):
         make_password(PASSWORD)
 
     assert hashes("done") == done + 3
@@ -143,7 +145,7 @@ def test_it_counts_what_is_hashed_what_is_refused_and_who_waits(
 
 @contextmanager
 def request() -> Iterator[None]:
-    """What the layer takes for a request, in this thread."""
+    """This thread counts as a request for the connection layer."""
     at_work[threading.get_ident()] = Current(lambda: "GET it", deadline=time.monotonic() + 60)
     try:
         yield
@@ -152,7 +154,7 @@ def request() -> Iterator[None]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_request_gives_its_connection_back_but_not_in_a_transaction() -> None:
+def test_a_request_releases_its_connection_unless_it_is_in_a_transaction() -> None:
     with request():
         connection.ensure_connection()
         with transaction.atomic():

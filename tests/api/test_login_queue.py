@@ -19,8 +19,8 @@ from database.backend.checkouts import held
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
 from tests.database.servers import wait_until
-from users.lane import LaneFull, lane
 from users.models import User
+from users.password_queue import PasswordQueueFull, password_queue
 
 Api = Callable[..., ApiClient]
 Call = Callable[[], Any]
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _few_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "places", PLACES)
+    monkeypatch.setattr(password_queue, "slots", PLACES)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def threads() -> Iterator[Threads]:
 
 
 def lane_is_full() -> bool:
-    return lane.taken == lane.places
+    return password_queue.taken == password_queue.slots
 
 
 def sample(name: str, **labels: str) -> float:
@@ -87,7 +87,7 @@ def sample(name: str, **labels: str) -> float:
 def test_who_comes_to_a_full_lane_is_told_at_once(
     calls: dict[str, Call], threads: Threads, name: str
 ) -> None:
-    with lane.turn():
+    with password_queue.turn():
         waiting = threads.begin([calls["log-in"]] * (PLACES - 1))
         wait_until(lane_is_full, "all places are taken")
         started = time.monotonic()
@@ -107,7 +107,7 @@ def test_who_comes_to_a_full_lane_is_told_at_once(
 def test_nothing_is_done_for_who_is_refused(
     api: Api, monkeypatch: pytest.MonkeyPatch, path: str, django_assert_num_queries: Any
 ) -> None:
-    monkeypatch.setattr(lane, "places", 0)
+    monkeypatch.setattr(password_queue, "slots", 0)
 
     with django_assert_num_queries(0):
         assert api().post(path, b"{ not even read").status_code == 429
@@ -117,9 +117,9 @@ def test_nothing_is_done_for_who_is_refused(
 def test_nor_is_the_user_looked_up(
     alice: User, monkeypatch: pytest.MonkeyPatch, email: str, django_assert_num_queries: Any
 ) -> None:
-    monkeypatch.setattr(lane, "places", 0)
+    monkeypatch.setattr(password_queue, "slots", 0)
 
-    with django_assert_num_queries(0), pytest.raises(LaneFull):
+    with django_assert_num_queries(0), pytest.raises(PasswordQueueFull):
         authenticate(username=email, password=PASSWORD)
 
 
@@ -129,7 +129,7 @@ def test_nor_is_the_user_looked_up(
 def test_nobody_who_waits_has_a_connection(
     calls: dict[str, Call], threads: Threads, name: str, status: int
 ) -> None:
-    with lane.turn():
+    with password_queue.turn():
         (waiting,) = threads.begin([calls[name]])
         wait_until(lambda: sample("password_hashes_waiting") == 1, "it waits")
         holders = {checkout.thread for checkout in list(held.values())}
@@ -141,7 +141,7 @@ def test_nobody_who_waits_has_a_connection(
 def test_others_are_served_while_everybody_waits(
     api: Api, calls: dict[str, Call], threads: Threads
 ) -> None:
-    with lane.turn():
+    with password_queue.turn():
         threads.begin([calls["log-in"]] * (PLACES - 1))
         wait_until(lane_is_full, "all places are taken")
         readers = threads.begin([lambda: api().get("/api/tags")] * 8)
@@ -160,12 +160,12 @@ def test_whose_hash_is_out_of_date_gets_a_new_one_in_the_same_place(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = outdated("dora")
-    monkeypatch.setattr(lane, "places", 1)
+    monkeypatch.setattr(password_queue, "slots", 1)
     taken: dict[str, int] = {}
 
     def note(execute: Any, sql: str, *arguments: Any) -> Any:
         if '"users_user"' in sql.split("WHERE")[0]:
-            taken[sql.split()[0]] = lane.taken
+            taken[sql.split()[0]] = password_queue.taken
         return execute(sql, *arguments)
 
     with connection.execute_wrapper(note):
@@ -230,7 +230,7 @@ def test_the_admin_answers_with_a_page(
     client = Client()
     if page != "login":
         client.force_login(editor)
-    monkeypatch.setattr(lane, "places", 0)
+    monkeypatch.setattr(password_queue, "slots", 0)
 
     refused = client.post(reverse(f"admin:{page}"), form)
 
