@@ -7,8 +7,8 @@ from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Collate
 
 from articles.counts import Tally
+from articles.lists import page
 from articles.models import Article, Comment, Tag
-from articles.pages import page
 from database.prepared import Slice, prepared
 from profiles.models import ViewerId
 from users.models import is_hidden
@@ -156,7 +156,7 @@ def list_articles(
     offset: Slice = 0,
 ) -> QuerySet[Article]:
     """A page of the articles that pass every filter given, newest first; the filters are
-    those of `articles.pages`."""
+    those of `articles.lists`."""
     articles = page(
         tag=tag,
         author=author,

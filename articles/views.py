@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from articles.addresses import ArticleNotFound, OldSlugMixin, link_to_next, query_string
+from articles.links import ArticleNotFound, OldSlugMixin, link_to_next, query_string
 from articles.models import Article, Comment, Favorite, Tag
 from articles.permissions import IsAuthorOrReadOnly
 from articles.queries import (

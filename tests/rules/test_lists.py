@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from articles.lists import page
 from articles.models import Article, Favorite
-from articles.pages import page
 from profiles.models import Follow
 from tests.builders import follow, like, make_user, write_article
 from users.models import User
