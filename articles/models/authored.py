@@ -1,0 +1,47 @@
+"""Rows that have an author: articles and comments."""
+
+from typing import Any, Self
+
+from django.db import models
+from django.utils import timezone
+
+from profiles.models import Viewer, following
+from users.models import User
+from users.visibility import Hideable, HideableQuerySet
+
+
+class AuthoredQuerySet[Row: "Authored"](HideableQuerySet[Row]):
+    def visible(self) -> Self:
+        """The rows that are not hidden, and whose author is not."""
+        return super().visible().filter(author__hidden_at=None)
+
+    def seen_by(self, viewer: Viewer) -> Self:
+        """The rows with their author, and whether the viewer follows the author; any
+        look-up beyond that is an error, and not a slow page."""
+        return (
+            self.select_related("author")
+            .annotate(following=following(viewer, "author"))
+            .fetch_mode(models.FETCH_RAISE)
+        )
+
+    def newest_first(self) -> Self:
+        # Many rows can bear one instant: the id settles their order.
+        return self.order_by("-created_at", "-id")
+
+
+class Authored(Hideable):
+    """What somebody wrote, and when."""
+
+    author = models.ForeignKey(User, models.DB_CASCADE, related_name="%(class)ss", db_index=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        abstract = True
+
+    def save(self, **options: Any) -> None:
+        """Every save moves `updated_at`; the first one makes it equal to `created_at`."""
+        self.updated_at = self.created_at if self._state.adding else timezone.now()
+        if (fields := options.get("update_fields")) is not None:
+            options["update_fields"] = {*fields, "updated_at"}
+        super().save(**options)

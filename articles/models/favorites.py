@@ -1,0 +1,57 @@
+"""Favorites, and what an article shows of them."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from articles.counts import Tally, tallied
+from articles.models.listed import OfArticle, OfArticleQuerySet
+from profiles.models import Viewer, there_is
+from users.models import User
+
+
+class FavoriteQuerySet(OfArticleQuerySet["Favorite"]):
+    def by(self, viewer: Viewer) -> Self:
+        return self.filter(user=viewer.pk)
+
+
+class Favorite(OfArticle):
+    """That somebody likes an article; authors may like their own."""
+
+    user = models.ForeignKey(User, models.DB_CASCADE, related_name="favorites", db_index=False)
+    article = models.ForeignKey(
+        "Article", models.DB_CASCADE, related_name="favorites", db_index=False
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = FavoriteQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "article"], name="favorite_once"),
+        ]
+        indexes = [
+            models.Index(fields=["article"], name="favorites_of_article"),
+            models.Index(
+                fields=["user", "-article_created_at", "-article"],
+                include=["article_author"],
+                name="newest_favorites_of_user",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} likes article {self.article_id}"
+
+
+def favorited(viewer: Viewer) -> Coalesce | models.Value:
+    """Whether the viewer likes the article of the outer query."""
+    if viewer.pk is None:
+        return models.Value(False)
+    return there_is(Favorite.objects.by(viewer).filter(article=models.OuterRef("pk")))
+
+
+def favorites_count() -> Coalesce:
+    """How many like the article of the outer query."""
+    return tallied(Tally.Counted.FAVORITES_OF_ARTICLE, models.OuterRef("pk"))
