@@ -8,7 +8,7 @@ from pathlib import Path
 
 from corsheaders.defaults import default_headers
 
-from config.env import Env
+from config.environment import Env
 from database.url import database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -49,13 +49,13 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "database.middleware.DatabaseMiddleware",
-    "config.pages.SessionMiddleware",
+    "config.sessions.SessionMiddleware",
     "database.health.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "config.pages.AuthenticationMiddleware",
-    "config.pages.MessageMiddleware",
+    "config.sessions.AuthenticationMiddleware",
+    "config.sessions.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.throttling.LoginRefusalMiddleware",
+    "config.login_refusals.LoginRefusalMiddleware",
     # Outside of the next one, so that a repeated answer gets the headers too.
     "users.authentication.token_headers",
     "config.bodies.refused",
@@ -113,7 +113,7 @@ DATABASE_STARTUP_TIMEOUT = env.seconds("DATABASE_STARTUP_TIMEOUT", 10)
 DATABASE_FAILURE_RESPONSE = "config.errors.database_failure"
 IDEMPOTENCY_USER = "users.authentication.token_user"
 IDEMPOTENCY_REFUSAL = "config.errors.key_refused"
-IDEMPOTENCY_REBUILD = "config.replays.show_again"
+IDEMPOTENCY_REBUILD = "config.idempotency.show_again"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- People, passwords and tokens ----------------------------------------------------

@@ -18,9 +18,9 @@ from psycopg import OperationalError
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
-from config import access, bodies  # noqa: E402 -- they need the settings
-from config.readers import Body  # noqa: E402
-from config.turns import Turns  # noqa: E402
+from config import access_log, bodies  # noqa: E402 -- they need the settings
+from config.bodies import Body  # noqa: E402
+from config.semaphore import Turns  # noqa: E402
 from database.backend.base import close_pools, open_pools  # noqa: E402
 from database.probe import probe  # noqa: E402
 from database.startup import default_database  # noqa: E402
@@ -52,7 +52,7 @@ Finalize(None, deletion_worker.stop, exitpriority=1)  # before its pool is close
 atexit.register(
     deletion_worker.stop
 )  # the same from Python 3.13 on: the last registered runs first
-for close in (probe.close, close_pools, access.write):
+for close in (probe.close, close_pools, access_log.write):
     Finalize(None, close, exitpriority=0)
 
 turns = Turns(settings.SERVER_THREADS)
@@ -95,7 +95,7 @@ class Answer:
         try:
             self._response.close()
             if settings.ACCESS_LOG:
-                access.log(self._response, started=self._started, sent=self._sent)
+                access_log.log(self._response, started=self._started, sent=self._sent)
         finally:
             _end(self._body)
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from psycopg.conninfo import timeout_from_conninfo
 
-from config.env import Env
+from config.environment import Env
 from database.backend.limits import Limits
 from database.url import database
 from tests.processes import database_url, free_port, run

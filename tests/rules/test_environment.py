@@ -13,15 +13,14 @@ import pytest
 from django.http.request import split_domain_port, validate_host
 
 from articles.management.commands.demo_data import PASSWORD_VARIABLE
-from config.addresses import is_host, is_origin
-from config.env import Env
+from config.environment import Env, is_host, is_origin
 from config.settings import BASE_DIR
 from tests.processes import run
 
 # Which reader of Env each variable is asked of, and the default that the code gives it.
 ASKED = """
 import inspect, json
-from config.env import Env
+from config.environment import Env
 
 asked = {}
 

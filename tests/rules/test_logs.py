@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from config import access
+from config import access_log
 from config.logs import JsonLines, RequestId
 from tests.builders import make_user
 from tests.processes import database_url, run, serving
@@ -161,8 +161,8 @@ def test_the_access_log_knows_who_is_logged_in_and_asks_nobody(
 
     with CaptureQueriesContext(connection) as queries:
         for response in responses:
-            access.log(response, started=0, sent=1)
-        access.write()
+            access_log.log(response, started=0, sent=1)
+        access_log.write()
 
     lines = json_lines(capfd.readouterr().err)
     assert [(line["path"], line["user_id"]) for line in lines] == [
@@ -177,12 +177,12 @@ def test_a_line_of_the_access_log_is_written_at_once_with_a_path_of_any_length(
 ) -> None:
     response = client.get("/" + "\x01\N{PILE OF POO}" * 5_000)
     capfd.readouterr()
-    access.log(response, started=0, sent=1)
-    access.write()
+    access_log.log(response, started=0, sent=1)
+    access_log.write()
 
     text = capfd.readouterr().err
-    assert len(text.encode()) < access.LARGEST_WRITE
-    assert len(json.loads(text)["path"]) == access.LONGEST_PATH
+    assert len(text.encode()) < access_log.LARGEST_WRITE
+    assert len(json.loads(text)["path"]) == access_log.LONGEST_PATH
 
 
 def test_a_method_of_any_length_is_logged_as_other(
@@ -192,8 +192,8 @@ def test_a_method_of_any_length_is_logged_as_other(
     capfd.readouterr()
 
     for response in responses:
-        access.log(response, started=0, sent=1)
-    access.write()
+        access_log.log(response, started=0, sent=1)
+    access_log.write()
 
     assert [line["method"] for line in json_lines(capfd.readouterr().err)] == ["other", "PATCH"]
 

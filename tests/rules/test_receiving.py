@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.bodies import REFUSED, receive
-from config.shares import Shares
+from config.bodies.quotas import Shares
 
 LARGEST = 2_621_440  # bytes: 2.5 MiB
 

@@ -14,7 +14,7 @@ from collections import deque
 from threading import Lock, Thread
 from typing import Protocol
 
-from config.shares import Shares
+from config.bodies.quotas import Shares
 
 # Bytes that a reader asks for at once: the most that a late body keeps in memory.
 PIECE = 65_536

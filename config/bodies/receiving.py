@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 
+from config.bodies.readers import Body, Readers, TooManyBodies, TooSlow
 from config.errors import KEYS, RETRY_AFTER, WORDS, is_api, plain
-from config.readers import Body, Readers, TooManyBodies, TooSlow
 from database.middleware import SAFE_METHODS
 from users.limits.keys import address_of, network_of
 

@@ -7,7 +7,7 @@ without the variable. Here such a line is an error. No message contains a value.
 import re
 from pathlib import Path
 
-EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
+EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
 # docker-compose.yml reads these from the same file.
 PASSWORDS = {"POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD"}
 

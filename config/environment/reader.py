@@ -16,8 +16,8 @@ from typing import NoReturn
 
 import environ
 
-from config.addresses import is_host, is_origin
-from config.env_file import EnvFileError, checked_text
+from config.environment.file import EnvFileError, checked_text
+from config.environment.hosts import is_host, is_origin
 
 # PostgreSQL and libpq keep a time-out as milliseconds in 32 bits: 24 days.
 MAX_MILLISECONDS = 2**31 - 1
