@@ -10,7 +10,7 @@ from database.probe import probe
 from tests.builders import follow, make_user, write_article
 from tests.client import ApiClient
 from users.limits.counters import counters
-from users.limits.machine import default_folder
+from users.limits.file_store import default_folder
 from users.models import User
 
 

@@ -23,8 +23,8 @@ from tests.database.servers import wait_until
 from tests.processes import database_url, free_port, run
 from users.limits import counters as counting
 from users.limits.counters import Counters, StoreFailed
-from users.limits.machine import MachineStore
-from users.limits.redis import RedisStore
+from users.limits.file_store import FileStore
+from users.limits.redis_store import RedisStore
 from users.models import User
 
 EMAIL = "alice@example.com"
@@ -117,7 +117,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 def machines(redis: RedisServer, tmp_path: Path) -> Iterator[list[Counters]]:
     """Two machines, which share nothing but Redis."""
     with ExitStack() as stack:
-        stores = [MachineStore(tmp_path / name) for name in ("one", "two")]
+        stores = [FileStore(tmp_path / name) for name in ("one", "two")]
         for store in stores:
             stack.callback(store.close)
         yield [Counters(store, RedisStore(redis.url)) for store in stores]

@@ -18,9 +18,9 @@ from config.settings import BASE_DIR
 from tests.database.servers import wait_until
 from tests.processes import run
 from users.limits import counters as counting
-from users.limits import machine
+from users.limits import file_store
 from users.limits.counters import Counters
-from users.limits.machine import MachineStore
+from users.limits.file_store import FileStore
 
 WINDOW = 900  # seconds
 # Another process. Each line that it reads is a folder, a limit, and how often to count.
@@ -28,12 +28,12 @@ COUNTING = """
 import sys
 from pathlib import Path
 import django; django.setup()
-from users.limits.machine import MachineStore
+from users.limits.file_store import FileStore
 
 print("ready", flush=True)
 for line in sys.stdin:
     folder, limit, times = line.split()
-    store = MachineStore(Path(folder))
+    store = FileStore(Path(folder))
     limits = {"a": int(limit)}
     print(sum(not store.count_unless_full(limits, 900) for _ in range(int(times))), flush=True)
     store.close()
@@ -43,9 +43,9 @@ FORKING = """
 import os
 from pathlib import Path
 import django; django.setup()
-from users.limits.machine import MachineStore
+from users.limits.file_store import FileStore
 
-store = MachineStore(Path({folder!r}))
+store = FileStore(Path({folder!r}))
 
 def count(times):
     for _ in range(times):
@@ -68,17 +68,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(folder: Path) -> Iterator[MachineStore]:
-    store = MachineStore(folder)
+def store(folder: Path) -> Iterator[FileStore]:
+    store = FileStore(folder)
     yield store
     store.close()
 
 
-def count(store: MachineStore | Counters, key: str = "a", limit: int = 1_000_000) -> bool:
+def count(store: FileStore | Counters, key: str = "a", limit: int = 1_000_000) -> bool:
     return not store.count_unless_full({key: limit}, WINDOW)
 
 
-def number(store: MachineStore, key: str = "a") -> int:
+def number(store: FileStore, key: str = "a") -> int:
     """How often the key was counted."""
     return next(n for n in range(10**6) if not store.full({key: n + 1}, WINDOW))
 
@@ -111,7 +111,7 @@ class CountingProcess:
         return self.process.stdout.readline()
 
 
-def test_it_counts_up_to_the_limit_and_then_says_how_long(store: MachineStore) -> None:
+def test_it_counts_up_to_the_limit_and_then_says_how_long(store: FileStore) -> None:
     assert [count(store, limit=3) for _ in range(5)] == [True] * 3 + [False] * 2
 
     (seconds,) = store.full({"a": 3}, WINDOW).values()
@@ -119,7 +119,7 @@ def test_it_counts_up_to_the_limit_and_then_says_how_long(store: MachineStore) -
     assert store.full({"b": 3}, WINDOW) == {}
 
 
-def test_of_several_counters_all_count_or_none(store: MachineStore) -> None:
+def test_of_several_counters_all_count_or_none(store: FileStore) -> None:
     assert count(store, "b", limit=1)
 
     for _ in range(3):
@@ -128,14 +128,14 @@ def test_of_several_counters_all_count_or_none(store: MachineStore) -> None:
     assert (number(store, "a"), number(store, "b"), number(store, "c")) == (0, 1, 0)
 
 
-def test_to_look_does_not_count(store: MachineStore) -> None:
+def test_to_look_does_not_count(store: FileStore) -> None:
     for _ in range(3):
         assert store.full({"a": 1}, WINDOW) == {}
 
     assert number(store) == 0
 
 
-def test_a_counter_ends_with_its_window(store: MachineStore) -> None:
+def test_a_counter_ends_with_its_window(store: FileStore) -> None:
     assert not store.count_unless_full({"a": 1}, 0.2)
     (seconds,) = store.count_unless_full({"a": 1}, 0.2).values()
 
@@ -144,7 +144,7 @@ def test_a_counter_ends_with_its_window(store: MachineStore) -> None:
     assert not store.count_unless_full({"a": 1}, 0.2)
 
 
-def test_counters_are_deleted_by_name_or_by_pattern(store: MachineStore) -> None:
+def test_counters_are_deleted_by_name_or_by_pattern(store: FileStore) -> None:
     for key in ("login:1:1", "login:1:2", "login:2:1", "rate:1"):
         count(store, key)
 
@@ -155,7 +155,7 @@ def test_counters_are_deleted_by_name_or_by_pattern(store: MachineStore) -> None
     assert store.delete_matching("*") == 1
 
 
-def test_a_clock_that_was_ahead_locks_nobody_out(store: MachineStore, folder: Path) -> None:
+def test_a_clock_that_was_ahead_locks_nobody_out(store: FileStore, folder: Path) -> None:
     count(store, limit=1)
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE counters SET ends_at = ends_at + 86400")
@@ -169,11 +169,11 @@ def test_a_clock_that_was_ahead_locks_nobody_out(store: MachineStore, folder: Pa
 def test_threads_count_together(folder: Path, limit: int) -> None:
     threads, times = 8, 5
     for round_ in range(30):
-        store = MachineStore(folder / str(round_))
+        store = FileStore(folder / str(round_))
         store.folder.parent.mkdir(exist_ok=True)
         barrier = Barrier(threads)
 
-        def run(store: MachineStore = store, barrier: Barrier = barrier) -> int:
+        def run(store: FileStore = store, barrier: Barrier = barrier) -> int:
             barrier.wait(30)
             return sum(count(store, limit=limit) for _ in range(times))
 
@@ -196,7 +196,7 @@ def test_processes_count_together_from_the_first_moment(tmp_path: Path) -> None:
             assert sum(process.counted() for process in processes) == 25
 
 
-def test_a_process_that_is_killed_harms_nothing(store: MachineStore, folder: Path) -> None:
+def test_a_process_that_is_killed_harms_nothing(store: FileStore, folder: Path) -> None:
     for _ in range(3):
         with CountingProcess() as process:
             process.begin(folder, limit=10**9, times=10**9)
@@ -209,7 +209,7 @@ def test_a_process_that_is_killed_harms_nothing(store: MachineStore, folder: Pat
         store.delete("a")
 
 
-def test_a_fork_opens_the_file_for_itself(store: MachineStore, folder: Path) -> None:
+def test_a_fork_opens_the_file_for_itself(store: FileStore, folder: Path) -> None:
     forked = run(
         "-c",
         FORKING.format(folder=str(folder)),
@@ -221,7 +221,7 @@ def test_a_fork_opens_the_file_for_itself(store: MachineStore, folder: Path) -> 
     assert number(store) == 102
 
 
-def test_a_file_that_somebody_deleted_is_made_anew(store: MachineStore, folder: Path) -> None:
+def test_a_file_that_somebody_deleted_is_made_anew(store: FileStore, folder: Path) -> None:
     count(store, limit=1)
     for file in folder.iterdir():
         file.unlink()
@@ -231,7 +231,7 @@ def test_a_file_that_somebody_deleted_is_made_anew(store: MachineStore, folder: 
     assert not count(store, limit=1)
 
 
-def test_a_damaged_file_is_replaced(store: MachineStore) -> None:
+def test_a_damaged_file_is_replaced(store: FileStore) -> None:
     count(store)
     store.close()
     store.path.write_bytes(b"no database" * 1000)
@@ -243,13 +243,13 @@ def test_a_damaged_file_is_replaced(store: MachineStore) -> None:
     assert number(store) == 1
 
 
-def test_nobody_else_can_read_it(store: MachineStore, folder: Path) -> None:
+def test_nobody_else_can_read_it(store: FileStore, folder: Path) -> None:
     count(store)
 
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_that_others_may_write_to_is_not_used(store: MachineStore, folder: Path) -> None:
+def test_a_folder_that_others_may_write_to_is_not_used(store: FileStore, folder: Path) -> None:
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
 
@@ -259,7 +259,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(store: MachineStore, fold
 
 
 def test_a_link_that_somebody_else_has_put_there_is_not_followed(
-    store: MachineStore, folder: Path, tmp_path: Path
+    store: FileStore, folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     folder.symlink_to(tmp_path / "elsewhere")
@@ -269,9 +269,9 @@ def test_a_link_that_somebody_else_has_put_there_is_not_followed(
     assert not [*(tmp_path / "elsewhere").iterdir()]
 
 
-def test_its_size_is_bounded(store: MachineStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "MAX_COUNTERS", 50)
-    monkeypatch.setattr(machine, "TIDY_EVERY", 10)
+def test_its_size_is_bounded(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_store, "MAX_COUNTERS", 50)
+    monkeypatch.setattr(file_store, "TIDY_EVERY", 10)
     count(store, "kept")
     for number_ in range(200):
         store.count_unless_full({f"short {number_}": 9}, 60)
@@ -287,7 +287,7 @@ def test_its_size_is_bounded(store: MachineStore, monkeypatch: pytest.MonkeyPatc
 
 
 def test_where_the_file_fails_nothing_is_limited_and_one_line_says_so(
-    store: MachineStore,
+    store: FileStore,
     folder: Path,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -309,9 +309,7 @@ def test_where_the_file_fails_nothing_is_limited_and_one_line_says_so(
     assert works == "The file with this machine's counters works again."
 
 
-def test_a_full_disk_lets_people_log_in(
-    store: MachineStore, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_full_disk_lets_people_log_in(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
     counters = Counters(store)
     count(counters)
     assert store._connection
@@ -324,7 +322,7 @@ def test_a_full_disk_lets_people_log_in(
     assert "database or disk is full" in line
 
 
-def test_while_another_process_blocks_the_file_no_thread_waits_long(store: MachineStore) -> None:
+def test_while_another_process_blocks_the_file_no_thread_waits_long(store: FileStore) -> None:
     counters = Counters(store)
     count(counters)
 
@@ -335,11 +333,11 @@ def test_while_another_process_blocks_the_file_no_thread_waits_long(store: Machi
 
     with blocked(store), ThreadPoolExecutor(16) as threads:
         # One wait for the other threads, and one for the other process.
-        assert max(threads.map(seconds, range(64))) < 4 * machine.BUSY_TIMEOUT
+        assert max(threads.map(seconds, range(64))) < 4 * file_store.BUSY_TIMEOUT
 
 
 def test_a_file_that_was_blocked_for_a_moment_limits_at_the_next_call(
-    store: MachineStore, caplog: pytest.LogCaptureFixture
+    store: FileStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     counters = Counters(store)
     count(counters)
@@ -354,7 +352,7 @@ def test_a_file_that_was_blocked_for_a_moment_limits_at_the_next_call(
     assert works == "The file with this machine's counters works again."
 
 
-def test_a_thread_that_waited_for_another_limits_at_the_next_call(store: MachineStore) -> None:
+def test_a_thread_that_waited_for_another_limits_at_the_next_call(store: FileStore) -> None:
     counters = Counters(store)
     count(counters)
 
@@ -365,14 +363,14 @@ def test_a_thread_that_waited_for_another_limits_at_the_next_call(store: Machine
 
 
 @contextmanager
-def blocked(store: MachineStore) -> Iterator[None]:
+def blocked(store: FileStore) -> Iterator[None]:
     """Another connection writes for the whole time."""
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
 
 
-def test_it_takes_less_than_a_millisecond(store: MachineStore) -> None:
+def test_it_takes_less_than_a_millisecond(store: FileStore) -> None:
     limits = {f"login:{number}": 10**6 for number in range(3)}
 
     def seconds(ask: Callable[..., object]) -> float:

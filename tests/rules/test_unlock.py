@@ -9,8 +9,8 @@ from django.test import RequestFactory
 
 from users.limits import logins
 from users.limits.counters import Counters, counters
+from users.limits.file_store import FileStore, default_folder
 from users.limits.keys import account_key, address_key
-from users.limits.machine import MachineStore, default_folder
 
 ALICE = "alice@example.com"
 FILE = default_folder() / "counters.sqlite3"
@@ -92,7 +92,7 @@ def test_the_next_lock_is_logged_too(
 def test_it_names_the_file_that_it_read_if_there_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = MachineStore(tmp_path / "elsewhere")
+    store = FileStore(tmp_path / "elsewhere")
     monkeypatch.setattr(logins, "counters", Counters(store))
 
     assert unlock(f"--account={ALICE}") == (

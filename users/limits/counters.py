@@ -8,7 +8,7 @@ from typing import Protocol
 
 from django.conf import settings
 
-from users.limits.machine import FileBusy, MachineStore
+from users.limits.file_store import FileBusy, FileStore
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Store(Protocol):
         """What `full()` returns. If no counter has reached its limit, one is added to every
         counter, in the same transaction."""
 
-    def place(self) -> str:
+    def location(self) -> str:
         """Where the counters are, for people; without a password."""
 
     def delete(self, key: str) -> None: ...
@@ -41,7 +41,7 @@ class StoreFailed(Exception):
     """Says which store, and why."""
 
 
-class _Watched:
+class _WatchedStore:
     """A store, and whether it works."""
 
     def __init__(self, store: Store, consequence: str) -> None:
@@ -51,7 +51,7 @@ class _Watched:
         self._retry_at: float | None = None  # by time.monotonic(); None: now
         self._lock = threading.Lock()
 
-    def may_be_asked(self) -> bool:
+    def may_be_used(self) -> bool:
         """During a pause, only one caller every PAUSE seconds may ask."""
         if self._retry_at is None:
             return True
@@ -86,10 +86,10 @@ class Counters:
     reached its limit: people can log in while a disk is full."""
 
     def __init__(self, machine: Store, shared: Store | None = None) -> None:
-        self._stores = [_Watched(machine, "Nothing is limited until it works.")]
+        self._stores = [_WatchedStore(machine, "Nothing is limited until it works.")]
         if shared:
             consequence = "Each machine counts for itself until it works."
-            self._stores.insert(0, _Watched(shared, consequence))
+            self._stores.insert(0, _WatchedStore(shared, consequence))
 
     def full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
         """See `Store.full`."""
@@ -99,9 +99,9 @@ class Counters:
         """See `Store.count_unless_full`."""
         return self._ask(lambda store: store.count_unless_full(limits, seconds)) or {}
 
-    def places(self) -> list[str]:
-        """See `Store.place`; of every store."""
-        return [watched.store.place() for watched in self._stores]
+    def locations(self) -> list[str]:
+        """See `Store.location`; of every store."""
+        return [watched.store.location() for watched in self._stores]
 
     def delete(self, key: str) -> None:
         self._ask(lambda store: store.delete(key))
@@ -121,7 +121,7 @@ class Counters:
 
     def _ask[T](self, question: Callable[[Store], T]) -> T | None:
         for watched in self._stores:
-            if not watched.may_be_asked():
+            if not watched.may_be_used():
                 continue
             try:
                 answer = question(watched.store)
@@ -134,11 +134,11 @@ class Counters:
 
 
 def _configured() -> Counters:
-    machine = MachineStore()
+    machine = FileStore()
     if not settings.CACHE_URL:
         return Counters(machine)
     # Imported only where it is used: it takes a tenth of a second.
-    from users.limits.redis import RedisStore
+    from users.limits.redis_store import RedisStore
 
     return Counters(machine, RedisStore(settings.CACHE_URL))
 

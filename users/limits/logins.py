@@ -116,6 +116,6 @@ def _unlock(pattern: str) -> int:
     return deleted
 
 
-def counters_read() -> str:
+def counter_locations() -> str:
     """Where `unlock_account()` and `unlock_address()` look for counters, for a message."""
-    return " or in ".join(counters.places())
+    return " or in ".join(counters.locations())

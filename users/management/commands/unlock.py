@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from users.limits.counters import StoreFailed
 from users.limits.keys import network_of
-from users.limits.logins import counters_read, unlock_account, unlock_address
+from users.limits.logins import counter_locations, unlock_account, unlock_address
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         if deleted:
             self.stdout.write(f"The {what} is unlocked.")
         else:
-            self.stdout.write(f"The {what} has no failed log-ins in {counters_read()}.")
+            self.stdout.write(f"The {what} has no failed log-ins in {counter_locations()}.")
 
 
 def _address(text: str) -> str:

@@ -57,7 +57,7 @@ class FileBusy(TimeoutError):
     """Other threads or processes have used the file for BUSY_TIMEOUT. The next call may succeed."""
 
 
-class MachineStore:
+class FileStore:
     """See `counters.Store`."""
 
     name = "The file with this machine's counters"
@@ -90,7 +90,7 @@ class MachineStore:
                 self._tidy(connection, now)
         return full
 
-    def place(self) -> str:
+    def location(self) -> str:
         return f"{self.path}" if _inode(self.path) else f"{self.path} (this file does not exist)"
 
     def delete(self, key: str) -> None:

@@ -50,7 +50,7 @@ class RedisStore:
     def count_unless_full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
         return self._run(limits, seconds, count=True)
 
-    def place(self) -> str:
+    def location(self) -> str:
         options = self._client.connection_pool.connection_kwargs
         host, port = options.get("host", "localhost"), options.get("port", 6379)
         return f"Redis at {options.get('path') or f'{host}:{port}'}/{options.get('db') or 0}"
