@@ -17,7 +17,7 @@ from django.utils.functional import SimpleLazyObject
 
 from database.background import BackgroundThread, survive
 from database.health import PATHS as PROBES
-from users.limits import address_of
+from users.limits import client_address
 
 INTERVAL = 1.0  # seconds between two writes
 # Requests whose line is not written yet. If the log takes no more, the oldest are dropped.
@@ -49,7 +49,7 @@ def log(response: HttpResponseBase, *, started: float, sent: int) -> None:
             monotonic() - started,
             sent,
             _user_id(request),
-            address_of(request),
+            client_address(request),
             response.get("X-Request-Id"),
         )
     )

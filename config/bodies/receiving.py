@@ -13,7 +13,7 @@ from django.utils.log import log_response
 from config.bodies.readers import Body, Readers, TooManyBodies, TooSlow
 from config.errors import KEYS, RETRY_AFTER, WORDS, is_api, plain
 from database.middleware import SAFE_METHODS
-from users.limits.keys import address_of, network_of
+from users.limits import client_address, network_of
 
 # The codes of the reasons, and what they answer.
 STATUS = {
@@ -92,7 +92,7 @@ def _read(environ: WSGIEnvironment) -> tuple[Body | None, str]:
 def _receive(environ: WSGIEnvironment, size: int) -> Body:
     request = HttpRequest()
     request.META = environ
-    return readers.receive(environ["wsgi.input"], size, network_of(address_of(request)))
+    return readers.receive(environ["wsgi.input"], size, network_of(client_address(request)))
 
 
 def refused(

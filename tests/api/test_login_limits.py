@@ -22,7 +22,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
 from users.known_addresses import KnownAddress
-from users.limits import LoginRefused, RateThrottle, keys, logins
+from users.limits import LoginRefused, RateThrottle, client_addresses, logins
 from users.limits.counters import counters
 from users.limits.keys import address_key
 from users.models import User
@@ -283,7 +283,7 @@ def test_one_warning_says_that_a_proxy_is_not_trusted(
     warnings: int,
 ) -> None:
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": proxies}
-    monkeypatch.setattr(keys, "_warning_is_due", Lock())
+    monkeypatch.setattr(client_addresses, "_warning_is_due", Lock())
     log_in()
     assert "TRUSTED_PROXIES" not in caplog.text
 

@@ -1,6 +1,6 @@
 """Limits: how often a log-in may fail, and how often an address or an account may do something."""
 
-from users.limits.keys import address_of
+from users.limits.client_addresses import client_address, network_of
 from users.limits.logins import LoginAttempt, LoginRefused, remember_address
 from users.limits.throttles import RateThrottle
 
@@ -8,6 +8,7 @@ __all__ = [
     "LoginAttempt",
     "LoginRefused",
     "RateThrottle",
-    "address_of",
+    "client_address",
+    "network_of",
     "remember_address",
 ]

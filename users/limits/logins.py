@@ -8,8 +8,9 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from users.known_addresses import KnownAddress
+from users.limits.client_addresses import client_address, network_of
 from users.limits.counters import counters
-from users.limits.keys import account_key, account_name, address_key, address_of, network_of
+from users.limits.keys import account_key, account_name, address_key
 from users.models import User
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class LoginAttempt:
 
     def __init__(self, request: HttpRequest | Request, email: str) -> None:
         self._email = email
-        self._network = network_of(address_of(request))
+        self._network = network_of(client_address(request))
         account, self._address = account_key(email), address_key(self._network)
         self._by_both = f"login:{account}:{self._address}"
         self._by_address = f"login:all:{self._address}"
@@ -95,7 +96,7 @@ class LoginAttempt:
 
 def remember_address(user: User, request: HttpRequest | Request) -> None:
     """For a user who has just registered: they need no log-in."""
-    KnownAddress.objects.remember(user, address_key(address_of(request)))
+    KnownAddress.objects.remember(user, address_key(client_address(request)))
 
 
 def unlock_account(email: str) -> int:

@@ -5,8 +5,9 @@ from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from users.limits.client_addresses import client_address, network_of
 from users.limits.counters import counters
-from users.limits.keys import address_of, hashed, network_of
+from users.limits.keys import hashed
 
 
 class RateThrottle(ScopedRateThrottle):
@@ -30,7 +31,7 @@ class RateThrottle(ScopedRateThrottle):
         return not full
 
     def get_ident(self, request: Request) -> str:
-        return network_of(address_of(request))
+        return network_of(client_address(request))
 
     def wait(self) -> float:
         """Seconds until the next request is allowed."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from users.limits.client_addresses import network_of
 from users.limits.counters import StoreFailed
-from users.limits.keys import network_of
 from users.limits.logins import counter_locations, unlock_account, unlock_address
 
 

@@ -1,0 +1,51 @@
+"""The IP address of a client, and the network that counters are kept for."""
+
+import logging
+import threading
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from rest_framework.settings import api_settings
+from rest_framework.throttling import BaseThrottle
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from rest_framework.request import Request
+
+logger = logging.getLogger(__name__)
+
+_warning_is_due = threading.Lock()  # the thread that acquires it writes the warning
+
+
+def client_address(request: "HttpRequest | Request") -> str:
+    """The IP address of the client. `TRUSTED_PROXIES` says how many entries of X-Forwarded-For
+    are trusted."""
+    if "HTTP_X_FORWARDED_FOR" in request.META and api_settings.NUM_PROXIES == 0:
+        _warn_of_untrusted_proxy()
+    return BaseThrottle().get_ident(request) or ""  # type: ignore[arg-type]  # reads META and headers
+
+
+def _warn_of_untrusted_proxy() -> None:
+    """Writes one line for each process."""
+    if not _warning_is_due.acquire(blocking=False):
+        return
+    logger.warning(
+        "A request has X-Forwarded-For, and TRUSTED_PROXIES is 0: if there is a proxy in front, "
+        "all clients share its address, and 100 failed log-ins of one lock all of them out. "
+        "Set TRUSTED_PROXIES to the number of proxies."
+    )
+
+
+def network_of(address: str) -> str:
+    """An IPv4 address unchanged; for an IPv6 address its /64 network, because one client usually
+    has a whole /64. Any other text is returned unchanged, and so is a network of this function."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(ip, IPv6Address):
+        return str(ip)
+    # A dual-stack socket shows IPv4 clients as mapped addresses, and these share one /64.
+    if ip.ipv4_mapped:
+        return str(ip.ipv4_mapped)
+    return f"{IPv6Address(int(ip) >> 64 << 64)}/64"
