@@ -12,7 +12,7 @@ from rest_framework import serializers
 from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
 from articles.texts import one_line, visible
-from users.fields import LongText, Name, Text
+from users.serializer_fields import LongText, Name, Text
 
 LARGEST_NUMBER = 2**63 - 1
 LARGEST_LIMIT = 100

@@ -43,9 +43,9 @@ from users.authentication import (
     logged_in,
     refuse_if_gone,
 )
-from users.fields import refuse_nul
 from users.limits import RateThrottle
 from users.mixins import PutMixin
+from users.serializer_fields import refuse_nul
 
 
 def the_one(rows: list[ArticleRow]) -> ArticleRow:

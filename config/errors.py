@@ -1,7 +1,7 @@
 """Every error under /api: `{"errors": {"<key>": ["<message>", …]}}`.
 
 The words are chosen by the error's code, and by nothing else; a code without words here
-brings its own, because it names a number (`users/fields.py`).
+brings its own, because it names a number (`users/serializer_fields.py`).
 """
 
 import math

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from users.folding import FoldedQuerySet
+from users.model_fields import FoldedQuerySet
 from users.models import User
 
 

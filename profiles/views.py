@@ -9,9 +9,9 @@ from profiles.models import Follow, Profile
 from profiles.queries import ProfileRow, profile_named, profile_with_id
 from profiles.representations import profile
 from users.authentication import TokenRequired, logged_in, refuse_if_gone
-from users.fields import refuse_nul
 from users.limits import RateThrottle
 from users.names import nfc
+from users.serializer_fields import refuse_nul
 
 
 class ProfileViewSet(GenericViewSet[Profile]):

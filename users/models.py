@@ -11,7 +11,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from users.deletion import Deletion as Deletion  # Django finds models here
-from users.folding import (
+from users.known_addresses import KnownAddress as KnownAddress
+from users.model_fields import (
     FoldedField,
     FoldedQuerySet,
     NormalizedCharField,
@@ -19,7 +20,6 @@ from users.folding import (
     defer_with_source,
     with_folded,
 )
-from users.known_addresses import KnownAddress as KnownAddress
 from users.names import EMAIL_LENGTH, LONGEST, USERNAME_LENGTH, fold, username_allowed
 from users.passwords import normalized
 from users.revocation import Revocable

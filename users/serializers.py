@@ -8,10 +8,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import APIException, AuthenticationFailed
 
 from users import tokens
-from users.fields import Email, LongText, Name, Password
 from users.limits import remember_address
 from users.models import User
 from users.names import EMAIL_LENGTH, USERNAME_LENGTH, username_allowed
+from users.serializer_fields import Email, LongText, Name, Password
 
 
 class InvalidCredentials(APIException):

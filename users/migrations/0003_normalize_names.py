@@ -7,7 +7,7 @@ the migration says which and stops; run it again when one of each pair has anoth
 
 from typing import Any
 
-import users.folding
+import users.model_fields
 from django.db import migrations
 
 from users.name_repair import repair
@@ -26,9 +26,11 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             "user",
             "email",
-            users.folding.NormalizedEmailField(max_length=254, verbose_name="e-mail"),
+            users.model_fields.NormalizedEmailField(max_length=254, verbose_name="e-mail"),
         ),
-        migrations.AlterField("user", "username", users.folding.NormalizedCharField(max_length=64)),
+        migrations.AlterField(
+            "user", "username", users.model_fields.NormalizedCharField(max_length=64)
+        ),
         # Nothing to do on the way back: the former folding tells more names apart, not fewer.
         migrations.RunPython(repair_names, migrations.RunPython.noop),
     ]
