@@ -6,8 +6,8 @@ from django.http import HttpRequest
 
 from articles.counts import Tally, tallied
 from articles.models import Article, Comment, Favorite, Tag, Tagging, favorites_count
-from users.forms import ChangeForm
-from users.modeladmin import ModelAdmin
+from users.admin_base import ModelAdmin
+from users.admin_forms import ChangeForm
 
 
 class TaggingInline(admin.TabularInline):

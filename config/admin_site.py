@@ -12,8 +12,8 @@ from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse
 from psycopg import errors
 
-from users.modeladmin import delete_selected
-from users.password_forms import OwnPasswordForm
+from users.admin_base import delete_selected
+from users.admin_password_forms import OwnPasswordForm
 
 # What Django's admin and PostgreSQL raise for a value that neither has checked before it is used:
 # a NUL, a date beyond the calendar, an incomplete regular expression, a range of one value, a

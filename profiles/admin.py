@@ -1,7 +1,7 @@
 from django.contrib import admin
 
 from profiles.models import Follow
-from users.modeladmin import ModelAdmin
+from users.admin_base import ModelAdmin
 
 
 @admin.register(Follow)

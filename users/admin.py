@@ -9,10 +9,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from users.forms import ChangeForm
-from users.modeladmin import ModelAdmin
+from users.admin_base import ModelAdmin
+from users.admin_forms import ChangeForm
+from users.admin_password_forms import PasswordForm
 from users.models import User
-from users.password_forms import PasswordForm
 from users.revocation import end_tokens_of
 
 admin.site.unregister(Group)

@@ -11,7 +11,7 @@ from django.urls import reverse
 from articles.models import Article, Comment, Tag
 from tests.builders import like, make_user, write_article, write_comment
 from tests.forms import Form, send
-from users import deletion, modeladmin
+from users import admin_base, deletion
 from users.deletion_worker import worker
 from users.models import User
 
@@ -74,7 +74,7 @@ def test_the_confirmation_for_a_large_row_is_small(site: Client, alice: User) ->
 def test_a_confirmation_stops_counting(
     site: Client, article: Article, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(modeladmin, "MOST_COUNTED", 2)
+    monkeypatch.setattr(admin_base, "MOST_COUNTED", 2)
     for _ in range(3):
         write_comment(alice, article)
 
@@ -95,7 +95,7 @@ def test_all_rows_of_a_long_list_are_deleted(
 
     assert (response.status_code, response["Location"]) == (302, TAGS)
     assert Tag.objects.count() == 0
-    assert LogEntry.objects.count() == modeladmin.MOST_LOGGED + 1
+    assert LogEntry.objects.count() == admin_base.MOST_LOGGED + 1
     assert LogEntry.objects.filter(object_repr="500 more tags", object_id=None).exists()
 
 

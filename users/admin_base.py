@@ -15,8 +15,8 @@ from django.forms import Field
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
+from users.admin_forms import ChangeForm, LineField, TextField
 from users.deletion import Deletion, counts_below, delete
-from users.forms import ChangeForm, LineField, TextField
 
 MOST_COUNTED = 100_000  # of a model, on a confirmation page: takes 20 ms
 MOST_LOGGED = 1_000  # rows of one action with a line of their own in the history
