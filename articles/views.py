@@ -44,7 +44,7 @@ from users.authentication import (
     refuse_if_gone,
 )
 from users.limits import RateThrottle
-from users.mixins import PutMixin
+from users.partial_put import PartialPutMixin
 from users.serializer_fields import refuse_nul
 
 
@@ -58,7 +58,7 @@ def the_one(rows: list[ArticleRow]) -> ArticleRow:
 class ArticleViewSet(
     OldSlugMixin,
     mixins.CreateModelMixin,
-    PutMixin[Article],
+    PartialPutMixin[Article],
     mixins.DestroyModelMixin,
     GenericViewSet[Article],
 ):

@@ -9,8 +9,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from users.authentication import TokenRequired, logged_in
 from users.limits import RateThrottle
-from users.mixins import PutMixin
 from users.models import User
+from users.partial_put import PartialPutMixin
 from users.password_queue import password_queue
 from users.serializers import LoginSerializer, RegistrationSerializer, UserSerializer
 
@@ -40,7 +40,7 @@ class RegistrationViewSet(mixins.CreateModelMixin, GenericViewSet[User]):
         return Response(self.get_serializer(user).data, status=status.HTTP_200_OK)
 
 
-class CurrentUserViewSet(mixins.RetrieveModelMixin, PutMixin[User], GenericViewSet[User]):
+class CurrentUserViewSet(mixins.RetrieveModelMixin, PartialPutMixin[User], GenericViewSet[User]):
     """GET and PUT /user: oneself."""
 
     envelope = "user"

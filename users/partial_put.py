@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 
-class PutMixin[Row: models.Model](GenericAPIView[Row]):
+class PartialPutMixin[Row: models.Model](GenericAPIView[Row]):
     """PUT as this API means it: what the body leaves out stays as it is, so that DRF's
     PATCH is what answers; but there is a body."""
 
