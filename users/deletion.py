@@ -34,7 +34,7 @@ class DeletionQuerySet(models.QuerySet["Deletion"]):
     def of(self, row: models.Model) -> Self:
         return self.filter(model=_label(type(row)), row_id=row.pk)
 
-    def claim(self) -> "Claim | None":
+    def claim(self) -> "ClaimedDeletions | None":
         """The oldest that no process works on, and others of the same model, reserved for LEASE.
 
         None if there is none.
@@ -46,7 +46,7 @@ class DeletionQuerySet(models.QuerySet["Deletion"]):
             if oldest is None:
                 return None
             row_ids = free.filter(model=oldest.model).values_list("row_id", flat=True)[:BATCH]
-            claim = Claim(oldest.model, [*row_ids])
+            claim = ClaimedDeletions(oldest.model, [*row_ids])
             claim.extend()
         return claim
 
@@ -70,7 +70,7 @@ class Deletion(models.Model):
         return f"{self.model} {self.row_id}"
 
 
-class Claim:
+class ClaimedDeletions:
     """Deletions of one model that this process works on."""
 
     def __init__(self, label: str, row_ids: list[int]) -> None:
@@ -155,7 +155,7 @@ def enqueue(rows: models.QuerySet[Any]) -> None:
         if issubclass(rows.model, Hideable):
             deletions = Deletion.objects.filter(model=label).values("row_id")
             marked = rows.model._base_manager.filter(pk__in=deletions, hidden_at=None)
-            marked.update(**rows.model.marks_of_deletion())
+            marked.update(**rows.model.values_when_deleted())
         transaction.on_commit(queued.set)
 
 

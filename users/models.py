@@ -97,8 +97,8 @@ class User(Revocable, PermissionsMixin, Hideable):
         return self.username
 
     @classmethod
-    def marks_of_deletion(cls) -> dict[str, Any]:
-        return super().marks_of_deletion() | {"is_active": False}
+    def values_when_deleted(cls) -> dict[str, Any]:
+        return super().values_when_deleted() | {"is_active": False}
 
     def get_short_name(self) -> str:
         """How the admin greets somebody."""

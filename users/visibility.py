@@ -23,6 +23,6 @@ class Hideable(models.Model):
         abstract = True
 
     @classmethod
-    def marks_of_deletion(cls) -> dict[str, Any]:
+    def values_when_deleted(cls) -> dict[str, Any]:
         """The columns to set on a row whose deletion has been requested."""
         return {"hidden_at": models.functions.Now()}

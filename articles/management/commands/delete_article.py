@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from articles.models import Article
-from users.management.deletion import DeletionCommand
+from users.management.deletion_command import DeletionCommand
 
 
 class Command(DeletionCommand):

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db.models import Q
 
-from users.management.deletion import DeletionCommand
+from users.management.deletion_command import DeletionCommand
 from users.models import User
 from users.names import fold
 
