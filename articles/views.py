@@ -35,7 +35,7 @@ from articles.serializers import (
     tag_list,
 )
 from database.errors import refers_to_nothing
-from database.idempotency import rebuildable
+from database.requests import rebuildable
 from users import deletion
 from users.authentication import (
     TokenRequired,

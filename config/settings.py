@@ -9,7 +9,7 @@ from pathlib import Path
 from corsheaders.defaults import default_headers
 
 from config.environment import Env
-from database.url import database
+from database.settings import database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -48,7 +48,7 @@ MIDDLEWARE = [
     "config.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "database.middleware.DatabaseMiddleware",
+    "database.requests.DatabaseMiddleware",
     "config.sessions.SessionMiddleware",
     "database.health.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -60,7 +60,7 @@ MIDDLEWARE = [
     "users.authentication.token_headers",
     "config.bodies.refused",
     # Last: the view alone runs in its transaction.
-    "database.idempotency.IdempotencyMiddleware",
+    "database.requests.IdempotencyMiddleware",
 ]
 
 TEMPLATES = [

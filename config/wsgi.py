@@ -22,8 +22,8 @@ from config import access_log, bodies  # noqa: E402 -- they need the settings
 from config.bodies import Body  # noqa: E402
 from config.semaphore import Turns  # noqa: E402
 from database.backend.base import close_pools, open_pools  # noqa: E402
-from database.probe import probe  # noqa: E402
-from database.startup import default_database  # noqa: E402
+from database.health import probe  # noqa: E402
+from database.serving import default_database  # noqa: E402
 from users.deletion_worker import worker as deletion_worker  # noqa: E402
 
 

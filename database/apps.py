@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.core.checks import Tags, register
 
 from database.backend import forks  # noqa: F401 -- from here on, a fork is safe
-from database.checks import prepared_queries
+from database.serving.checks import prepared_queries
 
 
 class DatabaseConfig(AppConfig):

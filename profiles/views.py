@@ -4,7 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from database.idempotency import rebuildable
+from database.requests import rebuildable
 from profiles.models import Follow, Profile
 from profiles.queries import ProfileRow, profile_named, profile_with_id
 from profiles.representations import profile

@@ -12,7 +12,7 @@ from django.utils.log import log_response
 
 from config.bodies.readers import Body, Readers, TooManyBodies, TooSlow
 from config.errors import KEYS, RETRY_AFTER, WORDS, is_api, plain
-from database.middleware import SAFE_METHODS
+from database.requests import SAFE_METHODS
 from users.limits import client_address, network_of
 
 # The codes of the reasons, and what they answer.

@@ -24,13 +24,13 @@ from database.backend.client import DatabaseClient
 from database.backend.connection import Connection
 from database.backend.current import current
 from database.backend.cursors import BoundCursor, PreparedCursor
-from database.backend.limits import Limits
 from database.backend.outages import Outage
 from database.backend.pool import RECONNECT_INTERVAL, Pool
 from database.backend.watchdog import watchdog
+from database.embedded.supervisor import EmbeddedError
 from database.errors import NotConnected
-from database.histogram import flush
-from database.supervisor import EmbeddedError
+from database.metrics.histogram import flush
+from database.settings.limits import Limits
 
 _DEFAULT_LIMITS = Limits()
 

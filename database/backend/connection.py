@@ -17,8 +17,8 @@ from database import metrics
 from database.backend.current import current
 from database.backend.cursors import OBSERVED
 from database.backend.hygiene import Leaves, leaves
-from database.backend.limits import Limits
 from database.backend.watchdog import watchdog
+from database.settings.limits import Limits
 
 if TYPE_CHECKING:
     from database.backend.outages import Outage

@@ -24,9 +24,9 @@ from database.backend.checkouts import Checkout, held
 from database.backend.connection import Connection
 from database.backend.current import acquire_by, current
 from database.backend.hygiene import Leaves
-from database.backend.limits import Limits
 from database.backend.outages import Outage
 from database.backend.watchdog import watchdog
+from database.settings.limits import Limits
 
 logger = logging.getLogger("database.pool")
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import django
 
-from database.prepared import Prepared
+from database.prepared.declaring import Prepared
 from tests.benchmarks.content import READERS
 from tests.database.servers import PostgreSQL
 from tests.processes import run

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from database import supervisor
+from database.embedded import supervisor
 
 ROLE = DATABASE = "conduit"
 PASSWORD = "p/w: 100% secret"

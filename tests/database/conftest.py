@@ -7,7 +7,7 @@ import pytest
 from django.utils.module_loading import autodiscover_modules
 
 from articles.models import Tag
-from database.prepared import declared
+from database.prepared.declaring import declared
 from tests.database.pools import MakePool, pools
 
 

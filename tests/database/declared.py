@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from django.db.models import QuerySet
 
 from articles.models import Tag
-from database.prepared import Prepared, Slice, prepared
+from database.prepared.declaring import Prepared, Slice, prepared
 from users.models import User
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from django.db import connection
 
 from database.backend.connection import Connection
-from database.backend.limits import Limits
 from database.backend.outages import Outage
 from database.backend.pool import Pool
+from database.settings.limits import Limits
 
 MakePool = Callable[..., Pool]
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 
-from database import supervisor
+from database.embedded import supervisor
 from tests.database import clusters
 from tests.database.certificates import certify
 from tests.database.clusters import DATABASE, PASSWORD, ROLE, Kind, unprivileged

@@ -12,14 +12,16 @@ import psycopg
 import pytest
 from django.db import connection
 
-from database import background, histogram, metrics, supervisor
+from database import background, metrics
 from database.backend import housekeeping
 from database.backend.checkouts import Checkout, held
 from database.backend.connection import Connection
 from database.backend.pool import Pool
 from database.backend.watchdog import Watchdog, watchdog
-from database.histogram import Histogram
-from database.probe import Probe
+from database.embedded import supervisor
+from database.health.probe import Probe
+from database.metrics import histogram
+from database.metrics.histogram import Histogram
 from tests.database import application
 from tests.database.pools import MakePool, taken, value
 from tests.database.servers import wait_until

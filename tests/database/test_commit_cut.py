@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from database.middleware import TRIES
+from database.requests.middleware import TRIES
 from tests.database import application
 from tests.database.application import Application
 from tests.database.load import Client, Question, Reply

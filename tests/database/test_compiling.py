@@ -13,8 +13,8 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 
 from articles.models import Tag
-from database.compiling import CompileError
-from database.prepared import Prepared, Slice, prepared
+from database.prepared.compiling import CompileError
+from database.prepared.declaring import Prepared, Slice, prepared
 from tests.builders import make_user
 from tests.database.declared import (
     Person,

@@ -19,7 +19,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from psycopg import sql
 
-from database.checks import findings
+from database.serving.checks import findings
 from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import PostgreSQL, migrated, wait_until
 from tests.processes import database_url, free_port, run

@@ -21,7 +21,8 @@ import psycopg
 import pytest
 
 from database import embedded
-from database.supervisor import DATABASE, PORT, ROLE, EmbeddedError
+from database.embedded import starting
+from database.embedded.supervisor import DATABASE, PORT, ROLE, EmbeddedError
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,8 +30,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 from pathlib import Path
-from database.embedded import start
-from database.supervisor import EmbeddedError
+from database.embedded.starting import start
+from database.embedded.supervisor import EmbeddedError
 
 for _ in sys.stdin:
     try:
@@ -155,7 +156,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 def stopped(folder: Path) -> bool:
-    return not embedded._is_supervised(folder)
+    return not starting._is_supervised(folder)
 
 
 def connect(socket: str) -> psycopg.Connection:
@@ -264,7 +265,7 @@ def test_threads_and_forks_share_a_server(folder: Path) -> None:
     program = """
 import os, sys, threading
 from pathlib import Path
-from database.embedded import start
+from database.embedded.starting import start
 
 folder = Path(sys.argv[1])
 sockets = []
@@ -337,7 +338,7 @@ def test_a_query_that_outlives_its_server_delays_the_next(join: Join, folder: Pa
         eventually(lambda: stopped(folder))
 
         user.ask()
-        eventually(lambda: embedded._is_supervised(folder))
+        eventually(lambda: starting._is_supervised(folder))
         os.kill(backend, signal.SIGKILL)
         assert fetch(user.answer(), "SELECT 1") == 1
 
@@ -598,7 +599,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_a_start_that_hangs_is_not_waited_for_forever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "START_SECONDS", 0.1)
+    monkeypatch.setattr(starting, "START_SECONDS", 0.1)
 
     with (tmp_path / "starting").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

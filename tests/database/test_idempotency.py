@@ -14,9 +14,9 @@ from django.db import connection
 from django.utils import timezone
 
 from articles.models import Article, Comment, Tag
-from database import expiry
 from database.backend.hygiene import Leaves, leaves
 from database.models import _KEEP, IdempotencyKey
+from database.requests import expiry
 from tests.api.test_idempotency import ARTICLES, INVALID, NEW_ARTICLE, assert_same, send
 from tests.api.test_races import Api, at_once, statuses, while_deleting
 from tests.database.servers import wait_until
@@ -276,7 +276,7 @@ def test_expired_rows_are_deleted_though_no_request_has_a_key(bob: User) -> None
         import sys, django
         from django.core.management import execute_from_command_line
         django.setup()
-        from database import expiry
+        from database.requests import expiry
         expiry.INTERVAL = 0.1
         execute_from_command_line(["manage.py", *sys.argv[1:]])
     """
@@ -302,7 +302,10 @@ def test_a_round_deletes_everything_that_has_expired(alice: User, bob: User, api
 
 def test_a_round_without_a_database_is_not_logged() -> None:
     url = f"postgresql://conduit@127.0.0.1:{free_port()}/conduit"
-    program = "import django; django.setup(); from database.expiry import delete_expired as d; d()"
+    program = (
+        "import django; django.setup();"
+        " from database.requests.expiry import delete_expired; delete_expired()"
+    )
 
     process = run(
         "-c",

@@ -21,7 +21,7 @@ from articles.models import Tag
 from database import metrics
 from database.backend.base import DatabaseWrapper
 from database.backend.current import at_work
-from database.backend.limits import Limits
+from database.settings.limits import Limits
 from tests.database.declared import list_tags, names
 from tests.database.pools import value
 from tests.database.test_pool import terminate
@@ -378,7 +378,7 @@ def test_a_middleware_may_ask_the_database_too(
     browser: Client, settings: Settings, times: int, status: int
 ) -> None:
     settings.MIDDLEWARE = [
-        "database.middleware.DatabaseMiddleware",
+        "database.requests.DatabaseMiddleware",
         f"{__name__}.{AsksTheDatabase.__name__}",
     ]
     response: Any = browser.get(f"/api/is-fine?times={times}")

@@ -15,8 +15,8 @@ from articles.models import Tag
 from database.backend.base import DatabaseWrapper
 from database.backend.connection import Connection
 from database.backend.cursors import PreparedCursor
-from database.startup import default_database
-from database.url import DJANGO_NAMES
+from database.serving.startup import default_database
+from database.settings.url import DJANGO_NAMES
 from tests.database.declared import (
     TagRow,
     list_tags,

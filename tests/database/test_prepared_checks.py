@@ -19,8 +19,8 @@ from django.utils.module_loading import autodiscover_modules
 
 from articles.models import Article, Tag
 from database.backend.connection import Connection
-from database.prepared import Slice, declared, prepared
-from database.prepared_checks import misfits
+from database.prepared.checking import misfits
+from database.prepared.declaring import Slice, declared, prepared
 from tests.database.clusters import DATABASE
 from tests.database.declared import TagRow
 from tests.database.pgbouncer import PgBouncer

@@ -28,8 +28,8 @@ FORKED = """
 import django; django.setup()
 import os, time
 from django.db import connection
-from database.probe import BOUND, probe
-from database.startup import connect
+from database.health.probe import BOUND, probe
+from database.serving.startup import connect
 
 def sessions():
     with connect() as session:

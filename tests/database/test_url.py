@@ -10,8 +10,8 @@ from django.db import connection
 from psycopg.conninfo import timeout_from_conninfo
 
 from config.environment import Env
-from database.backend.limits import Limits
-from database.url import database
+from database.settings.limits import Limits
+from database.settings.url import database
 from tests.processes import database_url, free_port, run
 
 URL = "postgresql://alice:hidden@127.0.0.1/conduit"

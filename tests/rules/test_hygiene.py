@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce, Lower, TruncDay
 from articles.models import Article, Tag
 from database.backend.connection import Connection
 from database.backend.hygiene import Leaves, leaves
-from database.prepared import declared
+from database.prepared.declaring import declared
 
 HARMLESS = [
     "SELECT 1",

@@ -21,7 +21,7 @@ from articles.queries import (
     list_articles,
     tags_most_used_first,
 )
-from database.prepared import Prepared, Shape
+from database.prepared.declaring import Prepared, Shape
 from profiles.queries import profile_named
 from tests.database.servers import migrated
 from users.queries import active_user

@@ -13,7 +13,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from articles.models import Article, Comment
 from database.backend.hygiene import Leaves, leaves
-from database.prepared import Prepared, Shape, Slice, declared
+from database.prepared.declaring import Prepared, Shape, Slice, declared
 from tests.builders import follow, like, make_user, write_article, write_comment
 from users.models import User
 

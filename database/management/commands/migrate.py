@@ -7,8 +7,8 @@ from django.core.checks import Tags
 from django.core.management.commands import migrate
 
 from database.backend.base import lift_timeouts
-from database.checks import has_unapplied_migrations
-from database.startup import require_database
+from database.serving.checks import has_unapplied_migrations
+from database.serving.startup import require_database
 
 
 class Command(migrate.Command):

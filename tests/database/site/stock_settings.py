@@ -11,5 +11,5 @@ DATABASES["default"]["ENGINE"] = "django.db.backends.postgresql"
 del DATABASES["default"]["OPTIONS"]["limits"]
 DATABASES["default"]["OPTIONS"]["pool"].pop("max_waiting_when_stalled", None)
 # Both belong to the layer that is measured.
-MIDDLEWARE.remove("database.middleware.DatabaseMiddleware")
+MIDDLEWARE.remove("database.requests.DatabaseMiddleware")
 MIDDLEWARE.remove("database.metrics.measured")

@@ -19,9 +19,9 @@ from django.utils.crypto import salted_hmac
 from django.utils.encoding import escape_uri_path
 from django.utils.module_loading import import_string
 
-from database import expiry
 from database.errors import refers_to_nothing
 from database.models import KEY_LENGTH, PATH_LENGTH, IdempotencyKey
+from database.requests import expiry
 
 KEY = re.compile(rf"[ -~]{{1,{KEY_LENGTH}}}")
 

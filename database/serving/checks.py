@@ -12,9 +12,9 @@ from django.db.migrations.loader import MigrationLoader
 
 from database.backend.connection import Connection
 from database.backend.watchdog import watchdog
-from database.prepared_checks import misfits
-from database.startup import Finding, NoDatabase, connect, default_database, unreachable
-from database.tls import HERE
+from database.prepared.checking import misfits
+from database.serving.startup import Finding, NoDatabase, connect, default_database, unreachable
+from database.settings.tls import HERE
 
 _DEMAND_TLS = frozenset({"require", "verify-ca", "verify-full"})
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Limits:
     """Bounds in seconds; the defaults are those of the environment variables
-    (`database/url.py`)."""
+    (`database/settings/url.py`)."""
 
     acquire_timeout: float = 5.0
     """The whole of a checkout: the queue, the ping, a new connection if it takes one."""

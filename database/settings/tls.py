@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from database.environment import Environment
+from database.settings.environment import Environment
 
 # https://www.postgresql.org/docs/current/libpq-ssl.html, from the weakest to the strongest.
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

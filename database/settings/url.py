@@ -13,10 +13,10 @@ import dj_database_url
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from database import supervisor
-from database.backend.limits import Limits
-from database.environment import Environment
-from database.tls import set_tls
+from database.embedded import supervisor
+from database.settings.environment import Environment
+from database.settings.limits import Limits
+from database.settings.tls import set_tls
 
 BACKEND = "database.backend"
 MODES = ("pool", "persistent", "per-request")

@@ -22,8 +22,8 @@ from psycopg.errors import error_from_result
 
 from database.backend.connection import Connection
 from database.backend.watchdog import watchdog
-from database.compiling import CompileError
-from database.prepared import Prepared, Shape, declared
+from database.prepared.compiling import CompileError
+from database.prepared.declaring import Prepared, Shape, declared
 
 # What psycopg makes values of a type of, under Django.
 COLUMNS = {

@@ -32,7 +32,7 @@ from prometheus_client.registry import Collector
 
 from database import rundir
 from database.background import survive
-from database.histogram import Histogram, flush
+from database.metrics.histogram import Histogram, flush
 
 _FOLDER = os.environ.get(rundir.VARIABLE)
 

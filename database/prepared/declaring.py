@@ -21,7 +21,7 @@ One rule: an argument that is left at its default is a constant; the others are 
 form the shape. Of those the function may ask whether they are None, and nothing else.
 
 `manage.py check --database default` looks at every shape of every query that is declared in a
-module named `queries` of an app (`prepared_checks.py`).
+module named `queries` of an app (`checking.py`).
 """
 
 import inspect
@@ -36,7 +36,7 @@ from django.db.models import Model, QuerySet
 from psycopg.types.numeric import Int8
 
 from database.backend.base import DatabaseWrapper
-from database.compiling import (
+from database.prepared.compiling import (
     FIELDS,
     Compiled,
     CompileError,

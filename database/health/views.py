@@ -9,9 +9,9 @@ from django.views.decorators.http import require_safe
 
 from database import rundir
 from database.backend.pool import Pool
-from database.metrics import may_see
-from database.probe import probe
-from database.startup import default_database
+from database.health.probe import probe
+from database.metrics.figures import may_see
+from database.serving.startup import default_database
 
 PATHS = frozenset({"/health", "/livez", "/readyz", "/metrics"})
 

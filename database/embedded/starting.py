@@ -25,8 +25,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from database import supervisor
-from database.supervisor import (
+from database.embedded import supervisor
+from database.embedded.supervisor import (
     READY,
     START_SECONDS,
     EmbeddedError,

@@ -1,0 +1,5 @@
+"""A PostgreSQL from a wheel, for development and tests; not part of a production install."""
+
+from database.embedded.starting import programs, start
+
+__all__ = ["programs", "start"]

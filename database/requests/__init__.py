@@ -1,0 +1,7 @@
+"""What surrounds a request: its deadline, its retry, the answer when the database fails, and
+idempotency keys."""
+
+from database.requests.idempotency import IdempotencyMiddleware, rebuildable
+from database.requests.middleware import SAFE_METHODS, DatabaseMiddleware
+
+__all__ = ["SAFE_METHODS", "DatabaseMiddleware", "IdempotencyMiddleware", "rebuildable"]

@@ -1,0 +1,8 @@
+"""Environment variables to an entry of Django's `DATABASES`."""
+
+from database.settings.environment import Environment
+from database.settings.limits import Limits
+from database.settings.tls import HERE
+from database.settings.url import DJANGO_NAMES, database
+
+__all__ = ["DJANGO_NAMES", "HERE", "Environment", "Limits", "database"]
