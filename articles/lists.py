@@ -1,7 +1,15 @@
-"""Which articles a page shows, newest first, and how many there are in all.
+"""The lists of articles: one function for each kind, newest first, a page at a time.
 
-The ids come first, from an index in the order of the page, and no further than the page reaches.
-Names, tags and counts are then looked up for the rows of the page alone.
+Each article of a page has `total`, the number of articles in the whole list. Hidden articles
+and the articles of hidden users are in no list. A list for a name that does not exist is empty.
+
+The ids are read first, from an index in the order of the list, and only as far as the page
+reaches. The other columns are read only for the rows of the page. So the first page of a list
+with one filter costs the same however many articles there are. The cost of a feed grows with the
+number of authors whom the reader follows. For two filters all articles that pass both are
+counted; for a user's favorites with other filters all favorites are read.
+
+A filter may be a value or an expression.
 """
 
 from typing import Any, NamedTuple
@@ -10,6 +18,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
     BigIntegerField,
     DateTimeField,
+    Expression,
     F,
     Field,
     Func,
@@ -29,90 +38,143 @@ from users.models import User, is_hidden
 Counted = Tally.Counted
 
 
-def page(
-    *,
-    tag: str | None = None,
-    author: str | None = None,
-    favorited_by: str | None = None,
-    feed_of: int | None = None,
-    limit: int,
-    offset: int,
+class Page(NamedTuple):
+    """The `limit` articles after the first `offset` articles of a list."""
+
+    limit: int
+    offset: int
+
+    def of(self, ids: QuerySet[Any], *, total: Expression | Subquery) -> ArticleQuerySet:
+        """The page of the list whose article ids are `ids`, in this order."""
+        shown = ids[self.offset : self.offset + self.limit]
+        return Article.objects.filter(pk__in=shown).newest_first().annotate(total=total)
+
+
+def all_articles(page: Page) -> ArticleQuerySet:
+    total = tallied(Counted.ARTICLES, 0)
+    if page.offset == 0:
+        # Reading the ids first costs a quarter more. It pays only if rows must be skipped.
+        first = Article.objects.visible().newest_first()[: page.limit]
+        return first.annotate(total=total)
+    articles = Article.objects.filter(hidden_at=None).exclude(is_hidden("author"))
+    return page.of(articles.newest_first().values("pk"), total=total)
+
+
+def by_author(author: str, page: Page) -> ArticleQuerySet:
+    articles = Article.objects.filter(hidden_at=None, author=_user_id(author))
+    total = tallied(Counted.ARTICLES_OF_AUTHOR, _user_id(author))
+    return page.of(articles.newest_first().values("pk"), total=total)
+
+
+def tagged(tag: str, page: Page) -> ArticleQuerySet:
+    taggings = Tagging.objects.filter(tag=_tag_id(tag), article_hidden=False)
+    visible = taggings.exclude(is_hidden("article_author"))
+    total = tallied(Counted.ARTICLES_OF_TAG, _tag_id(tag))
+    return page.of(visible.newest_first().values("article"), total=total)
+
+
+def tagged_by_author(tag: str, author: str, page: Page) -> ArticleQuerySet:
+    taggings = Tagging.objects.filter(
+        tag=_tag_id(tag), article_hidden=False, article_author=_user_id(author)
+    )
+    return page.of(taggings.newest_first().values("article"), total=_count(taggings))
+
+
+def favorites(username: str, page: Page) -> ArticleQuerySet:
+    """The articles that the user likes."""
+    favorites = Favorite.objects.filter(_article_is_visible(), user=_user_id(username))
+    visible = favorites.exclude(is_hidden("article_author"))
+    total = tallied(Counted.FAVORITES_OF_USER, _user_id(username))
+    return page.of(visible.newest_first().values("article"), total=total)
+
+
+def filtered_favorites(
+    username: str, page: Page, *, tag: str | None, author: str | None, feed_of: int | None
 ) -> ArticleQuerySet:
-    """The articles of a page that pass every filter given, with the `total` of all that do.
+    """The articles that the user likes and that pass all other filters; None is no filter.
 
-    A name that nobody has fits nothing. `feed_of` is the id of a reader, and fits what those
-    whom they follow have written. Of a filter nothing is asked but whether it is None: it may
-    be an expression.
-
-    With one filter the first page costs the same however many articles there are; a feed costs
-    in proportion to those whom the reader follows. What two filters have in common is counted,
-    and where one of them is a reader's favorites, all of these are looked at.
+    It reads the favorites and looks up the rest, because a user's favorites are probably fewer
+    than the articles of the other filters. PostgreSQL plans before it knows the values, and
+    would choose by the average tag and user.
     """
-    filters = Filters(tag, author, favorited_by, feed_of)
-    if not filters.given and offset == 0:
-        # Without ids first: that costs a quarter more, and is for what stands before the page.
-        articles = Article.objects.visible().newest_first()[:limit]
-    else:
-        ids = _merged(filters, offset + limit) if filters.merge else _listed(filters)
-        articles = Article.objects.filter(pk__in=ids[offset : offset + limit]).newest_first()
-    return articles.annotate(total=_total(filters))
+    rows = Favorite.objects.filter(user=_user_id(username))
+    rows = rows.filter(_article_is_visible() if tag is None else _article_is_tagged(tag))
+    if author is not None:
+        rows = rows.filter(article_author=_user_id(author))
+    if feed_of is not None:
+        rows = rows.filter(article_author__in=_visible_follows(feed_of).values("followed"))
+    if author is None and feed_of is None:
+        # The other filters find visible authors only.
+        rows = rows.exclude(is_hidden("article_author"))
+    return page.of(rows.newest_first().values("article"), total=_count(rows))
 
 
-class Filters(NamedTuple):
-    tag: str | None
-    author: str | None
-    favorited_by: str | None
-    feed_of: int | None
-
-    @property
-    def given(self) -> list[str]:
-        return [name for name, value in self._asdict().items() if value is not None]
-
-    @property
-    def merge(self) -> bool:
-        """Whether it takes the lists of many authors to make the page."""
-        return self.given in (["feed_of"], ["tag", "feed_of"])
+def feed(reader: int, page: Page) -> ArticleQuerySet:
+    """The articles of all authors whom the reader follows."""
+    articles = Article.objects.filter(hidden_at=None, author=OuterRef("followed"))
+    # The tally of a hidden author is 0.
+    total = tallied_of_any(Counted.ARTICLES_OF_AUTHOR, _follows(reader).values("followed"))
+    ids = _merged(reader, articles, "created_at", "pk", depth=page.offset + page.limit)
+    return page.of(ids, total=total)
 
 
-class Columns(NamedTuple):
-    """What rows that list articles call the columns of an article."""
-
-    article: str
-    created_at: str
-    author: str
-
-
-def _listed(filters: Filters) -> QuerySet[Any]:
-    """The ids of the articles that pass the filters, newest first."""
-    rows, columns = _rows(filters)
-    ids: QuerySet[Any] = rows.newest_first().values(columns.article)
-    return ids
+def feed_tagged(reader: int, tag: str, page: Page) -> ArticleQuerySet:
+    """The articles of the reader's feed that carry the tag."""
+    taggings = Tagging.objects.filter(
+        tag=_tag_id(tag), article_hidden=False, article_author=OuterRef("followed")
+    )
+    # A count for each author. For one count PostgreSQL would read all taggings of the tag.
+    counts = Cast(Func(_count(taggings), function="SUM"), BigIntegerField())
+    total = Coalesce(Subquery(_visible_follows(reader).values_list(counts)), 0)
+    ids = _merged(reader, taggings, "article_created_at", "article", depth=page.offset + page.limit)
+    return page.of(ids, total=total)
 
 
-def _merged(filters: Filters, depth: int) -> QuerySet[Any]:
-    """The same for the authors whom a reader follows: the newest of each, as many as the page
-    is deep, put in one order.
+def feed_by_author(reader: int, author: str, page: Page) -> ArticleQuerySet:
+    """The articles of the author, if the reader follows the author."""
+    articles = Article.objects.filter(
+        hidden_at=None, author=_user_id(author), author__in=_follows(reader).values("followed")
+    )
+    return page.of(articles.newest_first().values("pk"), total=_count(articles))
 
-    Only of as many authors as the page is deep, those whose newest is newer than the others':
-    of five hundred, that saves more than half of the work.
 
-    A join would read all that they have written before it sorts: 274 ms for 35 who have written
-    much. What SQL has for this is LATERAL, and the ORM has not.
+def feed_tagged_by_author(reader: int, tag: str, author: str, page: Page) -> ArticleQuerySet:
+    """The articles of the author that carry the tag, if the reader follows the author."""
+    taggings = Tagging.objects.filter(
+        tag=_tag_id(tag),
+        article_hidden=False,
+        article_author=_user_id(author),
+        article_author__in=_follows(reader).values("followed"),
+    )
+    return page.of(taggings.newest_first().values("article"), total=_count(taggings))
+
+
+def _merged(
+    reader: int, of_author: QuerySet[Any], created_at: str, article: str, *, depth: int
+) -> QuerySet[Any]:
+    """The ids of the newest `depth` articles, at the least, of the authors in the reader's feed.
+
+    `of_author` has a row for each article of the author `OuterRef("followed")`; its columns
+    `created_at` and `article` have the time and the id. The newest `depth` rows of each author
+    are put in one order. Only the `depth` authors with the newest articles are read: with 500
+    authors this saves more than half of the work.
+
+    A join would sort all articles of all authors: 274 ms for 35 authors of many articles. The
+    SQL for this is LATERAL, but the ORM does not have it.
     """
-    rows, columns = _rows(filters)
-    newest = rows.newest_first()[:depth]
-    # What the order goes by, for both columns at once. It is never fetched.
-    place = Func(columns.created_at, columns.article, function="ROW", output_field=Field())
-    of_each = _visible_follows(filters).annotate(newest=Subquery(newest.values(place=place)[:1]))
-    first = of_each.order_by(F("newest").desc(nulls_last=True))[:depth]
-    created_at = ArraySubquery(newest.values(columns.created_at))
-    article = ArraySubquery(newest.values(columns.article))
+    newest = of_author.order_by(f"-{created_at}", f"-{article}")[:depth]
+    # One value for both columns of the order. It is never fetched.
+    place = Func(created_at, article, function="ROW", output_field=Field())
+    authors = _visible_follows(reader).annotate(newest=Subquery(newest.values(place=place)[:1]))
+    first = authors.order_by(F("newest").desc(nulls_last=True))[:depth]
     merged = (
-        _follows(filters)
+        _follows(reader)
         .filter(followed__in=first.values("followed"))
         .annotate(
-            newest_at=Unnest(created_at, output_field=DateTimeField()),
-            newest=Unnest(article, output_field=BigIntegerField()),
+            newest_at=Unnest(
+                ArraySubquery(newest.values(created_at)), output_field=DateTimeField()
+            ),
+            newest=Unnest(ArraySubquery(newest.values(article)), output_field=BigIntegerField()),
         )
     )
     return merged.order_by("-newest_at", "-newest").values("newest")
@@ -126,107 +188,51 @@ class Unnest(Func):
     set_returning = True
 
 
-def _total(filters: Filters) -> Coalesce | Subquery:
-    """How many pass the filters: stored for one of them, counted for more."""
-    match filters.given:
-        case []:
-            return tallied(Counted.ARTICLES, 0)
-        case ["tag"]:
-            return tallied(Counted.ARTICLES_OF_TAG, _tag(filters))
-        case ["author"]:
-            return tallied(Counted.ARTICLES_OF_AUTHOR, _user(filters.author))
-        case ["favorited_by"]:
-            return tallied(Counted.FAVORITES_OF_USER, _user(filters.favorited_by))
-        case ["feed_of"]:
-            # A hidden author has no articles that count.
-            followed = _follows(filters).values("followed")
-            return tallied_of_any(Counted.ARTICLES_OF_AUTHOR, followed)
-    counted = _counted(_rows(filters)[0])
-    if not filters.merge:
-        return counted
-    # Author by author again, or else all that carry the tag would be read.
-    summed = Cast(Func(counted, function="SUM"), BigIntegerField())
-    return Coalesce(Subquery(_visible_follows(filters).values_list(summed)), 0)
-
-
-def _counted(rows: QuerySet[Any]) -> Subquery:
-    # As a function, because Django groups by the rows' columns for an aggregate.
+def _count(rows: QuerySet[Any]) -> Subquery:
+    # Func and not Count: for an aggregate Django would group by the columns of the rows.
     count = Func(function="COUNT", template="%(function)s(*)", output_field=BigIntegerField())
     return Subquery(rows.values_list(count))
 
 
-def _rows(filters: Filters) -> tuple[Any, Columns]:
-    """A row for each article that passes the filters; or, where lists are to be merged, for
-    each of the author whom the row around the query follows.
-
-    Of favorites, tags and authors, in this order, the first that is given lists the articles:
-    it is likely to be the shortest list. The others only look them up. PostgreSQL would choose
-    by the size of an average tag and reader, for it plans before it knows which they are.
-    """
-    columns = Columns("article", "article_created_at", "article_author")
-    if filters.favorited_by is not None:
-        rows: Any = Favorite.objects.filter(user=_user(filters.favorited_by))
-        if filters.tag is not None:
-            rows = rows.filter(article=_same_article_tagged(filters))
-        else:
-            rows = rows.filter(_article_is_visible())
-    elif filters.tag is not None:
-        rows = Tagging.objects.filter(tag=_tag(filters), article_hidden=False)
-    else:
-        rows = Article.objects.filter(hidden_at=None)
-        columns = Columns("pk", "created_at", "author")
-    if filters.author is not None:
-        rows = rows.filter(**{columns.author: _user(filters.author)})
-    if filters.merge:
-        rows = rows.filter(**{columns.author: OuterRef("followed")})
-    elif filters.feed_of is not None:
-        rows = rows.filter(
-            **{f"{columns.author}__in": _visible_follows(filters).values("followed")}
-        )
-    elif filters.author is None:
-        # `author` and `feed_of` find visible users alone.
-        rows = rows.exclude(is_hidden(columns.author))
-    return rows, columns
+def _tag_id(name: str) -> Subquery:
+    return Subquery(Tag.objects.filter(name=name).values("pk")[:1])
 
 
-def _same_article_tagged(filters: Filters) -> Subquery:
-    """The article of the row around the query, if it carries the tag.
-
-    Not as an EXISTS, which PostgreSQL may turn round, to read all that carry the tag. And by
-    the time too: rows in the order of time then go through the index in its own order, which
-    costs a third of going through it at random.
-    """
-    taggings = Tagging.objects.filter(
-        tag=_tag(filters),
-        article=OuterRef("article"),
-        article_created_at=OuterRef("article_created_at"),
-        article_hidden=False,
-    )
-    return Subquery(taggings.values("article")[:1])
+def _user_id(username: str) -> Subquery:
+    """The id of the user, or NULL if the user is hidden or does not exist."""
+    return Subquery(User.objects.filter(username=username, hidden_at=None).values("pk")[:1])
 
 
-def _tag(filters: Filters) -> Subquery:
-    return Subquery(Tag.objects.filter(name=filters.tag).values("pk")[:1])
+def _follows(reader: int) -> QuerySet[Follow]:
+    return Follow.objects.filter(follower=reader)
 
 
-def _user(name: str | None) -> Subquery:
-    return Subquery(User.objects.filter(username=name, hidden_at=None).values("pk")[:1])
+def _visible_follows(reader: int) -> QuerySet[Follow]:
+    """The reader's follows of users who are not hidden."""
+    return _follows(reader).exclude(is_hidden("followed"))
 
 
 def _article_is_visible() -> Exact:
     """Whether the article of a favorite is not hidden.
 
-    A comparison with TRUE, because of a comparison with the id PostgreSQL expects one row, and
-    of a join that it can be done in another order.
+    Not a join, which PostgreSQL may do in another order. Not a comparison with the id either:
+    PostgreSQL would expect one row.
     """
     articles = Article.objects.filter(pk=OuterRef("article"), hidden_at=None)
     return Exact(Subquery(articles.values_list(Value(True))[:1]), Value(True))
 
 
-def _follows(filters: Filters) -> QuerySet[Follow]:
-    return Follow.objects.filter(follower=filters.feed_of)
+def _article_is_tagged(tag: str) -> Exact:
+    """Whether the article of a favorite is not hidden and carries the tag.
 
-
-def _visible_follows(filters: Filters) -> QuerySet[Follow]:
-    """The follows whose articles may be shown."""
-    return _follows(filters).exclude(is_hidden("followed"))
+    Not an EXISTS, because PostgreSQL may turn it into a join that reads all taggings of the tag.
+    The time is compared too: rows in the order of time then go through the index in its own
+    order, which costs a third of random access.
+    """
+    taggings = Tagging.objects.filter(
+        tag=_tag_id(tag),
+        article=OuterRef("article"),
+        article_created_at=OuterRef("article_created_at"),
+        article_hidden=False,
+    )
+    return Exact(F("article"), Subquery(taggings.values("article")[:1]))

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Collate
 
+from articles import lists
 from articles.counts import Tally
-from articles.lists import page
+from articles.lists import Page
 from articles.models import Article, Comment, Tag
 from database.prepared import Slice, prepared
 from profiles.models import ViewerId
@@ -155,14 +156,30 @@ def list_articles(
     limit: Slice = DEFAULT_LIMIT,
     offset: Slice = 0,
 ) -> QuerySet[Article]:
-    """A page of the articles that pass every filter given, newest first; the filters are
-    those of `articles.lists`."""
-    articles = page(
-        tag=tag,
-        author=author,
-        favorited_by=favorited_by,
-        feed_of=feed_of,
-        limit=limit,
-        offset=offset,
-    )
+    """A page of the articles that pass all filters, newest first. `feed_of` is a user id."""
+    page = Page(limit, offset)
+    if favorited_by is not None:
+        if tag is None and author is None and feed_of is None:
+            articles = lists.favorites(favorited_by, page)
+        else:
+            articles = lists.filtered_favorites(
+                favorited_by, page, tag=tag, author=author, feed_of=feed_of
+            )
+    elif feed_of is not None:
+        if tag is not None and author is not None:
+            articles = lists.feed_tagged_by_author(feed_of, tag, author, page)
+        elif tag is not None:
+            articles = lists.feed_tagged(feed_of, tag, page)
+        elif author is not None:
+            articles = lists.feed_by_author(feed_of, author, page)
+        else:
+            articles = lists.feed(feed_of, page)
+    elif tag is not None and author is not None:
+        articles = lists.tagged_by_author(tag, author, page)
+    elif tag is not None:
+        articles = lists.tagged(tag, page)
+    elif author is not None:
+        articles = lists.by_author(author, page)
+    else:
+        articles = lists.all_articles(page)
     return articles.seen_by(ViewerId(viewer))
