@@ -8,9 +8,9 @@ import pytest
 
 from articles.models import Article, Comment, Favorite
 from profiles.models import Follow
-from tests.api.test_races import at_once, while_deleting
 from tests.builders import follow, like, make_user, write_article, write_comment
 from tests.client import ApiClient
+from tests.races import at_once, while_deleting
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)

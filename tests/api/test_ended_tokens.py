@@ -13,9 +13,9 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.db import connection, transaction
 
 from articles.models import Article
-from tests.api.test_races import at_once, wait_for_somebody_who_waits
 from tests.builders import PASSWORD
 from tests.client import ApiClient
+from tests.races import at_once, wait_for_blocked_connection
 from users import tokens
 from users.models import User
 
@@ -257,7 +257,7 @@ def test_a_new_password_waits_for_an_administrators_and_is_refused(alice: User) 
             alice.set_password("the administrator's")
             alice.save()
             answer = thread.submit(change)
-            wait_for_somebody_who_waits()
+            wait_for_blocked_connection()
         refused = answer.result()
 
     assert (refused.status_code, refused.json()) == (401, INVALID)

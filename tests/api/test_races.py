@@ -1,73 +1,26 @@
-"""Many requests at the same moment, each on a thread and a connection of its own."""
+"""Simultaneous requests, each on its own thread and database connection."""
 
-import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
 from django.utils.text import slugify
 
 from articles.models import Article, Comment, Favorite, Tag
 from profiles.models import Follow
 from tests.builders import PASSWORD, like, make_user, write_article
 from tests.client import ApiClient
+from tests.races import Call, at_once, while_deleting
 from users import tokens
 from users.models import User
 
 Api = Callable[..., ApiClient]
-Call = Callable[[], Any]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MANY = 20
 TEXTS = {"description": "About it", "body": "A text"}
-
-
-def at_once(calls: list[Call]) -> list[Any]:
-    """The answers to the calls, which all begin when the last thread is ready."""
-    barrier = Barrier(len(calls))
-
-    def run(call: Call) -> Any:
-        barrier.wait(timeout=30)
-        try:
-            return call()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(max_workers=len(calls)) as threads:
-        answers = [threads.submit(run, call) for call in calls]
-    return [answer.result() for answer in answers]
-
-
-def while_deleting(row: Article | User, call: Call) -> Any:
-    """The answer to a call that finds the row, and has to wait for the end of it."""
-
-    def run() -> Any:
-        try:
-            return call()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        with transaction.atomic():
-            row.delete()
-            answer = thread.submit(run)
-            wait_for_somebody_who_waits()
-        return answer.result()
-
-
-def wait_for_somebody_who_waits() -> None:
-    """Until another connection waits for a lock of this one; fails after ten seconds."""
-    blocked = "SELECT FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-    deadline = time.monotonic() + 10
-    with connection.cursor() as cursor:
-        while not cursor.execute(f"SELECT EXISTS ({blocked})").fetchone()[0]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
 
 
 def statuses(answers: list[Any]) -> dict[int, int]:

@@ -18,9 +18,10 @@ from database.backend.hygiene import Leaves, leaves
 from database.models import _KEEP, IdempotencyKey
 from database.requests import expiry
 from tests.api.test_idempotency import ARTICLES, INVALID, NEW_ARTICLE, assert_same, send
-from tests.api.test_races import Api, at_once, statuses, while_deleting
+from tests.api.test_races import Api, statuses
 from tests.database.servers import wait_until
 from tests.processes import database_url, free_port, run, runserver, serving
+from tests.races import at_once, while_deleting
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)

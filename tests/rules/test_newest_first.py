@@ -12,10 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from articles.demo.tables import copy
 from articles.models import Article, Favorite, Tag, Tagging
 from database.errors import refers_to_nothing
-from tests.api.test_races import wait_for_somebody_who_waits
 from tests.builders import like, write_article
 from tests.database.servers import migrated
 from tests.processes import run
+from tests.races import wait_for_blocked_connection
 from users.models import User
 
 ONCE = datetime(2001, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
@@ -134,7 +134,7 @@ def while_uncommitted(change: Callable[[], Any], other: Callable[[], Any]) -> No
         with transaction.atomic():
             change()
             waiting = thread.submit(run_and_close)
-            wait_for_somebody_who_waits()
+            wait_for_blocked_connection()
         waiting.result()
 
 
