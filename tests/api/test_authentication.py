@@ -1,5 +1,4 @@
-"""Who somebody is: what the Authorization header can hold, and what each kind of endpoint
-makes of it."""
+"""The header `Authorization`: its valid and invalid values, on private and public endpoints."""
 
 import base64
 import json
@@ -26,7 +25,7 @@ INVALID = {"errors": {"token": ["is invalid"]}}
 EXPIRED = {"errors": {"token": ["has expired"]}}
 BAD_TOKEN = 'Token error="invalid_token"'
 
-# The rows that the paths name don't exist, and needn't: 401 goes before 404.
+# The rows of these paths do not exist: 401 comes before 404.
 REQUIRED = [
     ("GET", "/api/user"),
     ("PUT", "/api/user"),
@@ -51,36 +50,36 @@ required = pytest.mark.parametrize(("method", "path"), REQUIRED)
 optional = pytest.mark.parametrize("path", OPTIONAL)
 
 
-def with_header(api: Api, header: str) -> ApiClient:
+def client_with_header(api: Api, header: str) -> ApiClient:
     return api(headers={"Authorization": header})
 
 
 def claims(user: User, **changes: Any) -> dict[str, Any]:
-    """What the server's own tokens say of the user; a change to None takes a claim away."""
+    """The claims of a token that the server issues; a change to None removes the claim."""
     token = tokens.issue(user.pk)
     own = jwt.decode(token, options={"verify_signature": False}) | changes
     return {claim: value for claim, value in own.items() if value is not None}
 
 
-def signed(payload: dict[str, Any], key: str | None = None, algorithm: str = "HS256") -> str:
-    """A token signed as the server does it: any JSON can be in it, which PyJWT would refuse."""
+def sign(payload: dict[str, Any], key: str | None = None, algorithm: str = "HS256") -> str:
+    """A token with the server's signature and any JSON, also JSON that `jwt.encode` refuses."""
     return jwt.api_jws.encode(
         json.dumps(payload).encode(), key or project.SECRET_KEY, algorithm=algorithm
     )
 
 
-def segment(content: bytes) -> str:
+def encode_segment(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
-def test_a_token_says_who_somebody_is(api: Api, alice: User, charlie: User) -> None:
+def test_a_token_identifies_the_user(api: Api, alice: User, charlie: User) -> None:
     assert api(alice).get("/api/user").json()["user"]["username"] == "alice"
     assert api(charlie).get("/api/user").json()["user"]["username"] == "charlie"
 
 
 @required
 @pytest.mark.django_db
-def test_an_endpoint_for_users_needs_a_token(api: Api, method: str, path: str) -> None:
+def test_a_private_endpoint_needs_a_token(api: Api, method: str, path: str) -> None:
     response = api().generic(method, path, content_type="application/json")
 
     assert response.status_code == 401
@@ -89,8 +88,8 @@ def test_an_endpoint_for_users_needs_a_token(api: Api, method: str, path: str) -
 
 @required
 @pytest.mark.django_db
-def test_an_endpoint_for_users_refuses_a_bad_token(api: Api, method: str, path: str) -> None:
-    client = with_header(api, "Token garbage")
+def test_a_private_endpoint_refuses_a_bad_token(api: Api, method: str, path: str) -> None:
+    client = client_with_header(api, "Token garbage")
 
     response = client.generic(method, path, content_type="application/json")
 
@@ -99,7 +98,7 @@ def test_an_endpoint_for_users_refuses_a_bad_token(api: Api, method: str, path: 
 
 
 @required
-def test_an_endpoint_for_users_refuses_an_expired_token(
+def test_a_private_endpoint_refuses_an_expired_token(
     api: Api, alice: User, settings: Settings, method: str, path: str
 ) -> None:
     settings.TOKEN_LIFETIME = timedelta(seconds=-31)
@@ -111,7 +110,7 @@ def test_an_endpoint_for_users_refuses_an_expired_token(
 
 
 @required
-def test_an_endpoint_for_users_takes_a_good_token(
+def test_a_private_endpoint_accepts_a_valid_token(
     api: Api, charlie: User, method: str, path: str
 ) -> None:
     response = api(charlie).generic(method, path, "{}", content_type="application/json")
@@ -120,7 +119,7 @@ def test_an_endpoint_for_users_takes_a_good_token(
 
 
 @optional
-def test_an_endpoint_for_everybody_needs_no_token(api: Api, article: Article, path: str) -> None:
+def test_a_public_read_needs_no_token(api: Api, article: Article, path: str) -> None:
     assert api().get(path).status_code == 200
 
 
@@ -129,10 +128,10 @@ def test_an_endpoint_for_everybody_needs_no_token(api: Api, article: Article, pa
     "header",
     ["Token garbage", "Bearer garbage", "Basic YWxpY2U6aG9yc2U=", "garbage", "Token a b"],
 )
-def test_a_bad_token_counts_as_none_on_a_public_read(
+def test_a_public_read_ignores_a_bad_token(
     api: Api, article: Article, path: str, header: str
 ) -> None:
-    response = with_header(api, header).get(path)
+    response = client_with_header(api, header).get(path)
 
     assert response.status_code == 200
     assert response.json() == api().get(path).json()
@@ -140,7 +139,7 @@ def test_a_bad_token_counts_as_none_on_a_public_read(
 
 
 @optional
-def test_an_expired_token_counts_as_none_on_a_public_read(
+def test_a_public_read_ignores_an_expired_token(
     api: Api, article: Article, bob: User, settings: Settings, path: str
 ) -> None:
     like(bob, article)
@@ -157,7 +156,7 @@ def test_an_expired_token_counts_as_none_on_a_public_read(
 def test_a_public_read_has_no_challenge_without_a_bad_token(
     api: Api, article: Article, bob: User, path: str
 ) -> None:
-    for client in (api(), api(bob), with_header(api, ""), with_header(api, " ")):
+    for client in (api(), api(bob), client_with_header(api, ""), client_with_header(api, " ")):
         assert "WWW-Authenticate" not in client.get(path).headers
 
 
@@ -171,8 +170,8 @@ def test_a_public_read_has_no_challenge_without_a_bad_token(
     ],
 )
 @pytest.mark.django_db
-def test_a_public_read_that_fails_has_the_challenge_too(api: Api, path: str, status: int) -> None:
-    response = with_header(api, "Token garbage").get(path)
+def test_a_failed_public_read_has_the_challenge_too(api: Api, path: str, status: int) -> None:
+    response = client_with_header(api, "Token garbage").get(path)
 
     assert response.status_code == status
     assert response.headers["WWW-Authenticate"] == BAD_TOKEN
@@ -180,7 +179,7 @@ def test_a_public_read_that_fails_has_the_challenge_too(api: Api, path: str, sta
 
 @optional
 def test_head_is_a_public_read_too(api: Api, article: Article, path: str) -> None:
-    response = with_header(api, "Token garbage").head(path)
+    response = client_with_header(api, "Token garbage").head(path)
 
     assert response.status_code == 200
     assert response.headers["WWW-Authenticate"] == BAD_TOKEN
@@ -188,15 +187,17 @@ def test_head_is_a_public_read_too(api: Api, article: Article, path: str) -> Non
 
 @required
 @pytest.mark.django_db
-def test_a_refusal_has_the_plain_challenge(api: Api, method: str, path: str) -> None:
-    for client in (api(), with_header(api, "Token garbage")):
+def test_a_401_has_the_plain_challenge(api: Api, method: str, path: str) -> None:
+    for client in (api(), client_with_header(api, "Token garbage")):
         response = client.generic(method, path, content_type="application/json")
 
         assert response.headers["WWW-Authenticate"] == "Token"
 
 
 @optional
-def test_a_page_of_another_origin_sees_the_challenge(api: Api, article: Article, path: str) -> None:
+def test_a_page_from_another_origin_can_read_the_challenge(
+    api: Api, article: Article, path: str
+) -> None:
     headers = {"Authorization": "Token garbage", "Origin": "https://front.example"}
 
     exposed = api(headers=headers).get(path).headers["Access-Control-Expose-Headers"]
@@ -212,20 +213,22 @@ def test_a_page_of_another_origin_sees_the_challenge(api: Api, article: Article,
 
 @optional
 @pytest.mark.parametrize("scheme", ["Token", "Bearer"])
-def test_an_endpoint_for_everybody_takes_a_good_token(
+def test_a_public_read_accepts_a_valid_token(
     api: Api, article: Article, bob: User, path: str, scheme: str
 ) -> None:
     write_comment(article.author, article)
 
-    response = with_header(api, f"{scheme} {tokens.issue(bob.pk)}").get(path)
+    response = client_with_header(api, f"{scheme} {tokens.issue(bob.pk)}").get(path)
 
     assert response.status_code == 200
     assert '"following":true' in response.text
 
 
 @pytest.mark.parametrize("header", ["Token garbage", "Bearer x.y.z", "Basic YWxpY2U6aG9yc2U=", "?"])
-def test_endpoints_without_log_in_ignore_a_bad_token(api: Api, alice: User, header: str) -> None:
-    client = with_header(api, header)
+def test_endpoints_without_authentication_ignore_a_bad_token(
+    api: Api, alice: User, header: str
+) -> None:
+    client = client_with_header(api, header)
     new = {"username": "new", "email": "new@example.com", "password": PASSWORD}
     credentials = {"email": "alice@example.com", "password": PASSWORD}
 
@@ -235,7 +238,9 @@ def test_endpoints_without_log_in_ignore_a_bad_token(api: Api, alice: User, head
     assert client.get("/health").status_code == 200
 
 
-def test_endpoints_without_log_in_ignore_a_good_token(api: Api, alice: User, bob: User) -> None:
+def test_endpoints_without_authentication_ignore_a_valid_token(
+    api: Api, alice: User, bob: User
+) -> None:
     client = api(bob)
     new = {"username": "new", "email": "new@example.com", "password": PASSWORD}
     credentials = {"email": "alice@example.com", "password": PASSWORD}
@@ -246,13 +251,13 @@ def test_endpoints_without_log_in_ignore_a_good_token(api: Api, alice: User, bob
     assert registered["username"] == "new"
     assert logged_in["username"] == "alice"
     for shown in (registered, logged_in):
-        again = with_header(api, f"Token {shown['token']}").get("/api/user").json()["user"]
+        again = client_with_header(api, f"Token {shown['token']}").get("/api/user").json()["user"]
         assert again["username"] == shown["username"]
 
 
 @pytest.mark.parametrize("scheme", ["Token", "Bearer", "token", "bearer"])
 def test_both_schemes_work(api: Api, alice: User, scheme: str) -> None:
-    response = with_header(api, f"{scheme} {tokens.issue(alice.pk)}").get("/api/user")
+    response = client_with_header(api, f"{scheme} {tokens.issue(alice.pk)}").get("/api/user")
 
     assert response.status_code == 200
     assert response.json()["user"]["username"] == "alice"
@@ -269,8 +274,8 @@ def test_a_session_is_not_a_token(api: Api, alice: User) -> None:
 
 
 @pytest.mark.parametrize("header", ["", " "])
-def test_an_empty_header_is_no_token(api: Api, alice: User, header: str) -> None:
-    response = with_header(api, header).get("/api/user")
+def test_an_empty_header_is_a_missing_token(api: Api, alice: User, header: str) -> None:
+    response = client_with_header(api, header).get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == MISSING
@@ -278,14 +283,14 @@ def test_an_empty_header_is_no_token(api: Api, alice: User, header: str) -> None
 
 @pytest.mark.parametrize("header", ["Token", "Bearer", "Token "])
 def test_a_scheme_alone_is_refused(api: Api, alice: User, header: str) -> None:
-    response = with_header(api, header).get("/api/user")
+    response = client_with_header(api, header).get("/api/user")
 
     assert response.status_code == 401
     assert response.json() in (MISSING, INVALID)
 
 
-# How a good token is spoiled.
-HEADERS: dict[str, Callable[[str], str]] = {
+# Each function makes a malformed header of a valid token.
+MALFORMED_HEADERS: dict[str, Callable[[str], str]] = {
     "without a scheme": lambda good: good,
     "of another scheme": lambda good: f"JWT {good}",
     "of the scheme Basic": lambda good: f"Basic {good}",
@@ -308,14 +313,16 @@ HEADERS: dict[str, Callable[[str], str]] = {
     "without its header": lambda good: f"Token {good.partition('.')[2]}",
     "with a fourth part": lambda good: f"Token {good}.{good}",
     "with other claims": lambda good: (
-        f"Token {good.split('.')[0]}.{segment(b'{"sub":"1"}')}.{good.split('.')[2]}"
+        f"Token {good.split('.')[0]}.{encode_segment(b'{"sub":"1"}')}.{good.split('.')[2]}"
     ),
 }
 
 
-@pytest.mark.parametrize("spoil", HEADERS.values(), ids=HEADERS.keys())
-def test_a_spoiled_token_is_refused(api: Api, alice: User, spoil: Callable[[str], str]) -> None:
-    response = with_header(api, spoil(tokens.issue(alice.pk))).get("/api/user")
+@pytest.mark.parametrize("break_token", MALFORMED_HEADERS.values(), ids=MALFORMED_HEADERS.keys())
+def test_a_malformed_token_is_refused(
+    api: Api, alice: User, break_token: Callable[[str], str]
+) -> None:
+    response = client_with_header(api, break_token(tokens.issue(alice.pk))).get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == INVALID
@@ -349,10 +356,12 @@ def test_a_spoiled_token_is_refused(api: Api, alice: User, spoil: Callable[[str]
     ],
     ids=lambda header: ascii(header[:20]),
 )
-def test_a_token_with_a_strange_header_is_refused(api: Api, alice: User, header: bytes) -> None:
+def test_a_token_with_an_invalid_header_is_refused(api: Api, alice: User, header: bytes) -> None:
     _, payload, signature = tokens.issue(alice.pk).split(".")
 
-    response = with_header(api, f"Token {segment(header)}.{payload}.{signature}").get("/api/user")
+    response = client_with_header(api, f"Token {encode_segment(header)}.{payload}.{signature}").get(
+        "/api/user"
+    )
 
     assert response.status_code == 401
     assert response.json() == INVALID
@@ -361,19 +370,19 @@ def test_a_token_with_a_strange_header_is_refused(api: Api, alice: User, header:
 @pytest.mark.parametrize("position", [0, 1, 2], ids=["header", "claims", "signature"])
 def test_a_token_with_one_letter_changed_is_refused(api: Api, alice: User, position: int) -> None:
     parts = tokens.issue(alice.pk).split(".")
-    # In the middle: the last letter of a part has bits that mean nothing.
+    # Change a letter in the middle: the last letter of a part has unused bits.
     middle = len(parts[position]) // 2
     other = "B" if parts[position][middle] == "A" else "A"
     parts[position] = parts[position][:middle] + other + parts[position][middle + 1 :]
 
-    response = with_header(api, f"Token {'.'.join(parts)}").get("/api/user")
+    response = client_with_header(api, f"Token {'.'.join(parts)}").get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == INVALID
 
 
-def test_a_token_of_all_claims_and_the_right_key_is_taken(api: Api, alice: User) -> None:
-    response = with_header(api, f"Token {signed(claims(alice))}").get("/api/user")
+def test_a_token_with_all_claims_and_the_right_key_is_accepted(api: Api, alice: User) -> None:
+    response = client_with_header(api, f"Token {sign(claims(alice))}").get("/api/user")
 
     assert response.status_code == 200
 
@@ -382,7 +391,7 @@ def test_a_token_of_all_claims_and_the_right_key_is_taken(api: Api, alice: User)
     "key", ["a key of somebody else, long enough", "the key of another server, just as long"]
 )
 def test_a_token_signed_with_another_key_is_refused(api: Api, alice: User, key: str) -> None:
-    response = with_header(api, f"Token {signed(claims(alice), key)}").get("/api/user")
+    response = client_with_header(api, f"Token {sign(claims(alice), key)}").get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == INVALID
@@ -398,20 +407,20 @@ def test_a_token_without_an_algorithm_is_refused(
     if signature == "the good one":
         signature = tokens.issue(alice.pk).split(".")[2]
 
-    token = f"{segment(header)}.{segment(payload)}.{signature}"
-    response = with_header(api, f"Token {token}").get("/api/user")
+    token = f"{encode_segment(header)}.{encode_segment(payload)}.{signature}"
+    response = client_with_header(api, f"Token {token}").get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == INVALID
 
 
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
-def test_a_token_of_another_algorithm_is_refused(
+def test_a_token_with_another_algorithm_is_refused(
     api: Api, alice: User, settings: Settings, algorithm: str
 ) -> None:
-    settings.SECRET_KEY = "x" * 64  # a key too short for the algorithm makes PyJWT warn
+    settings.SECRET_KEY = "x" * 64  # PyJWT warns when the key is too short for the algorithm
 
-    response = with_header(api, f"Token {signed(claims(alice), algorithm=algorithm)}").get(
+    response = client_with_header(api, f"Token {sign(claims(alice), algorithm=algorithm)}").get(
         "/api/user"
     )
 
@@ -419,35 +428,35 @@ def test_a_token_of_another_algorithm_is_refused(
     assert response.json() == INVALID
 
 
-def test_an_expired_token_says_so(api: Api, alice: User) -> None:
-    expired = signed(claims(alice, exp=int(time.time()) - 31))
+def test_an_expired_token_is_reported_as_expired(api: Api, alice: User) -> None:
+    expired = sign(claims(alice, exp=int(time.time()) - 31))
 
-    response = with_header(api, f"Token {expired}").get("/api/user")
+    response = client_with_header(api, f"Token {expired}").get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == EXPIRED
 
 
 @pytest.mark.parametrize("changes", [{"iat": 25}, {"exp": -25}, {"iat": 25, "exp": -25}], ids=str)
-def test_a_clock_may_be_half_a_minute_off(api: Api, alice: User, changes: dict[str, int]) -> None:
+def test_clocks_may_differ_by_half_a_minute(api: Api, alice: User, changes: dict[str, int]) -> None:
     now = int(time.time())
-    token = signed(claims(alice, **{claim: now + off for claim, off in changes.items()}))
+    token = sign(claims(alice, **{claim: now + off for claim, off in changes.items()}))
 
-    # Twice: the second time the token is in the cache.
+    # The second request finds the token in the cache.
     for _ in range(2):
-        assert with_header(api, f"Token {token}").get("/api/user").status_code == 200
+        assert client_with_header(api, f"Token {token}").get("/api/user").status_code == 200
 
 
-def test_a_token_from_a_clock_that_is_further_ahead_is_refused(api: Api, alice: User) -> None:
-    ahead = signed(claims(alice, iat=int(time.time()) + 40))
+def test_a_token_issued_40_seconds_in_the_future_is_refused(api: Api, alice: User) -> None:
+    ahead = sign(claims(alice, iat=int(time.time()) + 40))
 
-    response = with_header(api, f"Token {ahead}").get("/api/user")
+    response = client_with_header(api, f"Token {ahead}").get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == INVALID
 
 
-def test_a_token_lives_as_long_as_the_setting_says(
+def test_the_setting_decides_the_lifetime_of_a_token(
     api: Api, alice: User, settings: Settings
 ) -> None:
     settings.TOKEN_LIFETIME = timedelta(hours=1)
@@ -458,15 +467,15 @@ def test_a_token_lives_as_long_as_the_setting_says(
 
 
 def test_an_expired_token_with_a_wrong_signature_is_invalid(api: Api, alice: User) -> None:
-    token = signed(claims(alice, exp=1), "a key of somebody else, long enough")
+    token = sign(claims(alice, exp=1), "a key of somebody else, long enough")
 
-    response = with_header(api, f"Token {token}").get("/api/user")
+    response = client_with_header(api, f"Token {token}").get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == INVALID
 
 
-def test_a_token_of_a_user_who_was_deleted_is_refused(api: Api, alice: User) -> None:
+def test_a_token_of_a_deleted_user_is_refused(api: Api, alice: User) -> None:
     client = api(alice)
     alice.delete()
 
@@ -526,10 +535,10 @@ def test_a_token_of_an_inactive_user_is_refused(api: Api, alice: User) -> None:
     ],
     ids=lambda subject: ascii(subject)[:25],
 )
-def test_a_token_of_nobody_is_refused(api: Api, alice: User, subject: Any) -> None:
-    token = signed(claims(alice, sub=subject))
+def test_a_token_with_an_unknown_subject_is_refused(api: Api, alice: User, subject: Any) -> None:
+    token = sign(claims(alice, sub=subject))
 
-    response = with_header(api, f"Token {token}").get("/api/user")
+    response = client_with_header(api, f"Token {token}").get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == INVALID
@@ -555,24 +564,24 @@ def test_a_token_of_nobody_is_refused(api: Api, alice: User, subject: Any) -> No
     ],
     ids=str,
 )
-def test_a_token_without_its_claims_is_refused(
+def test_a_token_with_missing_or_invalid_claims_is_refused(
     api: Api, alice: User, changes: dict[str, Any]
 ) -> None:
-    token = signed(claims(alice, **changes))
+    token = sign(claims(alice, **changes))
 
-    response = with_header(api, f"Token {token}").get("/api/user")
+    response = client_with_header(api, f"Token {token}").get("/api/user")
 
     assert response.status_code == 401
     assert response.json() in (INVALID, EXPIRED)
 
 
 @pytest.mark.parametrize("payload", [b"[]", b"null", b"7", b'"x"', b"", b"{", b"\xff"], ids=ascii)
-def test_a_token_whose_claims_are_no_object_is_refused(
+def test_a_token_whose_claims_are_not_an_object_is_refused(
     api: Api, alice: User, payload: bytes
 ) -> None:
     token = jwt.api_jws.encode(payload, project.SECRET_KEY, algorithm="HS256")
 
-    response = with_header(api, f"Token {token}").get("/api/user")
+    response = client_with_header(api, f"Token {token}").get("/api/user")
 
     assert response.status_code == 401
     assert response.json() == INVALID

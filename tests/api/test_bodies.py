@@ -1,4 +1,4 @@
-"""What every endpoint that takes a body makes of it, before it looks at the fields."""
+"""The checks that every endpoint makes of a request body before it looks at the fields."""
 
 import json
 import time
@@ -51,8 +51,8 @@ STORED_TEXTS = [
     pytest.param("POST", f"{ARTICLE}/comments", "comment", "body", id="comment body"),
 ]
 LOGIN_TEXTS = [
-    pytest.param("POST", "/api/users/login", "user", "email", id="log-in email"),
-    pytest.param("POST", "/api/users/login", "user", "password", id="log-in password"),
+    pytest.param("POST", "/api/users/login", "user", "email", id="login email"),
+    pytest.param("POST", "/api/users/login", "user", "password", id="login password"),
 ]
 TEXT = ("method", "path", "envelope", "field")
 every_text = pytest.mark.parametrize(TEXT, STORED_TEXTS + LOGIN_TEXTS)
@@ -76,7 +76,7 @@ def send(
 
 
 def assert_is_error(response: Any, *statuses: int) -> None:
-    """One of these statuses, with the envelope, in short sentences."""
+    """The response has one of these statuses and short ASCII messages in the error envelope."""
     assert response.status_code in statuses
     assert response.headers["Content-Type"].startswith("application/json")
     assert response.json().keys() == {"errors"}
@@ -124,7 +124,7 @@ def test_malformed_json_is_refused(
 
 @every_write
 @pytest.mark.parametrize("body", [b"[]", b'[{"user":{}}]', b'"user"', b"7", b"true", b"null"])
-def test_a_body_that_is_no_object_is_refused(
+def test_a_body_that_is_not_an_object_is_refused(
     api: Api, alice: User, article: Article, method: str, path: str, envelope: str, body: bytes
 ) -> None:
     response = send(api(alice), method, path, body)
@@ -135,7 +135,7 @@ def test_a_body_that_is_no_object_is_refused(
 
 @every_post
 @pytest.mark.parametrize("content", ["missing", "null", "empty", "another"])
-def test_a_post_without_its_envelope_misses_every_field(
+def test_a_post_without_its_envelope_reports_every_field(
     api: Api, alice: User, article: Article, path: str, required: tuple[str, ...], content: str
 ) -> None:
     envelope = {"username": "user", "email": "user", "title": "article", "body": "comment"}
@@ -170,7 +170,7 @@ def test_a_put_without_its_envelope_is_refused(
 
 
 @every_put
-def test_a_put_of_nothing_changes_nothing(
+def test_a_put_without_fields_changes_nothing(
     api: Api, alice: User, article: Article, path: str, envelope: str
 ) -> None:
     client = api(alice)
@@ -180,24 +180,23 @@ def test_a_put_of_nothing_changes_nothing(
         response = client.put(path, {envelope: content})
 
         assert response.status_code == 200
-        # `updatedAt` is among what is compared.
-        assert response.json() == before
+        assert response.json() == before  # with the same `updatedAt`
         assert client.get(path).json() == before
 
 
 @every_post
-def test_an_empty_body_of_a_post_is_refused(
+def test_a_post_with_an_empty_body_is_refused(
     api: Api, alice: User, article: Article, path: str, required: tuple[str, ...]
 ) -> None:
     response = api(alice).post(path, b"")
 
-    # Malformed JSON, or an envelope that is missing: both are true of it.
+    # An empty body is malformed JSON and has no envelope: both answers are right.
     as_missing = {"errors": {field: ["can't be blank"] for field in required}}
     assert (response.status_code, response.json()) in ((400, NOT_JSON), (422, as_missing))
 
 
 @every_put
-def test_an_empty_body_of_a_put_is_refused(
+def test_a_put_with_an_empty_body_is_refused(
     api: Api, alice: User, article: Article, path: str, envelope: str
 ) -> None:
     response = api(alice).put(path, b"")
@@ -250,7 +249,7 @@ def test_another_content_type_is_refused(
     "content_type",
     ["application/json; charset=utf-8", "application/json;charset=UTF-8", "Application/JSON"],
 )
-def test_a_content_type_may_name_its_charset(
+def test_a_content_type_may_have_a_charset(
     api: Api,
     alice: User,
     article: Article,
@@ -283,7 +282,7 @@ def test_a_content_type_may_name_its_charset(
     ],
     ids=lambda content_type: ascii(content_type[:20]),
 )
-def test_a_strange_content_type_is_no_fault(
+def test_a_malformed_content_type_is_not_a_server_error(
     api: Api, alice: User, article: Article, content_type: str
 ) -> None:
     response = send(api(alice), "PUT", "/api/user", b'{"user":{"bio":"x"}}', content_type)
@@ -302,7 +301,7 @@ def test_a_body_over_the_limit_is_refused(
     assert_is_error(response, 413)
 
 
-def test_a_body_at_the_limit_is_taken(api: Api, alice: User) -> None:
+def test_a_body_at_the_limit_is_accepted(api: Api, alice: User) -> None:
     body = b'{"user":{"bio":"Short."}}'.ljust(LARGEST_BODY)
 
     response = send(api(alice), "PUT", "/api/user", body)
@@ -314,7 +313,7 @@ def test_a_body_at_the_limit_is_taken(api: Api, alice: User) -> None:
 @every_write
 @pytest.mark.parametrize("depth", [900, 5_000, 400_000])
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=ascii)
-def test_deeply_nested_json_is_no_fault(
+def test_deeply_nested_json_is_not_a_server_error(
     api: Api,
     alice: User,
     article: Article,
@@ -335,7 +334,7 @@ def test_deeply_nested_json_is_no_fault(
     )
 
     assert_is_error(bare, 400, 422)
-    # An object in the envelope may be one of unknown keys alone.
+    # The object in the envelope has only unknown keys, which are ignored: 200 is right.
     assert in_envelope.status_code in (200, 400, 422)
     assert_is_error(in_field, 400, 422)
 
@@ -355,7 +354,7 @@ def test_deeply_nested_json_is_no_fault(
     ],
     ids=lambda number: number[:6].decode(),
 )
-def test_a_number_for_a_text_is_refused(
+def test_a_number_instead_of_a_text_is_refused(
     api: Api,
     alice: User,
     article: Article,
@@ -375,7 +374,7 @@ def test_a_number_for_a_text_is_refused(
 
 @every_text
 @pytest.mark.parametrize("value", [[], ["x"], [["x"]], {}, {"x": "y"}, True, False, 7], ids=str)
-def test_another_type_for_a_text_is_refused(
+def test_another_type_instead_of_a_text_is_refused(
     api: Api,
     alice: User,
     article: Article,
@@ -456,7 +455,7 @@ def test_half_a_surrogate_pair_is_refused(
     ids=lambda tags: ascii(tags)[:20],
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", "/api/articles"), ("PUT", ARTICLE)])
-def test_a_tag_list_of_anything_else_is_refused(
+def test_an_invalid_tag_list_is_refused(
     api: Api, alice: User, article: Article, method: str, path: str, tags: Any
 ) -> None:
     body = json.dumps({"article": GOOD["article"] | {"tagList": tags}}).encode()
@@ -467,20 +466,20 @@ def test_a_tag_list_of_anything_else_is_refused(
     assert response.json()["errors"].keys() == {"tagList"}
 
 
-def test_a_tag_list_of_200_000_mistakes_costs_little(api: Api, alice: User) -> None:
+def test_200_000_invalid_tags_are_refused_within_a_second(api: Api, alice: User) -> None:
     client, body = api(alice), {"article": GOOD["article"] | {"tagList": [7] * 200_000}}
 
     start = time.process_time()
     response = client.post("/api/articles", body)
 
-    # It takes seconds to look at every tag, and a request may hold six times as many.
+    # To validate every tag takes seconds, and a request can have six times as many tags.
     assert time.process_time() - start < 1
     assert response.status_code == 422
     assert response.json()["errors"].keys() == {"tagList"}
 
 
 @every_stored_text
-def test_a_text_that_is_far_too_long_is_refused(
+def test_a_text_of_250_000_characters_is_refused(
     api: Api, alice: User, article: Article, method: str, path: str, envelope: str, field: str
 ) -> None:
     body = json.dumps({envelope: GOOD[envelope] | {field: "x" * 250_000}}).encode()
@@ -529,7 +528,7 @@ def test_unknown_keys_are_ignored(
     ],
 )
 @pytest.mark.parametrize("ensure_ascii", [True, False], ids=["escaped", "as UTF-8"])
-def test_every_script_comes_through_unchanged(
+def test_every_script_is_stored_unchanged(
     api: Api,
     alice: User,
     article: Article,
@@ -548,7 +547,7 @@ def test_every_script_comes_through_unchanged(
     assert response.json()[envelope][field] == text
 
 
-# The order of checks: 401, then 404, then 403, then whatever is wrong with the body.
+# The order of checks: 401, 404, 403, then errors of the body.
 
 BAD_BODIES = [
     pytest.param(b"{", "application/json", id="400"),
@@ -584,7 +583,7 @@ FORBIDDEN = {"errors": {"article": ["forbidden"]}}
         ("POST", "/api/profiles/unknown/follow"),
     ],
 )
-def test_401_goes_before_everything(
+def test_401_comes_before_every_other_error(
     api: Api, article: Article, method: str, path: str, body: bytes, content_type: str
 ) -> None:
     without = send(api(), method, path, body, content_type)
@@ -609,7 +608,7 @@ def test_401_goes_before_everything(
         ("DELETE", "/api/profiles/unknown/follow", {"errors": {"profile": ["not found"]}}),
     ],
 )
-def test_404_goes_before_403_and_the_body(
+def test_404_comes_before_403_and_before_errors_of_the_body(
     api: Api,
     article: Article,
     charlie: User,
@@ -627,7 +626,7 @@ def test_404_goes_before_403_and_the_body(
 
 @every_bad_body
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_403_goes_before_the_body(
+def test_403_comes_before_errors_of_the_body(
     api: Api, article: Article, charlie: User, method: str, body: bytes, content_type: str
 ) -> None:
     response = send(api(charlie), method, ARTICLE, body, content_type)
@@ -638,7 +637,7 @@ def test_403_goes_before_the_body(
 
 
 @every_bad_body
-def test_403_goes_before_the_body_of_a_comments_end(
+def test_403_comes_before_errors_of_the_body_when_a_comment_is_deleted(
     api: Api, article: Article, bob: User, charlie: User, body: bytes, content_type: str
 ) -> None:
     comment = write_comment(bob, article)
@@ -655,7 +654,7 @@ def test_403_goes_before_the_body_of_a_comments_end(
     ("method", "path"),
     [("PUT", ARTICLE), ("POST", "/api/articles"), ("POST", f"{ARTICLE}/comments")],
 )
-def test_the_body_is_last(
+def test_errors_of_the_body_come_last(
     api: Api, article: Article, alice: User, method: str, path: str, body: bytes, content_type: str
 ) -> None:
     response = send(api(alice), method, path, body, content_type)

@@ -1,4 +1,4 @@
-"""What caches are told: which answers depend on the token, and which belong to one user."""
+"""The headers for caches: which responses vary by token, and which are private to one user."""
 
 import uuid
 from collections.abc import Callable
@@ -18,50 +18,48 @@ ORIGIN = {"Origin": "https://front.example"}
 BAD = {"Authorization": "Token garbage"}
 
 
-def vary(response: Any) -> list[str]:
+def vary_names(response: Any) -> list[str]:
     return sorted(name.strip().lower() for name in response.headers.get("Vary", "").split(","))
 
 
 @pytest.mark.parametrize("path", OPTIONAL)
 @pytest.mark.parametrize("headers", [{}, BAD, ORIGIN, BAD | ORIGIN], ids=str)
-def test_a_public_read_depends_on_the_token_and_may_be_kept(
+def test_a_public_read_varies_by_token_and_may_be_cached(
     api: Api, article: Article, path: str, headers: dict[str, str]
 ) -> None:
     response = api(headers=headers).get(path)
 
     assert response.status_code == 200
-    assert vary(response) == ["authorization", "origin"]
+    assert vary_names(response) == ["authorization", "origin"]
     assert "Cache-Control" not in response.headers
 
 
 @pytest.mark.parametrize("path", [*OPTIONAL, "/api/articles/feed", "/api/user"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_read_with_a_token_belongs_to_one_user(
+def test_a_read_with_a_token_is_private(
     api: Api, article: Article, bob: User, method: str, path: str
 ) -> None:
     response = api(bob).generic(method, path)
 
     assert response.status_code == 200
-    assert vary(response) == ["authorization", "origin"]
+    assert vary_names(response) == ["authorization", "origin"]
     assert response.headers["Cache-Control"] == "private, no-cache"
 
 
 @pytest.mark.parametrize(("method", "path"), REQUIRED)
-def test_whatever_needs_a_token_depends_on_it(
-    api: Api, alice: User, method: str, path: str
-) -> None:
+def test_a_private_endpoint_varies_by_token(api: Api, alice: User, method: str, path: str) -> None:
     for client in (api(), api(headers=BAD)):
         refused = client.generic(method, path, content_type="application/json")
 
         assert refused.status_code == 401
-        assert vary(refused) == ["authorization", "origin"]
+        assert vary_names(refused) == ["authorization", "origin"]
         assert "Cache-Control" not in refused.headers
     answer = api(alice).generic(method, path, "{}", content_type="application/json")
-    assert vary(answer) == ["authorization", "origin"]
+    assert vary_names(answer) == ["authorization", "origin"]
     assert answer.headers["Cache-Control"] == "private, no-cache"
 
 
-def test_a_write_belongs_to_one_user(api: Api, article: Article, bob: User) -> None:
+def test_a_write_is_private(api: Api, article: Article, bob: User) -> None:
     for path, status in [
         (f"/api/articles/{article.slug}/favorite", 200),
         ("/api/articles/nothing/favorite", 404),
@@ -69,12 +67,12 @@ def test_a_write_belongs_to_one_user(api: Api, article: Article, bob: User) -> N
         response = api(bob).post(path)
 
         assert response.status_code == status
-        assert vary(response) == ["authorization", "origin"]
+        assert vary_names(response) == ["authorization", "origin"]
         assert response.headers["Cache-Control"] == "private, no-cache"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_repeated_answer_belongs_to_one_user_too(api: Api, bob: User) -> None:
+def test_a_repeated_answer_is_private_too(api: Api, bob: User) -> None:
     key = {"Idempotency-Key": str(uuid.uuid4())}
     article = {"title": "Once", "description": "Only", "body": "Once"}
 
@@ -82,12 +80,12 @@ def test_a_repeated_answer_belongs_to_one_user_too(api: Api, bob: User) -> None:
         response = api(bob).post("/api/articles", {"article": body}, headers=key)
 
         assert response.status_code == (201 if body is article else 422)
-        assert vary(response) == ["authorization", "origin"]
+        assert vary_names(response) == ["authorization", "origin"]
         assert response.headers["Cache-Control"] == "private, no-cache"
 
 
 @pytest.mark.parametrize("headers", [{}, BAD, ORIGIN], ids=str)
-def test_what_ignores_the_token_does_not_depend_on_it(
+def test_endpoints_without_authentication_do_not_vary_by_token(
     api: Api, alice: User, headers: dict[str, str]
 ) -> None:
     client = api(headers=headers)
@@ -103,10 +101,10 @@ def test_what_ignores_the_token_does_not_depend_on_it(
 
     for status, response in answers:
         assert response.status_code == status
-        assert vary(response) == ["origin"]
+        assert vary_names(response) == ["origin"]
         assert "Cache-Control" not in response.headers
         assert "WWW-Authenticate" not in response.headers
 
 
-def test_pages_do_not_depend_on_the_token(api: Api) -> None:
-    assert vary(api(headers=BAD).get("/livez")) == [""]
+def test_pages_do_not_vary_by_token(api: Api) -> None:
+    assert vary_names(api(headers=BAD).get("/livez")) == [""]

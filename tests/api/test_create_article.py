@@ -24,7 +24,7 @@ ALL_BLANK = {
 
 
 def test_it_publishes_an_article(api: Api, alice: User) -> None:
-    before = datetime.now(UTC) - timedelta(milliseconds=1)  # of which a timestamp may be short
+    before = datetime.now(UTC) - timedelta(milliseconds=1)  # timestamps are cut to milliseconds
 
     response = api(alice).post(
         PATH,
@@ -59,7 +59,7 @@ def test_it_publishes_an_article(api: Api, alice: User) -> None:
         assert before <= datetime.fromisoformat(timestamp) <= datetime.now(UTC)
 
 
-def test_everybody_sees_it_from_then_on(api: Api, alice: User, bob: User) -> None:
+def test_everybody_sees_it_afterwards(api: Api, alice: User, bob: User) -> None:
     content = CONTENT | {"tagList": ["python"]}
 
     shown = api(alice).post(PATH, {"article": content}).json()["article"]
@@ -79,9 +79,7 @@ def test_it_needs_no_tags(api: Api, alice: User, tags: dict[str, list[str]]) -> 
     assert response.json()["article"]["tagList"] == []
 
 
-def test_the_writer_is_the_author_whatever_the_body_says(
-    api: Api, alice: User, charlie: User
-) -> None:
+def test_the_body_cannot_choose_the_author(api: Api, alice: User, charlie: User) -> None:
     others = {
         "author": {"username": "alice"},
         "author_id": alice.pk,
@@ -104,7 +102,7 @@ def test_the_writer_is_the_author_whatever_the_body_says(
     assert not Article.objects.filter(author=alice).exists()
 
 
-def test_charlie_can_not_touch_an_article_by_giving_its_title(
+def test_charlie_cannot_change_an_article_by_using_its_title(
     api: Api, article: Article, charlie: User
 ) -> None:
     before = api().get(f"{PATH}/{article.slug}").json()
@@ -116,10 +114,7 @@ def test_charlie_can_not_touch_an_article_by_giving_its_title(
     assert api().get(f"{PATH}/{article.slug}").json() == before
 
 
-# --- Texts ---
-
-
-def test_html_is_kept_as_it_is(api: Api, alice: User) -> None:
+def test_html_is_stored_unchanged(api: Api, alice: User) -> None:
     html = "<script>alert('&amp;')</script> <b>bold</b> & \"quoted\""
     content = {"title": html, "description": html, "body": html, "tagList": ["<b>"]}
 
@@ -128,7 +123,7 @@ def test_html_is_kept_as_it_is(api: Api, alice: User) -> None:
     assert {name: shown[name] for name in content} == content
 
 
-def test_white_space_is_trimmed_in_the_title_and_kept_in_the_texts(api: Api, alice: User) -> None:
+def test_white_space_is_trimmed_in_the_title_and_kept_in_other_texts(api: Api, alice: User) -> None:
     content = {"title": " \t A  title \n", "description": "  What? \n", "body": "\n\n  Text\t\n"}
 
     shown = api(alice).post(PATH, {"article": content}).json()["article"]
@@ -164,14 +159,14 @@ def test_it_refuses_a_blank_text(api: Api, alice: User, field: str, blank: str |
         CONTENT,
     ],
 )
-def test_it_names_all_that_is_missing_at_once(api: Api, alice: User, body: dict[str, Any]) -> None:
+def test_it_reports_all_missing_fields_at_once(api: Api, alice: User, body: dict[str, Any]) -> None:
     response = api(alice).post(PATH, body)
 
     assert response.status_code == 422
     assert response.json() == ALL_BLANK
 
 
-def test_it_names_all_that_is_wrong_at_once(api: Api, alice: User) -> None:
+def test_it_reports_all_invalid_fields_at_once(api: Api, alice: User) -> None:
     content = {"title": " ", "description": 1, "body": "\0", "tagList": None}
 
     response = api(alice).post(PATH, {"article": content})
@@ -185,7 +180,9 @@ def test_it_names_all_that_is_wrong_at_once(api: Api, alice: User) -> None:
 
 @pytest.mark.parametrize("field", ["title", "description", "body"])
 @pytest.mark.parametrize("value", [1, 1.5, True, False, 0, [], ["A"], {}, {"a": "b"}])
-def test_it_refuses_what_is_not_a_text(api: Api, alice: User, field: str, value: object) -> None:
+def test_it_refuses_a_value_that_is_not_a_text(
+    api: Api, alice: User, field: str, value: object
+) -> None:
     response = api(alice).post(PATH, {"article": CONTENT | {field: value}})
 
     assert response.status_code == 422
@@ -205,7 +202,7 @@ def test_it_refuses_a_null_byte(api: Api, alice: User, field: str, text: str) ->
 
 
 @pytest.mark.parametrize("field", ["title", "description", "body", "tagList"])
-def test_half_a_surrogate_pair_is_the_clients_fault(api: Api, alice: User, field: str) -> None:
+def test_half_a_surrogate_pair_is_a_client_error(api: Api, alice: User, field: str) -> None:
     text = ["a\ud800b"] if field == "tagList" else "a\ud800b"
 
     response = api(alice).post(PATH, {"article": CONTENT | {field: text}})
@@ -218,7 +215,7 @@ def test_half_a_surrogate_pair_is_the_clients_fault(api: Api, alice: User, field
     ("field", "length"), [("title", 255), ("description", 1_000), ("body", 200_000)]
 )
 @pytest.mark.parametrize("letter", ["a", "ä", "日", "😀"])
-def test_a_text_has_that_many_characters_at_most(
+def test_texts_have_a_maximum_length(
     api: Api, alice: User, field: str, length: int, letter: str
 ) -> None:
     longest = CONTENT | {field: letter * length}
@@ -233,7 +230,7 @@ def test_a_text_has_that_many_characters_at_most(
     assert [*refused.json()["errors"]] == [field]
 
 
-def test_what_is_trimmed_does_not_count(api: Api, alice: User) -> None:
+def test_trimmed_white_space_does_not_count(api: Api, alice: User) -> None:
     content = CONTENT | {"title": f"  {'a' * 255}  ", "tagList": [f"  {'a' * 64}  "]}
 
     response = api(alice).post(PATH, {"article": content})
@@ -251,12 +248,12 @@ INVISIBLE = [
     "\u00ad\u2060\u061c",
     "\U000e0020",
 ]
-# Control characters and line separators, but for NUL: see test_it_refuses_a_null_byte.
+# Control characters and line separators without NUL, which has a test above.
 BREAKS = ["\n", "\r\n", "\t", "\x0b", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029"]
 
 
 @pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
-def test_a_title_or_tag_that_shows_nothing_is_blank(api: Api, alice: User, text: str) -> None:
+def test_a_title_or_tag_of_invisible_characters_is_blank(api: Api, alice: User, text: str) -> None:
     content = CONTENT | {"title": text, "tagList": ["good", text]}
 
     response = api(alice).post(PATH, {"article": content})
@@ -266,7 +263,7 @@ def test_a_title_or_tag_that_shows_nothing_is_blank(api: Api, alice: User, text:
 
 
 @pytest.mark.parametrize("character", BREAKS, ids=ascii)
-def test_a_title_and_a_tag_are_one_line(api: Api, alice: User, character: str) -> None:
+def test_a_title_and_a_tag_must_be_one_line(api: Api, alice: User, character: str) -> None:
     text = f"a{character}b"
 
     response = api(alice).post(PATH, {"article": CONTENT | {"title": text, "tagList": [text]}})
@@ -297,7 +294,7 @@ def test_the_other_texts_may_have_many_lines(api: Api, alice: User, character: s
     ],
     ids=ascii,
 )
-def test_characters_that_show_nothing_are_kept_beside_others(
+def test_invisible_characters_are_kept_beside_visible_ones(
     api: Api, alice: User, text: str
 ) -> None:
     response = api(alice).post(PATH, {"article": CONTENT | {"title": text, "tagList": [text]}})
@@ -305,9 +302,6 @@ def test_characters_that_show_nothing_are_kept_beside_others(
     assert response.status_code == 201
     shown = response.json()["article"]
     assert (shown["title"], shown["tagList"]) == (text, [text])
-
-
-# --- Tags ---
 
 
 @pytest.mark.parametrize(
@@ -320,7 +314,7 @@ def test_characters_that_show_nothing_are_kept_beside_others(
         (["a b", " a  b "], ["a  b", "a b"]),
         (["10", "9", "1"], ["1", "10", "9"]),
         (["a-b", "a b", "ab", "a_b"], ["a b", "a-b", "a_b", "ab"]),
-        # In UTF-16 the first would come first.
+        # In the order of UTF-16 the emoji would come before "\uff5e".
         (["😀", "\uff5e", "日本語"], ["日本語", "\uff5e", "😀"]),
         (["é", "e\u0301", "e"], ["e", "e\u0301", "é"]),
         (["a,b", "100%", "it's", '"', "\\"], ['"', "100%", "\\", "a,b", "it's"]),
@@ -378,7 +372,7 @@ def test_it_refuses_null_for_tags(api: Api, alice: User) -> None:
         [f"tag{number}" for number in range(31)],
     ],
 )
-def test_it_refuses_such_tags(api: Api, alice: User, tags: object) -> None:
+def test_it_refuses_invalid_tags(api: Api, alice: User, tags: object) -> None:
     response = api(alice).post(PATH, {"article": CONTENT | {"tagList": tags}})
 
     assert response.status_code == 422
@@ -390,16 +384,13 @@ def test_it_refuses_such_tags(api: Api, alice: User, tags: object) -> None:
 
 
 @pytest.mark.parametrize("letter", ["a", "ä", "日", "😀"])
-def test_it_takes_30_tags_of_64_characters(api: Api, alice: User, letter: str) -> None:
+def test_it_accepts_30_tags_of_64_characters(api: Api, alice: User, letter: str) -> None:
     tags = sorted(f"{number:02}{letter * 62}" for number in range(30))
 
     response = api(alice).post(PATH, {"article": CONTENT | {"tagList": tags}})
 
     assert response.status_code == 201
     assert response.json()["article"]["tagList"] == tags
-
-
-# --- Bodies ---
 
 
 @pytest.mark.parametrize(
@@ -431,14 +422,14 @@ def test_it_refuses_an_article_that_is_not_an_object(
     assert [*response.json()["errors"]] == ["article"]
 
 
-def test_deep_nesting_is_the_clients_fault(api: Api, alice: User) -> None:
+def test_deep_nesting_is_a_client_error(api: Api, alice: User) -> None:
     response = api(alice).post(PATH, b'{"article":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 
     assert response.status_code == 400
     assert response.json() == {"errors": {"body": ["is not valid JSON"]}}
 
 
-def test_it_refuses_a_body_over_2_and_a_half_mebibytes(api: Api, alice: User) -> None:
+def test_it_refuses_a_body_over_2_5_mebibytes(api: Api, alice: User) -> None:
     body = json.dumps({"article": CONTENT | {"padding": ""}}).encode()
     padding = b" " * (2_621_440 - len(body))
 
@@ -453,7 +444,7 @@ def test_it_refuses_a_body_over_2_and_a_half_mebibytes(api: Api, alice: User) ->
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-def test_it_takes_nothing_but_json(api: Api, alice: User, content_type: str) -> None:
+def test_it_accepts_only_json(api: Api, alice: User, content_type: str) -> None:
     response = api(alice).post(
         PATH, json.dumps({"article": CONTENT}).encode(), content_type=content_type
     )
@@ -462,7 +453,7 @@ def test_it_takes_nothing_but_json(api: Api, alice: User, content_type: str) -> 
     assert [*response.json()] == ["errors"]
 
 
-def test_it_takes_a_bearer_token(api: Api, alice: User) -> None:
+def test_it_accepts_a_bearer_token(api: Api, alice: User) -> None:
     token = api(alice).defaults["HTTP_AUTHORIZATION"].removeprefix("Token ")
 
     response = api(headers={"Authorization": f"Bearer {token}"}).post(PATH, {"article": CONTENT})
@@ -473,7 +464,7 @@ def test_it_takes_a_bearer_token(api: Api, alice: User) -> None:
 @pytest.mark.parametrize(
     "body", [json.dumps({"article": CONTENT}).encode(), b'{"article": {}}', b"{", b"[]", b""]
 )
-def test_it_asks_for_a_token_before_it_looks_at_the_body(api: Api, db: None, body: bytes) -> None:
+def test_it_checks_the_token_before_the_body(api: Api, db: None, body: bytes) -> None:
     response = api().post(PATH, body)
 
     assert response.status_code == 401
@@ -481,7 +472,7 @@ def test_it_asks_for_a_token_before_it_looks_at_the_body(api: Api, db: None, bod
     assert not Article.objects.exists()
 
 
-def test_nothing_is_left_of_an_article_that_is_refused(api: Api, alice: User) -> None:
+def test_a_refused_article_leaves_no_rows(api: Api, alice: User) -> None:
     write_article(alice, tags=("old",))
 
     response = api(alice).post(PATH, {"article": CONTENT | {"tagList": ["new", "x" * 65]}})
@@ -492,7 +483,7 @@ def test_nothing_is_left_of_an_article_that_is_refused(api: Api, alice: User) ->
 
 
 @pytest.mark.django_db
-def test_an_article_whose_tags_fail_is_not_there(
+def test_an_article_is_rolled_back_when_its_tags_fail(
     api: Api, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object) -> None:

@@ -22,7 +22,7 @@ def path_of(article: Article) -> str:
 
 
 def test_it_comments_on_an_article(api: Api, article: Article, bob: User) -> None:
-    before = datetime.now(UTC) - timedelta(milliseconds=1)  # of which a timestamp may be short
+    before = datetime.now(UTC) - timedelta(milliseconds=1)  # timestamps are cut to milliseconds
 
     response = api(bob).post(path_of(article), {"comment": {"body": "Thank you!"}})
 
@@ -43,7 +43,7 @@ def test_it_comments_on_an_article(api: Api, article: Article, bob: User) -> Non
         assert before <= datetime.fromisoformat(timestamp) <= datetime.now(UTC)
 
 
-def test_everybody_sees_it_from_then_on(api: Api, article: Article) -> None:
+def test_everybody_sees_it_afterwards(api: Api, article: Article) -> None:
     dora = make_user("dora", bio="I read.", image="https://example.com/dora.png")
 
     shown = api(dora).post(path_of(article), {"comment": {"body": "Hm"}}).json()["comment"]
@@ -63,14 +63,14 @@ def test_the_same_comment_can_be_written_twice(api: Api, article: Article, bob: 
     assert api().get(path_of(article)).json() == {"comments": [second, first]}
 
 
-def test_authors_may_comment_on_what_they_wrote(api: Api, article: Article, alice: User) -> None:
+def test_authors_may_comment_on_their_own_articles(api: Api, article: Article, alice: User) -> None:
     response = api(alice).post(path_of(article), {"comment": {"body": "By the way"}})
 
     assert response.status_code == 201
     assert response.json()["comment"]["author"]["username"] == "alice"
 
 
-def test_charlie_can_not_write_as_somebody_else_or_elsewhere(
+def test_charlie_cannot_choose_another_author_or_article(
     api: Api, article: Article, alice: User, bob: User, charlie: User
 ) -> None:
     theirs = write_comment(bob, article)
@@ -104,7 +104,7 @@ def test_charlie_can_not_write_as_somebody_else_or_elsewhere(
         "日本語 😀",
     ],
 )
-def test_the_text_is_kept_as_it_is(api: Api, article: Article, bob: User, body: str) -> None:
+def test_the_text_is_stored_unchanged(api: Api, article: Article, bob: User, body: str) -> None:
     response = api(bob).post(path_of(article), {"comment": {"body": body}})
 
     assert response.status_code == 201
@@ -135,7 +135,7 @@ def test_it_refuses_a_blank_comment(
 
 
 @pytest.mark.parametrize("body", [1, 1.5, True, False, [], ["a"], {}, "\0", "a\0b", "a" * 10_001])
-def test_it_refuses_such_a_comment(api: Api, article: Article, bob: User, body: object) -> None:
+def test_it_refuses_an_invalid_comment(api: Api, article: Article, bob: User, body: object) -> None:
     response = api(bob).post(path_of(article), {"comment": {"body": body}})
 
     assert response.status_code == 422
@@ -159,7 +159,7 @@ def test_a_comment_has_10000_characters_at_most(
     assert [*refused.json()["errors"]] == ["body"]
 
 
-def test_half_a_surrogate_pair_is_the_clients_fault(api: Api, article: Article, bob: User) -> None:
+def test_half_a_surrogate_pair_is_a_client_error(api: Api, article: Article, bob: User) -> None:
     response = api(bob).post(path_of(article), {"comment": {"body": "a\ud800b"}})
 
     assert response.status_code in (400, 422)
@@ -186,7 +186,7 @@ def test_it_refuses_a_comment_that_is_not_an_object(
         (b'"Thank you!"', "must be an object"),
     ],
 )
-def test_it_refuses_what_is_not_a_json_object(
+def test_it_refuses_a_body_that_is_not_a_json_object(
     api: Api, article: Article, bob: User, body: bytes, message: str
 ) -> None:
     response = api(bob).post(path_of(article), body)
@@ -195,16 +195,14 @@ def test_it_refuses_what_is_not_a_json_object(
     assert response.json() == {"errors": {"body": [message]}}
 
 
-def test_it_refuses_a_body_over_2_and_a_half_mebibytes(
-    api: Api, article: Article, bob: User
-) -> None:
+def test_it_refuses_a_body_over_2_5_mebibytes(api: Api, article: Article, bob: User) -> None:
     response = api(bob).post(path_of(article), b" " * 2_621_441)
 
     assert response.status_code == 413
     assert [*response.json()] == ["errors"]
 
 
-def test_it_takes_nothing_but_json(api: Api, article: Article, bob: User) -> None:
+def test_it_accepts_only_json(api: Api, article: Article, bob: User) -> None:
     body = json.dumps({"comment": {"body": "Thank you!"}}).encode()
 
     response = api(bob).post(path_of(article), body, content_type="text/plain")
@@ -217,7 +215,7 @@ BODIES = [b'{"comment": {"body": "Hi"}}', b'{"comment": {}}', b"{", b"[]", b"", 
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_an_unknown_article_is_not_found_whatever_is_sent(
+def test_an_unknown_article_is_404_for_any_body(
     api: Api, article: Article, bob: User, body: bytes
 ) -> None:
     response = api(bob).post("/api/articles/nothing-of-the-kind/comments", body)
@@ -228,9 +226,7 @@ def test_an_unknown_article_is_not_found_whatever_is_sent(
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("slug", ["how-to-train-your-dragon", "nothing-of-the-kind"])
-def test_it_asks_for_a_token_before_all_else(
-    api: Api, article: Article, body: bytes, slug: str
-) -> None:
+def test_it_checks_the_token_first(api: Api, article: Article, body: bytes, slug: str) -> None:
     response = api().post(f"/api/articles/{slug}/comments", body)
 
     assert response.status_code == 401

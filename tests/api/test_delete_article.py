@@ -22,7 +22,7 @@ def test_it_deletes_an_article(api: Api, alice: User, bob: User, article: Articl
     assert api(bob).get("/api/articles/feed").json() == {"articles": [], "articlesCount": 0}
 
 
-def test_comments_likes_and_tags_go_with_it(
+def test_its_comments_favorites_and_tags_are_deleted(
     api: Api, alice: User, bob: User, charlie: User, article: Article
 ) -> None:
     like(bob, article)
@@ -39,9 +39,7 @@ def test_comments_likes_and_tags_go_with_it(
     assert api().get("/api/tags").json() == {"tags": []}
 
 
-def test_other_articles_stay_as_they_are(
-    api: Api, alice: User, bob: User, article: Article
-) -> None:
+def test_other_articles_do_not_change(api: Api, alice: User, bob: User, article: Article) -> None:
     other = write_article(alice, tags=("dragons",))
     like(bob, other)
     write_comment(bob, other)
@@ -54,7 +52,7 @@ def test_other_articles_stay_as_they_are(
     assert api().get("/api/tags").json() == {"tags": ["dragons"]}
 
 
-def test_it_can_not_be_deleted_twice(api: Api, alice: User, article: Article) -> None:
+def test_a_second_delete_is_404(api: Api, alice: User, article: Article) -> None:
     api(alice).delete(f"/api/articles/{article.slug}")
 
     response = api(alice).delete(f"/api/articles/{article.slug}")
@@ -63,7 +61,7 @@ def test_it_can_not_be_deleted_twice(api: Api, alice: User, article: Article) ->
     assert response.json() == NOT_FOUND
 
 
-def test_charlie_can_not_delete_it(api: Api, charlie: User, article: Article) -> None:
+def test_charlie_cannot_delete_it(api: Api, charlie: User, article: Article) -> None:
     before = api().get(f"/api/articles/{article.slug}").json()
 
     response = api(charlie).delete(f"/api/articles/{article.slug}")
@@ -73,7 +71,7 @@ def test_charlie_can_not_delete_it(api: Api, charlie: User, article: Article) ->
     assert api().get(f"/api/articles/{article.slug}").json() == before
 
 
-def test_who_follows_its_author_and_has_commented_on_it_can_not_delete_it_either(
+def test_a_follower_who_commented_cannot_delete_it_either(
     api: Api, bob: User, article: Article
 ) -> None:
     write_comment(bob, article)
@@ -92,7 +90,7 @@ def test_it_does_not_find_an_unknown_slug(api: Api, alice: User, article: Articl
     assert response.json() == NOT_FOUND
 
 
-def test_it_asks_for_a_token_before_all_else(api: Api, article: Article) -> None:
+def test_it_checks_the_token_first(api: Api, article: Article) -> None:
     for slug in (article.slug, "nothing-of-the-kind"):
         response = api().delete(f"/api/articles/{slug}")
 

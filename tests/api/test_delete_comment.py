@@ -33,7 +33,7 @@ def test_it_deletes_a_comment(api: Api, article: Article, bob: User, comment: Co
     assert [comment["id"] for comment in shown] == [other.pk]
 
 
-def test_it_can_not_be_deleted_twice(api: Api, bob: User, comment: Comment) -> None:
+def test_a_second_delete_is_404(api: Api, bob: User, comment: Comment) -> None:
     path = path_of(comment)
     api(bob).delete(path)
 
@@ -43,7 +43,7 @@ def test_it_can_not_be_deleted_twice(api: Api, bob: User, comment: Comment) -> N
     assert response.json() == COMMENT_NOT_FOUND
 
 
-def test_charlie_can_not_delete_it(api: Api, charlie: User, comment: Comment) -> None:
+def test_charlie_cannot_delete_it(api: Api, charlie: User, comment: Comment) -> None:
     response = api(charlie).delete(path_of(comment))
 
     assert response.status_code == 403
@@ -51,7 +51,7 @@ def test_charlie_can_not_delete_it(api: Api, charlie: User, comment: Comment) ->
     assert Comment.objects.count() == 1
 
 
-def test_the_author_of_the_article_can_not_delete_it_either(
+def test_the_author_of_the_article_cannot_delete_it_either(
     api: Api, alice: User, comment: Comment
 ) -> None:
     response = api(alice).delete(path_of(comment))
@@ -79,7 +79,7 @@ def test_the_author_of_the_article_can_not_delete_it_either(
         "1.5",
         "1e3",
         "1_0",
-        "\uff11",  # a digit one of another script
+        "\uff11",  # a fullwidth digit
         "%00",
         "1%00",
         "%25",
@@ -103,11 +103,11 @@ def test_it_does_not_find_an_id_that_no_comment_has(
     "spelling",
     [
         *("{}.0", "-{}", "{}e0", "{}%00"),
-        # int() would take these; the last begins with a zero of another script.
+        # int() accepts these; the last begins with a fullwidth zero.
         *("+{}", "%20{}", "{}%20", "{}%0A", "0_{}", "\uff10{}"),
     ],
 )
-def test_it_does_not_find_an_id_that_is_only_like_a_number(
+def test_it_does_not_find_another_spelling_of_the_id(
     api: Api, article: Article, bob: User, comment: Comment, spelling: str
 ) -> None:
     path = f"/api/articles/{article.slug}/comments/{spelling.format(comment.pk)}"
@@ -124,7 +124,7 @@ def test_it_does_not_find_a_comment_of_another_article(
 ) -> None:
     other = write_article(alice)
 
-    for writer in (bob, charlie):  # the 404 goes before the 403
+    for writer in (bob, charlie):  # 404 comes before 403
         response = api(writer).delete(f"/api/articles/{other.slug}/comments/{comment.pk}")
 
         assert response.status_code == 404
@@ -133,7 +133,7 @@ def test_it_does_not_find_a_comment_of_another_article(
 
 
 @pytest.mark.parametrize("pk", ["", "0", "abc"])
-def test_an_unknown_article_is_named_before_the_comment(
+def test_an_unknown_article_is_reported_before_the_comment(
     api: Api, bob: User, comment: Comment, pk: str
 ) -> None:
     path = f"/api/articles/nothing-of-the-kind/comments/{pk or comment.pk}"
@@ -146,9 +146,7 @@ def test_an_unknown_article_is_named_before_the_comment(
 
 @pytest.mark.parametrize("pk", ["", "0", "abc"])
 @pytest.mark.parametrize("slug", ["how-to-train-your-dragon", "nothing-of-the-kind"])
-def test_it_asks_for_a_token_before_all_else(
-    api: Api, comment: Comment, slug: str, pk: str
-) -> None:
+def test_it_checks_the_token_first(api: Api, comment: Comment, slug: str, pk: str) -> None:
     response = api().delete(f"/api/articles/{slug}/comments/{pk or comment.pk}")
 
     assert response.status_code == 401

@@ -1,4 +1,4 @@
-"""What a writer gets whose account is deleted while the request runs: 401 for every write."""
+"""An account is deleted while one of its writes runs: every write is answered with 401."""
 
 import uuid
 from collections.abc import Callable
@@ -20,12 +20,12 @@ Write = Callable[[ApiClient, "Site"], Any]
 INVALID = {"errors": {"token": ["is invalid"]}}
 ROUNDS = 30
 NEW = {"article": {"title": "New", "description": "About it", "body": "A text"}}
-# Tags that no other write makes: three who wait for each other in a circle are a deadlock (503).
-TAGGED = {"article": NEW["article"] | {"tagList": ["three", "four"]}}
+# No other write uses these tags: otherwise three writes could deadlock, which is answered with 503.
+NEW_WITH_TAGS = {"article": NEW["article"] | {"tagList": ["three", "four"]}}
 
 
 class Site:
-    """Dora, who has written, likes and follows, and Alice's article."""
+    """Dora, who wrote, favorited and follows, and two articles of Alice."""
 
     def __init__(self, number: int = 0) -> None:
         self.dora = make_user(f"dora{number}")
@@ -42,7 +42,7 @@ class Site:
 
 WRITES: dict[str, Write] = {
     "publish": lambda api, site: api.post("/api/articles", NEW),
-    "publish with tags": lambda api, site: api.post("/api/articles", TAGGED),
+    "publish with tags": lambda api, site: api.post("/api/articles", NEW_WITH_TAGS),
     "edit": lambda api, site: api.put(site.own, {"article": {"body": "Another text"}}),
     "retitle": lambda api, site: api.put(site.own, {"article": {"title": "Another"}}),
     "tag": lambda api, site: api.put(site.own, {"article": {"tagList": ["two"]}}),
@@ -61,7 +61,7 @@ WRITES: dict[str, Write] = {
 }
 
 
-def nothing_is_left_of(user_id: int) -> bool:
+def has_no_rows(user_id: int) -> bool:
     rows = (
         User.objects.filter(pk=user_id),
         Article.objects.filter(author=user_id),
@@ -73,7 +73,7 @@ def nothing_is_left_of(user_id: int) -> bool:
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
-def test_a_writer_whose_account_is_deleted_meanwhile_is_401(write: Write) -> None:
+def test_a_write_is_401_when_the_account_is_deleted_meanwhile(write: Write) -> None:
     site = Site()
     user_id, api = site.dora.pk, ApiClient(site.dora)
 
@@ -81,11 +81,11 @@ def test_a_writer_whose_account_is_deleted_meanwhile_is_401(write: Write) -> Non
 
     assert (answer.status_code, answer.json()) == (401, INVALID)
     assert answer.headers["WWW-Authenticate"] == "Token"
-    assert nothing_is_left_of(user_id)
+    assert has_no_rows(user_id)
 
 
 @pytest.mark.parametrize("name", ["publish", "comment"])
-def test_with_an_idempotency_key_too(name: str) -> None:
+def test_a_write_with_an_idempotency_key_is_401_too(name: str) -> None:
     site = Site()
     user_id = site.dora.pk
     api = ApiClient(site.dora, headers={"Idempotency-Key": str(uuid.uuid4())})
@@ -93,7 +93,7 @@ def test_with_an_idempotency_key_too(name: str) -> None:
     answer = while_deleting(site.dora, lambda: WRITES[name](api, site))
 
     assert (answer.status_code, answer.json()) == (401, INVALID)
-    assert nothing_is_left_of(user_id)
+    assert has_no_rows(user_id)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_with_an_idempotency_key_too(name: str) -> None:
     [{*WRITES} - {"delete", "retitle"}, {"delete"}, {"retitle"}],
     ids=["most", "delete", "retitle"],
 )
-def test_writes_at_once_with_the_end_of_the_account(names: set[str]) -> None:
+def test_writes_at_the_same_time_as_the_deletion_leave_no_rows(names: set[str]) -> None:
     refused = 0
     for number in range(ROUNDS):
         site = Site(number)
@@ -117,12 +117,12 @@ def test_writes_at_once_with_the_end_of_the_account(names: set[str]) -> None:
             if answer.status_code == 401:
                 assert answer.json() == INVALID
                 refused += 1
-        assert nothing_is_left_of(user_id)
+        assert has_no_rows(user_id)
     assert refused > 0
 
 
 @pytest.mark.parametrize("name", ["comment", "favorite"])
-def test_an_article_that_is_deleted_with_the_account_is_401_not_404(name: str) -> None:
+def test_an_article_deleted_with_the_account_is_401_not_404(name: str) -> None:
     site = Site()
     path = {"comment": f"{site.own}/comments", "favorite": f"{site.own}/favorite"}[name]
     body = {"comment": {"body": "Hm"}}
@@ -134,7 +134,7 @@ def test_an_article_that_is_deleted_with_the_account_is_401_not_404(name: str) -
 
 
 @pytest.mark.parametrize("name", ["comment", "favorite", "unfavorite"])
-def test_somebody_elses_article_that_is_deleted_meanwhile_is_still_404(name: str) -> None:
+def test_an_article_of_another_user_deleted_meanwhile_is_404(name: str) -> None:
     site = Site()
     api = ApiClient(site.dora)
     article = Article.objects.get(
@@ -147,7 +147,7 @@ def test_somebody_elses_article_that_is_deleted_meanwhile_is_still_404(name: str
     assert answer.json() == {"errors": {"article": ["not found"]}}
 
 
-def test_to_unfollow_and_to_unfavorite_twice_is_no_fault() -> None:
+def test_unfollow_and_unfavorite_can_be_repeated() -> None:
     site = Site()
     api = ApiClient(site.dora)
 

@@ -1,4 +1,4 @@
-"""A new password ends the user's other tokens, and only theirs."""
+"""A new password ends the user's other tokens, and no token of another user."""
 
 import time
 from collections.abc import Callable
@@ -34,91 +34,90 @@ def log_in(password: str = PASSWORD, email: str = "alice@example.com") -> str:
     return token
 
 
-def with_token(token: str) -> ApiClient:
+def client_with_token(token: str) -> ApiClient:
     return ApiClient(headers={"Authorization": f"Token {token}"})
 
 
-def put(token: str, **fields: str) -> Any:
-    return with_token(token).put("/api/user", {"user": fields})
+def update_user(token: str, **fields: str) -> Any:
+    return client_with_token(token).put("/api/user", {"user": fields})
 
 
-def is_good(token: str) -> bool:
-    response = with_token(token).get("/api/user")
+def is_valid(token: str) -> bool:
+    response = client_with_token(token).get("/api/user")
     if response.status_code == 200:
         return True
     assert (response.status_code, response.json()) == (401, INVALID)
     return False
 
 
-def without_generation(user: User) -> str:
-    """A token from before tokens carried the generation."""
+def token_without_generation(user: User) -> str:
+    """A token without the claim `gen`."""
     now = int(time.time())
     claims = {"sub": str(user.pk), "iat": now, "exp": now + 60}
     return jwt.encode(claims, project.SECRET_KEY, algorithm="HS256")
 
 
 def test_a_new_password_keeps_the_token_in_use_and_ends_the_others(alice: User) -> None:
-    # Both within one second, most likely.
-    used, other = log_in(), log_in()
+    used, other = log_in(), log_in()  # usually with the same `iat`, in seconds
 
-    response = put(used, password=NEW)
+    response = update_user(used, password=NEW)
 
     assert response.status_code == 200
     assert response.json()["user"]["token"] == used
-    assert is_good(used)
-    assert not is_good(other)
-    assert is_good(log_in(NEW))
+    assert is_valid(used)
+    assert not is_valid(other)
+    assert is_valid(log_in(NEW))
 
 
-def test_an_ended_token_counts_as_none_on_a_public_read(alice: User, article: Article) -> None:
+def test_a_public_read_ignores_an_ended_token(alice: User, article: Article) -> None:
     used, other = log_in(), log_in()
-    put(used, password=NEW)
+    update_user(used, password=NEW)
 
-    response = with_token(other).get("/api/articles")
+    response = client_with_token(other).get("/api/articles")
 
     assert response.status_code == 200
     assert response.headers["WWW-Authenticate"] == 'Token error="invalid_token"'
-    assert with_token(other).post("/api/articles").json() == INVALID
+    assert client_with_token(other).post("/api/articles").json() == INVALID
 
 
-def test_the_kept_token_stays_at_the_next_change_that_it_makes(alice: User) -> None:
+def test_the_kept_token_survives_its_next_password_change(alice: User) -> None:
     used = log_in()
-    put(used, password=NEW)
+    update_user(used, password=NEW)
     newer = log_in(NEW)
 
-    assert put(used, password="a third horse").status_code == 200
+    assert update_user(used, password="a third horse").status_code == 200
 
-    assert is_good(used)
-    assert not is_good(newer)
+    assert is_valid(used)
+    assert not is_valid(newer)
 
 
-def test_the_kept_token_ends_when_another_one_changes_the_password(alice: User) -> None:
+def test_the_kept_token_ends_when_another_token_changes_the_password(alice: User) -> None:
     used = log_in()
-    put(used, password=NEW)
+    update_user(used, password=NEW)
     newer = log_in(NEW)
 
-    assert put(newer, password="a third horse").status_code == 200
+    assert update_user(newer, password="a third horse").status_code == 200
 
-    assert is_good(newer)
-    assert not is_good(used)
+    assert is_valid(newer)
+    assert not is_valid(used)
 
 
 @pytest.mark.parametrize("password", [PASSWORD, NEW])
-def test_the_same_password_once_more_is_a_new_one(alice: User, password: str) -> None:
+def test_setting_the_same_password_again_ends_the_other_tokens(alice: User, password: str) -> None:
     used, other = log_in(), log_in()
 
-    put(used, password=password)
+    update_user(used, password=password)
 
-    assert is_good(used)
-    assert not is_good(other)
+    assert is_valid(used)
+    assert not is_valid(other)
 
 
-def test_other_changes_end_nothing(alice: User) -> None:
+def test_other_changes_end_no_token(alice: User) -> None:
     used, other = log_in(), log_in()
-    put(used, email="new@example.com", username="new", bio="New", image="new.png")
+    update_user(used, email="new@example.com", username="new", bio="New", image="new.png")
 
-    assert is_good(used)
-    assert is_good(other)
+    assert is_valid(used)
+    assert is_valid(other)
 
 
 @pytest.mark.parametrize(
@@ -126,40 +125,40 @@ def test_other_changes_end_nothing(alice: User) -> None:
     [({"password": "short"}, 422), ({"password": NEW, "username": "charlie"}, 409)],
     ids=str,
 )
-def test_a_change_that_fails_ends_nothing(
+def test_a_failed_change_ends_no_token(
     alice: User, charlie: User, fields: dict[str, str], status: int
 ) -> None:
     used, other = log_in(), log_in()
 
-    assert put(used, **fields).status_code == status
+    assert update_user(used, **fields).status_code == status
 
-    assert is_good(used)
-    assert is_good(other)
-    assert is_good(log_in())
+    assert is_valid(used)
+    assert is_valid(other)
+    assert is_valid(log_in())
 
 
-def test_it_ends_nobody_elses_tokens(alice: User, charlie: User) -> None:
+def test_it_ends_no_token_of_another_user(alice: User, charlie: User) -> None:
     charlies = log_in(email="charlie@example.com")
 
-    put(log_in(), password=NEW)
+    update_user(log_in(), password=NEW)
 
-    assert is_good(charlies)
-
-
-def test_a_token_from_before_the_generation_is_of_the_first(alice: User) -> None:
-    token = without_generation(alice)
-    assert is_good(token)
-
-    put(log_in(), password=NEW)
-
-    assert not is_good(token)
+    assert is_valid(charlies)
 
 
-def test_a_token_from_before_the_generation_is_kept_when_it_is_in_use(alice: User) -> None:
-    used = without_generation(alice)
-    put(used, password=NEW)
+def test_a_token_without_a_generation_belongs_to_the_first(alice: User) -> None:
+    token = token_without_generation(alice)
+    assert is_valid(token)
 
-    assert is_good(used)
+    update_user(log_in(), password=NEW)
+
+    assert not is_valid(token)
+
+
+def test_a_token_without_a_generation_is_kept_when_it_is_in_use(alice: User) -> None:
+    used = token_without_generation(alice)
+    update_user(used, password=NEW)
+
+    assert is_valid(used)
 
 
 @pytest.mark.parametrize("generation", [-1, 1, 2**70, "0", None, [], {}, 0.5], ids=str)
@@ -167,10 +166,10 @@ def test_a_token_of_another_generation_is_refused(alice: User, generation: Any) 
     now = int(time.time())
     claims = {"sub": str(alice.pk), "iat": now, "exp": now + 60, "gen": generation}
 
-    assert not is_good(jwt.encode(claims, project.SECRET_KEY, algorithm="HS256"))
+    assert not is_valid(jwt.encode(claims, project.SECRET_KEY, algorithm="HS256"))
 
 
-def test_a_rehash_at_log_in_ends_nothing(alice: User) -> None:
+def test_a_rehash_at_login_ends_no_token(alice: User) -> None:
     weak = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
     User.objects.filter(pk=alice.pk).update(password=weak)
     token = tokens.issue(alice.pk)
@@ -179,24 +178,22 @@ def test_a_rehash_at_log_in_ends_nothing(alice: User) -> None:
 
     alice.refresh_from_db()
     assert alice.password.startswith("argon2")
-    assert is_good(token)
-    assert is_good(newer)
+    assert is_valid(token)
+    assert is_valid(newer)
 
 
-# --- Races ---------------------------------------------------------------------------
-
-together = pytest.mark.django_db(transaction=True)
+real_transactions = pytest.mark.django_db(transaction=True)
 
 
-@together
-def test_of_two_new_passwords_at_once_one_ends_the_token_of_the_other(alice: User) -> None:
+@real_transactions
+def test_one_of_two_simultaneous_password_changes_ends_the_token_of_the_other(alice: User) -> None:
     passwords = ["the first horse", "the second horse"]
     for _ in range(ROUNDS):
         generation = User.objects.get(pk=alice.pk).token_generation
         two = [tokens.issue(alice.pk, generation) for _ in passwords]
 
         def change(token: str, password: str) -> Callable[[], Any]:
-            return lambda: put(token, password=password)
+            return lambda: update_user(token, password=password)
 
         answers = at_once([*map(change, two, passwords)])
 
@@ -204,51 +201,53 @@ def test_of_two_new_passwords_at_once_one_ends_the_token_of_the_other(alice: Use
         assert sorted(statuses) == [200, 401]
         assert answers[statuses.index(401)].json() == INVALID
         winner = statuses.index(200)
-        assert [is_good(token) for token in two] == [winner == 0, winner == 1]
+        assert [is_valid(token) for token in two] == [winner == 0, winner == 1]
         assert User.objects.get(pk=alice.pk).check_password(passwords[winner])
 
 
-@together
-def test_two_new_passwords_by_one_token_both_count(alice: User) -> None:
+@real_transactions
+def test_two_simultaneous_password_changes_with_one_token_both_succeed(alice: User) -> None:
     token = log_in()
     for _ in range(ROUNDS):
-        answers = at_once([lambda: put(token, password=NEW)] * 2)
+        answers = at_once([lambda: update_user(token, password=NEW)] * 2)
 
         assert [answer.status_code for answer in answers] == [200, 200]
-        assert is_good(token)
+        assert is_valid(token)
 
 
-@together
-def test_a_log_in_with_the_old_password_gets_no_good_token(alice: User) -> None:
+@real_transactions
+def test_a_simultaneous_login_with_the_old_password_gets_no_valid_token(alice: User) -> None:
     passwords = [PASSWORD, NEW]
     used = log_in()
     for _ in range(ROUNDS):
         old, new = passwords
 
-        def enter(password: str = old) -> Any:
+        def attempt_login(password: str = old) -> Any:
             credentials = {"email": "alice@example.com", "password": password}
             return ApiClient().post("/api/users/login", {"user": credentials})
 
         def change(password: str = new) -> Any:
-            return put(used, password=password)
+            return update_user(used, password=password)
 
-        entered, changed = at_once([enter, change])
+        login, changed = at_once([attempt_login, change])
 
         assert changed.status_code == 200
-        assert entered.status_code in (200, 401, 429)  # 429 after many rounds that it has lost
-        if entered.status_code == 200:
-            assert not is_good(entered.json()["user"]["token"])
-        assert is_good(used)
+        assert login.status_code in (200, 401, 429)  # 429 after too many failed rounds
+        if login.status_code == 200:
+            assert not is_valid(login.json()["user"]["token"])
+        assert is_valid(used)
         passwords.reverse()
 
 
-@together
-def test_a_new_password_waits_for_an_administrators_and_is_refused(alice: User) -> None:
+@real_transactions
+def test_a_password_change_waits_for_the_change_of_an_administrator_and_is_refused(
+    alice: User,
+) -> None:
     token = log_in()
 
     def change() -> Any:
         try:
-            return put(token, password=NEW)
+            return update_user(token, password=NEW)
         finally:
             connection.close()
 
@@ -262,10 +261,10 @@ def test_a_new_password_waits_for_an_administrators_and_is_refused(alice: User) 
 
     assert (refused.status_code, refused.json()) == (401, INVALID)
     assert User.objects.get(pk=alice.pk).check_password("the administrator's")
-    assert not is_good(token)
+    assert not is_valid(token)
 
 
-def test_a_rehash_does_not_bring_an_old_password_back(alice: User) -> None:
+def test_a_rehash_does_not_restore_an_old_password(alice: User) -> None:
     weak = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
     User.objects.filter(pk=alice.pk).update(password=weak)
     old = User.objects.get(pk=alice.pk)
@@ -276,7 +275,7 @@ def test_a_rehash_does_not_bring_an_old_password_back(alice: User) -> None:
     assert User.objects.get(pk=alice.pk).check_password(NEW)
 
 
-def test_a_rehash_by_asynchronous_code_ends_nothing(alice: User) -> None:
+def test_a_rehash_in_asynchronous_code_ends_no_token(alice: User) -> None:
     weak = PBKDF2PasswordHasher().encode(PASSWORD, "salt", iterations=1)
     alice.password = weak
 

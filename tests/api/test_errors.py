@@ -1,4 +1,4 @@
-"""What is common to all answers: the envelope of errors, methods, CORS, formats, rates."""
+"""Rules for all responses: the error envelope, methods, CORS, formats, rates."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from users.models import User
 Api = Callable[..., ApiClient]
 
 ARTICLE = "/api/articles/how-to-train-your-dragon"
-SECRET = "a detail that is nobody's business"
+SECRET = "an internal detail"
 
 
 def assert_is_error(response: Any, status: int) -> None:
@@ -31,12 +31,9 @@ def assert_is_error(response: Any, status: int) -> None:
         assert all(isinstance(message, str) and message for message in messages)
 
 
-def assert_is_page(response: Any, status: int) -> None:
+def assert_is_html(response: Any, status: int) -> None:
     assert response.status_code == status
     assert response.headers["Content-Type"].startswith("text/html")
-
-
-# Unknown paths
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
@@ -90,7 +87,7 @@ def test_an_unknown_path_is_404(api: Api, article: Article, path: str, method: s
         "/api/tags//",
     ],
 )
-def test_a_trailing_slash_is_404_and_no_redirect(
+def test_a_trailing_slash_is_404_and_not_a_redirect(
     api: Api, alice: User, article: Article, path: str, method: str
 ) -> None:
     for client in (api(), api(alice)):
@@ -112,14 +109,13 @@ def test_an_unknown_path_is_404_with_debug_too(api: Api, settings: Settings, deb
 
 @pytest.mark.parametrize("path", ["/health/", "/livez/", "/readyz/", "/metrics/"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_paths_for_operators_have_no_slash_either(api: Api, path: str, method: str) -> None:
+def test_paths_for_operators_have_no_trailing_slash_either(
+    api: Api, path: str, method: str
+) -> None:
     response = api().generic(method, path)
 
     assert response.status_code == 404
     assert "Location" not in response.headers
-
-
-# Methods
 
 
 @pytest.mark.parametrize(
@@ -168,17 +164,16 @@ def test_head_needs_what_get_needs(api: Api, alice: User) -> None:
 
 
 @pytest.fixture
-def unabridged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test client shows an answer as the application wrote it: as a rule it takes the
-    content away where there must be none."""
+def unchanged_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test client keeps the content of a 204, which it removes otherwise."""
 
-    def as_it_is(request: Any, response: HttpResponse) -> HttpResponse:
+    def unchanged(request: Any, response: HttpResponse) -> HttpResponse:
         return response
 
-    monkeypatch.setattr("django.test.client.conditional_content_removal", as_it_is)
+    monkeypatch.setattr("django.test.client.conditional_content_removal", unchanged)
 
 
-@pytest.mark.usefixtures("unabridged")
+@pytest.mark.usefixtures("unchanged_content")
 def test_204_has_no_body(api: Api, alice: User, article: Article) -> None:
     comment = write_comment(alice, article)
 
@@ -189,9 +184,6 @@ def test_204_has_no_body(api: Api, alice: User, article: Article) -> None:
         assert response.content == b""
         assert response.headers.get("Content-Length", "0") == "0"
         assert "Content-Type" not in response.headers
-
-
-# Formats
 
 
 @pytest.mark.parametrize(
@@ -209,7 +201,7 @@ def test_204_has_no_body(api: Api, alice: User, article: Article) -> None:
         "é",
     ],
 )
-def test_the_answer_is_json_whatever_is_accepted(
+def test_the_answer_is_json_for_any_accept_header(
     api: Api, alice: User, article: Article, accept: str
 ) -> None:
     client = api(alice, HTTP_ACCEPT=accept)
@@ -233,11 +225,11 @@ def test_the_answer_is_json_whatever_is_accepted(
     assert_is_error(client.post("/api/users", b"x", content_type="text/plain"), 415)
 
 
-def test_a_host_of_somebody_else_is_400(api: Api) -> None:
+def test_an_unknown_host_is_400(api: Api) -> None:
     assert_is_error(api().get("/api/tags", headers={"Host": "evil.example"}), 400)
 
 
-def test_too_many_query_parameters_are_no_fault(api: Api, article: Article) -> None:
+def test_1001_query_parameters_are_not_a_server_error(api: Api, article: Article) -> None:
     response = api().get("/api/articles?" + "&".join(f"a{n}=1" for n in range(1_001)))
 
     assert response.status_code in (200, 400)
@@ -245,20 +237,17 @@ def test_too_many_query_parameters_are_no_fault(api: Api, article: Article) -> N
         assert_is_error(response, 400)
 
 
-# Pages for browsers
-
-
 @pytest.mark.django_db
 def test_other_pages_are_html(api: Api) -> None:
-    assert_is_page(api().get("/"), 200)
-    assert_is_page(api().get("/admin/login/"), 200)
+    assert_is_html(api().get("/"), 200)
+    assert_is_html(api().get("/admin/login/"), 200)
 
 
 @pytest.mark.parametrize(
     "path", ["/unknown", "/apiary", "/apiary/user", "/api.json", "/unknown/api/"]
 )
 def test_an_unknown_page_is_html(api: Api, path: str) -> None:
-    assert_is_page(api().get(path), 404)
+    assert_is_html(api().get(path), 404)
 
 
 def test_a_broken_page_is_html(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,11 +255,8 @@ def test_a_broken_page_is_html(api: Api, monkeypatch: pytest.MonkeyPatch) -> Non
 
     response = api(raise_request_exception=False).get("/")
 
-    assert_is_page(response, 500)
+    assert_is_html(response, 500)
     assert SECRET not in response.text
-
-
-# Faults of our own
 
 
 def fail(*args: Any, **options: Any) -> NoReturn:
@@ -333,8 +319,6 @@ def test_a_500_is_logged_with_its_cause(
     assert any(record.exc_info and SECRET in str(record.exc_info[1]) for record in errors)
 
 
-# CORS
-
 ORIGIN = "https://front.example"
 
 
@@ -352,7 +336,9 @@ ORIGIN = "https://front.example"
     ],
 )
 @pytest.mark.parametrize("origin", [ORIGIN, "http://localhost:4100", "null"])
-def test_a_preflight_allows_token_and_json(api: Api, path: str, method: str, origin: str) -> None:
+def test_a_preflight_allows_the_token_and_json(
+    api: Api, path: str, method: str, origin: str
+) -> None:
     response = api().options(
         path,
         headers={
@@ -369,7 +355,7 @@ def test_a_preflight_allows_token_and_json(api: Api, path: str, method: str, ori
     assert method in response.headers["Access-Control-Allow-Methods"]
 
 
-def test_answers_are_for_any_origin(api: Api, alice: User, article: Article) -> None:
+def test_answers_allow_any_origin(api: Api, alice: User, article: Article) -> None:
     client = api(alice, HTTP_ORIGIN=ORIGIN)
     stranger = api(headers={"Origin": ORIGIN, "Authorization": "Token garbage"})
 
@@ -387,11 +373,11 @@ def test_answers_are_for_any_origin(api: Api, alice: User, article: Article) -> 
     ):
         assert response.status_code == status
         assert response.headers["Access-Control-Allow-Origin"] in ("*", ORIGIN)
-        # The API uses no cookies.
+        # Credentials are cookies, and the API uses none.
         assert "Access-Control-Allow-Credentials" not in response.headers
 
 
-def test_a_fault_is_for_any_origin_too(
+def test_a_500_allows_any_origin_too(
     api: Api, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ArticleViewSet, "check_permissions", fail)
@@ -403,7 +389,7 @@ def test_a_fault_is_for_any_origin_too(
 
 
 @pytest.mark.django_db
-def test_a_setting_narrows_the_origins(api: Api, settings: Settings) -> None:
+def test_a_setting_limits_the_origins(api: Api, settings: Settings) -> None:
     settings.CORS_ALLOWED_ORIGINS = [ORIGIN]
     settings.CORS_ALLOW_ALL_ORIGINS = False
 
@@ -426,12 +412,9 @@ def test_the_api_sets_no_cookie(api: Api, alice: User) -> None:
         assert not client.get(path).cookies
 
 
-# Rates
-
-
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two registrations and two log-ins a minute, counted from zero."""
+def low_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two registrations and two logins a minute."""
     for scope in ("register", "login"):
         monkeypatch.setitem(SimpleRateThrottle.THROTTLE_RATES, scope, "2/minute")
 
@@ -452,7 +435,7 @@ def assert_is_throttled(response: Any) -> None:
     assert 1 <= int(response.headers["Retry-After"]) <= 60
 
 
-@pytest.mark.usefixtures("slow")
+@pytest.mark.usefixtures("low_rates")
 @pytest.mark.django_db
 def test_too_many_registrations_are_throttled(api: Api) -> None:
     assert register(api(), 1).status_code == 201
@@ -462,8 +445,8 @@ def test_too_many_registrations_are_throttled(api: Api) -> None:
     assert not User.objects.filter(username="user3").exists()
 
 
-@pytest.mark.usefixtures("slow")
-def test_too_many_log_ins_are_throttled(api: Api, alice: User) -> None:
+@pytest.mark.usefixtures("low_rates")
+def test_too_many_logins_are_throttled(api: Api, alice: User) -> None:
     assert log_in(api()).status_code == 200
     assert log_in(api(), "wrong horse").status_code == 401
 
@@ -471,7 +454,7 @@ def test_too_many_log_ins_are_throttled(api: Api, alice: User) -> None:
     assert_is_throttled(log_in(api(), "wrong horse"))
 
 
-@pytest.mark.usefixtures("slow")
+@pytest.mark.usefixtures("low_rates")
 def test_each_kind_of_request_has_its_own_rate(api: Api, alice: User) -> None:
     for number in range(3):
         response = register(api(), number)
@@ -483,7 +466,7 @@ def test_each_kind_of_request_has_its_own_rate(api: Api, alice: User) -> None:
         assert api(alice).get("/api/user").status_code == 200
 
 
-@pytest.mark.usefixtures("slow")
+@pytest.mark.usefixtures("low_rates")
 def test_each_address_has_its_own_rate(api: Api, alice: User) -> None:
     for _ in range(3):
         response = log_in(api(REMOTE_ADDR="192.0.2.1"))
@@ -493,23 +476,23 @@ def test_each_address_has_its_own_rate(api: Api, alice: User) -> None:
     assert log_in(api(REMOTE_ADDR="2001:db8::1")).status_code == 200
 
 
-@pytest.mark.usefixtures("slow")
-def test_nobody_gets_another_address_by_saying_so(api: Api, alice: User) -> None:
+@pytest.mark.usefixtures("low_rates")
+def test_a_forged_x_forwarded_for_does_not_change_the_address(api: Api, alice: User) -> None:
     for number in range(3):
         response = log_in(api(headers={"X-Forwarded-For": f"192.0.2.{number}"}))
 
     assert_is_throttled(response)
 
 
-@pytest.mark.usefixtures("slow")
-def test_nobody_gets_another_rate_by_a_token(api: Api, alice: User, bob: User) -> None:
+@pytest.mark.usefixtures("low_rates")
+def test_a_token_does_not_change_the_rate_of_an_address(api: Api, alice: User, bob: User) -> None:
     for user in (alice, bob, None):
         response = log_in(api(user))
 
     assert_is_throttled(response)
 
 
-@pytest.mark.usefixtures("slow")
+@pytest.mark.usefixtures("low_rates")
 def test_refused_requests_count_too(api: Api) -> None:
     for _ in range(2):
         assert_is_error(api().post("/api/users/login", {"user": {}}), 422)
@@ -518,7 +501,7 @@ def test_refused_requests_count_too(api: Api) -> None:
 
 
 @pytest.mark.django_db
-def test_more_parameters_than_anybody_needs_are_400(api: Api) -> None:
+def test_2000_query_parameters_are_400(api: Api) -> None:
     query = "&".join(f"name{number}=value" for number in range(2_000))
 
     response = api().get(f"/api/articles?{query}")

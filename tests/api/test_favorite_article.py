@@ -11,7 +11,7 @@ from users.models import User
 Api = Callable[..., ApiClient]
 
 
-def test_it_answers_with_all_of_the_article(api: Api, alice: User, bob: User) -> None:
+def test_it_returns_the_whole_article(api: Api, alice: User, bob: User) -> None:
     article = write_article(
         alice,
         title="How to train your dragon",
@@ -32,7 +32,7 @@ def test_it_answers_with_all_of_the_article(api: Api, alice: User, bob: User) ->
             "body": "It takes a Jacobian",
             "tagList": ["dragons", "training"],
             "createdAt": "2016-02-18T03:22:56.637Z",
-            "updatedAt": "2016-02-18T03:22:56.637Z",  # a like is no update
+            "updatedAt": "2016-02-18T03:22:56.637Z",  # a favorite is not an update
             "favorited": True,
             "favoritesCount": 1,
             "author": {"username": "alice", "bio": None, "image": None, "following": True},
@@ -41,7 +41,7 @@ def test_it_answers_with_all_of_the_article(api: Api, alice: User, bob: User) ->
     assert api(bob).get(f"/api/articles/{article.slug}").json() == response.json()
 
 
-def test_it_counts_the_likes_of_all(api: Api, article: Article, bob: User) -> None:
+def test_it_counts_the_favorites_of_all_users(api: Api, article: Article, bob: User) -> None:
     for number in range(4):
         like(make_user(f"reader{number}"), article)
 
@@ -51,7 +51,7 @@ def test_it_counts_the_likes_of_all(api: Api, article: Article, bob: User) -> No
     assert shown["tagList"] == ["dragons", "training"]
 
 
-def test_a_second_time_changes_nothing(api: Api, article: Article, bob: User) -> None:
+def test_a_second_request_changes_nothing(api: Api, article: Article, bob: User) -> None:
     first = api(bob).post(f"/api/articles/{article.slug}/favorite")
     second = api(bob).post(f"/api/articles/{article.slug}/favorite")
 
@@ -60,7 +60,7 @@ def test_a_second_time_changes_nothing(api: Api, article: Article, bob: User) ->
     assert Favorite.objects.count() == 1
 
 
-def test_authors_may_like_what_they_wrote(api: Api, article: Article, alice: User) -> None:
+def test_authors_may_favorite_their_own_articles(api: Api, article: Article, alice: User) -> None:
     response = api(alice).post(f"/api/articles/{article.slug}/favorite")
 
     assert response.status_code == 200
@@ -69,7 +69,7 @@ def test_authors_may_like_what_they_wrote(api: Api, article: Article, alice: Use
     assert shown["author"]["following"] is False
 
 
-def test_it_is_found_by_who_likes_it(api: Api, article: Article, bob: User) -> None:
+def test_the_filter_favorited_finds_it(api: Api, article: Article, bob: User) -> None:
     write_article(article.author)
 
     api(bob).post(f"/api/articles/{article.slug}/favorite")
@@ -78,7 +78,7 @@ def test_it_is_found_by_who_likes_it(api: Api, article: Article, bob: User) -> N
     assert [shown["slug"] for shown in answer["articles"]] == [article.slug]
 
 
-def test_charlie_can_not_touch_the_likes_of_others(
+def test_charlie_cannot_change_the_favorites_of_others(
     api: Api, article: Article, alice: User, bob: User, charlie: User
 ) -> None:
     other = write_article(alice)
@@ -105,7 +105,7 @@ def test_it_does_not_find_an_unknown_slug(api: Api, article: Article, bob: User)
     assert response.json() == {"errors": {"article": ["not found"]}}
 
 
-def test_it_asks_for_a_token_before_all_else(api: Api, article: Article) -> None:
+def test_it_checks_the_token_first(api: Api, article: Article) -> None:
     for slug in (article.slug, "nothing-of-the-kind"):
         response = api().post(f"/api/articles/{slug}/favorite")
 

@@ -21,14 +21,14 @@ FILTER_COMBINATIONS = [chosen for size in range(4) for chosen in combinations(FI
 
 
 def write_with_authors_and_tags(reader: User, number: int) -> None:
-    """Articles whose every look-up would be one more query."""
+    """Articles that need more queries for each author and tag if these are not joined."""
     for n in range(number):
         author = make_user(f"author{n}")
         follow(reader, author)
         like(author, write_article(author, tags=(f"tag{n}", "common")))
 
 
-def test_it_shows_the_articles_of_those_whom_the_reader_follows(
+def test_it_shows_the_articles_of_followed_authors(
     api: Api, article: Article, bob: User, charlie: User
 ) -> None:
     write_article(charlie)
@@ -56,14 +56,16 @@ def test_it_shows_the_articles_of_those_whom_the_reader_follows(
     assert answer["articles"] == api(bob).get("/api/articles?author=alice").json()["articles"]
 
 
-def test_it_is_empty_for_who_follows_nobody(api: Api, article: Article, charlie: User) -> None:
+def test_it_is_empty_when_the_reader_follows_nobody(
+    api: Api, article: Article, charlie: User
+) -> None:
     response = api(charlie).get(PATH)
 
     assert response.status_code == 200
     assert response.json() == EMPTY
 
 
-def test_it_has_no_articles_of_ones_own_or_of_ones_followers(
+def test_it_has_no_articles_of_the_reader_or_of_followers(
     api: Api, article: Article, alice: User, bob: User
 ) -> None:
     write_article(bob)
@@ -71,13 +73,13 @@ def test_it_has_no_articles_of_ones_own_or_of_ones_followers(
     assert api(alice).get(PATH).json() == EMPTY
 
 
-def test_it_ends_with_the_following(api: Api, article: Article, bob: User) -> None:
+def test_it_is_empty_after_unfollowing(api: Api, article: Article, bob: User) -> None:
     Follow.objects.filter(follower=bob).delete()
 
     assert api(bob).get(PATH).json() == EMPTY
 
 
-def test_the_newest_comes_first_whoever_wrote_it(
+def test_the_newest_comes_first_across_authors(
     api: Api, alice: User, bob: User, charlie: User
 ) -> None:
     follow(bob, charlie)
@@ -90,7 +92,7 @@ def test_the_newest_comes_first_whoever_wrote_it(
     assert [article["title"] for article in shown] == ["Of 2022", "Of 2021", "Of 2020"]
 
 
-def test_articles_of_one_instant_are_all_met_once_from_page_to_page(
+def test_the_pages_show_each_article_once_when_all_have_the_same_time(
     api: Api, alice: User, bob: User, charlie: User
 ) -> None:
     follow(bob, charlie)
@@ -108,7 +110,7 @@ def test_articles_of_one_instant_are_all_met_once_from_page_to_page(
     assert [article["slug"] for page in pages for article in page] == [*reversed(written)]
 
 
-def test_it_shows_what_the_reader_likes(
+def test_it_shows_what_the_reader_favorited(
     api: Api, article: Article, bob: User, charlie: User
 ) -> None:
     other = write_article(article.author, tags=("a", "b", "c"))
@@ -124,7 +126,7 @@ def test_it_shows_what_the_reader_likes(
     ]
 
 
-def test_a_page_has_20_articles_and_the_count_of_all(api: Api, alice: User, bob: User) -> None:
+def test_a_page_has_20_articles_and_the_total_count(api: Api, alice: User, bob: User) -> None:
     slugs = [write_article(alice).slug for _ in range(21)]
 
     answer = api(bob).get(PATH).json()
@@ -144,7 +146,7 @@ def test_a_page_has_20_articles_and_the_count_of_all(api: Api, alice: User, bob:
         ({"offset": 2**63 - 1}, []),
     ],
 )
-def test_limit_and_offset_cut_a_page_out_and_count_all(
+def test_limit_and_offset_select_a_page_and_keep_the_total_count(
     api: Api, alice: User, bob: User, query: dict[str, int], numbers: list[int]
 ) -> None:
     slugs = [write_article(alice).slug for _ in range(3)]
@@ -165,7 +167,7 @@ def test_limit_and_offset_cut_a_page_out_and_count_all(
         *((name, "\0") for name in ("limit", "offset", "tag", "author", "favorited")),
     ],
 )
-def test_it_refuses_such_a_query(api: Api, bob: User, name: str, value: str) -> None:
+def test_it_refuses_an_invalid_query(api: Api, bob: User, name: str, value: str) -> None:
     response = api(bob).get(PATH, {name: value})
 
     assert response.status_code == 422
@@ -187,7 +189,7 @@ def test_filters_combine_within_the_feed(
         )
         if "favorited" in passes:
             like(charlie, written)
-    # Passes what it can, but bob doesn't follow its author.
+    # This article matches `tag` and `favorited`, but Bob does not follow its author.
     like(charlie, write_article(charlie, tags=("python",)))
 
     query = {name: FILTERS[name] for name in names} | {"limit": limit}
@@ -201,7 +203,7 @@ def test_filters_combine_within_the_feed(
     assert answer["articlesCount"] == len(expected)
 
 
-def test_a_filter_by_an_author_whom_the_reader_does_not_follow_finds_nothing(
+def test_a_filter_by_an_author_who_is_not_followed_finds_nothing(
     api: Api, bob: User, charlie: User
 ) -> None:
     write_article(charlie)
@@ -221,7 +223,7 @@ def test_unknown_names_give_an_empty_list(
     assert response.json() == EMPTY
 
 
-def test_a_filter_by_one_who_likes_does_not_hide_the_others(
+def test_the_filter_favorited_does_not_change_the_favorites_count(
     api: Api, article: Article, bob: User, charlie: User
 ) -> None:
     like(charlie, article)
@@ -235,7 +237,7 @@ def test_a_filter_by_one_who_likes_does_not_hide_the_others(
     assert answer["articles"][0]["tagList"] == ["dragons", "training"]
 
 
-def test_it_asks_for_a_token_before_all_else(api: Api, db: None) -> None:
+def test_it_checks_the_token_first(api: Api, db: None) -> None:
     response = api().get(PATH, {"limit": "0"})
 
     assert response.status_code == 401
@@ -251,7 +253,7 @@ def test_it_refuses_a_bad_token(api: Api, db: None) -> None:
 
 @pytest.mark.parametrize("rows", [1, 20])
 @pytest.mark.parametrize("query", [{}, {"tag": "common"}])
-def test_it_takes_two_queries(
+def test_it_runs_two_queries(
     api: Api,
     charlie: User,
     django_assert_num_queries: DjangoAssertNumQueries,

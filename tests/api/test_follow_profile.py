@@ -14,7 +14,7 @@ NOT_FOUND = {"errors": {"profile": ["not found"]}}
 
 
 @pytest.mark.django_db
-def test_it_follows_somebody(api: Api, charlie: User) -> None:
+def test_it_follows_a_user(api: Api, charlie: User) -> None:
     make_user("alice", bio="I write.", image="https://example.com/alice.png")
 
     response = api(charlie).post("/api/profiles/alice/follow")
@@ -32,7 +32,7 @@ def test_it_follows_somebody(api: Api, charlie: User) -> None:
     assert (follow.follower.username, follow.followed.username) == ("charlie", "alice")
 
 
-def test_it_shows_in_profile_article_and_feed(api: Api, alice: User, charlie: User) -> None:
+def test_profile_article_and_feed_show_it(api: Api, alice: User, charlie: User) -> None:
     article = write_article(alice)
     client = api(charlie)
 
@@ -45,7 +45,7 @@ def test_it_shows_in_profile_article_and_feed(api: Api, alice: User, charlie: Us
     assert [shown["slug"] for shown in feed] == [article.slug]
 
 
-def test_following_twice_is_following_once(api: Api, alice: User, bob: User) -> None:
+def test_following_twice_makes_one_row(api: Api, alice: User, bob: User) -> None:
     for _ in range(2):
         response = api(bob).post("/api/profiles/alice/follow")
 
@@ -54,7 +54,7 @@ def test_following_twice_is_following_once(api: Api, alice: User, bob: User) -> 
     assert Follow.objects.count() == 1
 
 
-def test_it_touches_nobody_else(api: Api, alice: User, bob: User, charlie: User) -> None:
+def test_it_changes_no_other_follow(api: Api, alice: User, bob: User, charlie: User) -> None:
     api(bob).post("/api/profiles/charlie/follow")
 
     def following(viewer: User, username: str) -> bool:
@@ -78,7 +78,7 @@ def test_it_finds_every_username(api: Api, bob: User, username: str) -> None:
     assert response.json()["profile"]["username"] == username
 
 
-def test_it_refuses_oneself(api: Api, alice: User) -> None:
+def test_it_refuses_to_follow_oneself(api: Api, alice: User) -> None:
     response = api(alice).post("/api/profiles/alice/follow")
 
     assert response.status_code == 422

@@ -13,7 +13,7 @@ Api = Callable[..., ApiClient]
 
 NOT_FOUND = {"errors": {"article": ["not found"]}}
 
-# Every route below an article.
+# Every route of an article, as a method and the path after the slug.
 ROUTES = [
     ("GET", ""),
     ("PUT", ""),
@@ -26,7 +26,7 @@ ROUTES = [
 ]
 
 
-def test_it_shows_all_of_an_article_to_anybody(api: Api, alice: User) -> None:
+def test_it_shows_the_whole_article_to_anybody(api: Api, alice: User) -> None:
     alice.bio, alice.image = "I write.", "https://example.com/alice.png"
     alice.save()
     article = write_article(
@@ -65,7 +65,7 @@ def test_it_shows_all_of_an_article_to_anybody(api: Api, alice: User) -> None:
     }
 
 
-def test_it_shows_what_was_never_given_as_null(api: Api, article: Article) -> None:
+def test_it_shows_null_for_empty_fields(api: Api, article: Article) -> None:
     shown = api().get(f"/api/articles/{article.slug}").json()["article"]
 
     assert shown["author"] == {
@@ -82,7 +82,7 @@ def test_it_shows_an_article_without_tags(api: Api, alice: User) -> None:
     assert api().get(f"/api/articles/{article.slug}").json()["article"]["tagList"] == []
 
 
-def test_it_shows_what_the_viewer_likes_and_follows(
+def test_it_shows_what_the_viewer_favorited_and_follows(
     api: Api, article: Article, bob: User, charlie: User
 ) -> None:
     like(bob, article)
@@ -95,7 +95,7 @@ def test_it_shows_what_the_viewer_likes_and_follows(
     assert shown["author"]["following"] is True
 
 
-def test_it_shows_nobody_what_others_like_and_follow(
+def test_favorites_and_follows_of_others_do_not_count_as_the_viewers(
     api: Api, article: Article, alice: User, bob: User, charlie: User
 ) -> None:
     like(bob, article)
@@ -108,7 +108,7 @@ def test_it_shows_nobody_what_others_like_and_follow(
         assert shown["author"]["following"] is False
 
 
-def test_it_does_not_take_being_followed_for_following(
+def test_being_followed_is_not_following(
     api: Api, article: Article, alice: User, charlie: User
 ) -> None:
     follow(alice, charlie)
@@ -118,7 +118,7 @@ def test_it_does_not_take_being_followed_for_following(
     assert shown["author"]["following"] is False
 
 
-def test_it_does_not_take_a_like_of_another_article_for_one_of_this(
+def test_a_favorite_of_another_article_does_not_count(
     api: Api, article: Article, alice: User, bob: User
 ) -> None:
     like(bob, write_article(alice))
@@ -129,7 +129,7 @@ def test_it_does_not_take_a_like_of_another_article_for_one_of_this(
     assert shown["favoritesCount"] == 0
 
 
-def test_tags_do_not_multiply_the_likes(api: Api, alice: User) -> None:
+def test_tags_do_not_multiply_the_favorites_count(api: Api, alice: User) -> None:
     article = write_article(alice, tags=("a", "b", "c"))
     for number in range(5):
         like(make_user(f"reader{number}"), article)
@@ -152,7 +152,7 @@ def test_tags_do_not_multiply_the_likes(api: Api, alice: User) -> None:
         ),
     ],
 )
-def test_timestamps_are_utc_with_milliseconds_also_where_they_are_zero(
+def test_timestamps_are_utc_and_always_have_milliseconds(
     api: Api, alice: User, created_at: datetime, shown: str
 ) -> None:
     article = write_article(alice, created_at=created_at)
@@ -181,7 +181,7 @@ def test_created_at_is_the_same_string_in_every_answer(api: Api, alice: User, bo
     assert len({answer["createdAt"] for answer in answers}) == 1
 
 
-def test_html_is_kept_as_it_is(api: Api, alice: User) -> None:
+def test_html_is_stored_unchanged(api: Api, alice: User) -> None:
     html = "<script>alert('&amp;')</script> <b>bold</b> & \"quoted\""
     alice.bio = html
     alice.save()
@@ -230,7 +230,7 @@ def test_no_route_finds_a_slug_that_no_article_can_have(
 
 
 @pytest.mark.parametrize(("method", "below"), ROUTES)
-def test_a_bad_token_is_refused_where_one_is_needed_before_anything_is_looked_up(
+def test_a_bad_token_is_refused_before_404_on_private_routes(
     api: Api, db: None, method: str, below: str
 ) -> None:
     stranger = api(headers={"Authorization": "Token garbage"})
@@ -245,7 +245,7 @@ def test_a_bad_token_is_refused_where_one_is_needed_before_anything_is_looked_up
 
 
 @pytest.mark.parametrize(("method", "below"), ROUTES)
-def test_no_route_takes_a_slash_at_the_end(
+def test_no_route_has_a_trailing_slash(
     api: Api, alice: User, article: Article, method: str, below: str
 ) -> None:
     path = f"/api/articles/{article.slug}{below}/"
@@ -268,14 +268,14 @@ def test_other_methods_are_not_allowed(
     assert [*response.json()] == ["errors"]
 
 
-def test_it_takes_one_query(
+def test_it_runs_one_query(
     api: Api, article: Article, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(1):  # the article
         api().get(f"/api/articles/{article.slug}")
 
 
-def test_it_takes_one_query_with_20_tags_and_likes(
+def test_it_runs_one_query_with_20_tags_and_favorites(
     api: Api, alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     article = write_article(alice, tags=tuple(f"tag{number}" for number in range(20)))
@@ -288,7 +288,7 @@ def test_it_takes_one_query_with_20_tags_and_likes(
     assert (len(shown["tagList"]), shown["favoritesCount"]) == (20, 20)
 
 
-def test_it_takes_two_queries_with_a_token(
+def test_it_runs_two_queries_with_a_token(
     api: Api, article: Article, bob: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     like(bob, article)

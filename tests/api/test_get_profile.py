@@ -33,7 +33,7 @@ def test_it_shows_the_profile_to_anybody(api: Api) -> None:
     }
 
 
-def test_it_shows_null_for_what_was_never_given(api: Api, alice: User) -> None:
+def test_it_shows_null_for_empty_fields(api: Api, alice: User) -> None:
     assert api().get("/api/profiles/alice").json() == {
         "profile": {"username": "alice", "bio": None, "image": None, "following": False}
     }
@@ -71,7 +71,7 @@ def test_it_shows_whom_the_viewer_follows(api: Api, alice: User, bob: User, char
     ],
 )
 @pytest.mark.django_db
-def test_it_finds_every_username_that_there_can_be(api: Api, username: str) -> None:
+def test_it_finds_every_kind_of_username(api: Api, username: str) -> None:
     make_user(username, email="somebody@example.com")
 
     response = api().get(f"/api/profiles/{quote(username, safe='+')}")
@@ -120,7 +120,7 @@ def test_it_finds_a_username_in_any_normalization_form(
     ids=lambda path: path[:20],
 )
 @pytest.mark.parametrize("known", [False, True], ids=["anonymous", "with a token"])
-def test_it_does_not_find_anybody_else(
+def test_an_unknown_username_is_404(
     api: Api, alice: User, bob: User, path: str, known: bool
 ) -> None:
     client = api(bob) if known else api()
@@ -131,23 +131,21 @@ def test_it_does_not_find_anybody_else(
     assert response.json() == NOT_FOUND
 
 
-def test_it_takes_one_statement(
+def test_it_runs_one_query(
     api: Api, alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client = api()
 
-    # 1: the profile
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(1):  # the profile
         assert client.get("/api/profiles/alice").status_code == 200
 
 
-def test_it_takes_two_statements_with_a_token(
+def test_it_runs_two_queries_with_a_token(
     api: Api, alice: User, bob: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(20):
         follow(make_user(f"reader{number}"), alice)
     client = api(bob)
 
-    # 1: the user of the token; 2: the profile, with `following`
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(2):  # the user of the token, the profile with `following`
         assert client.get("/api/profiles/alice").json()["profile"]["following"] is True

@@ -11,7 +11,7 @@ Api = Callable[..., ApiClient]
 
 
 @pytest.mark.django_db
-def test_it_shows_oneself(api: Api) -> None:
+def test_it_shows_the_user_of_the_token(api: Api) -> None:
     alice = make_user("alice", bio="I write.", image="https://example.com/alice.png")
 
     response = api(alice).get("/api/user")
@@ -29,7 +29,7 @@ def test_it_shows_oneself(api: Api) -> None:
     }
 
 
-def test_it_shows_null_for_what_was_never_given(api: Api, alice: User) -> None:
+def test_it_shows_null_for_empty_fields(api: Api, alice: User) -> None:
     shown = api(alice).get("/api/user").json()["user"]
 
     assert shown["bio"] is None
@@ -44,7 +44,7 @@ def test_its_token_can_be_used(api: Api, alice: User) -> None:
     assert response.json()["user"]["username"] == "alice"
 
 
-def test_everybody_sees_themselves(api: Api, alice: User, bob: User, charlie: User) -> None:
+def test_each_user_sees_their_own_account(api: Api, alice: User, bob: User, charlie: User) -> None:
     shown = [api(user).get("/api/user").json()["user"]["email"] for user in (alice, bob, charlie)]
 
     assert shown == ["alice@example.com", "bob@example.com", "charlie@example.com"]
@@ -57,11 +57,10 @@ def test_it_needs_a_token(api: Api, alice: User) -> None:
     assert response.json() == {"errors": {"token": ["is missing"]}}
 
 
-def test_it_takes_one_statement(
+def test_it_runs_one_query(
     api: Api, alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client = api(alice)
 
-    # 1: the user of the token
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(1):  # the user of the token
         assert client.get("/api/user").status_code == 200

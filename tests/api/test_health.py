@@ -17,7 +17,10 @@ PROBED = [*PATHS, "/metrics"]
 
 @pytest.fixture
 def unreachable_database(django_db_blocker: DjangoDbBlocker) -> Iterator[int]:
-    """A database at a port where nobody listens; nobody else can come to listen there."""
+    """A database address that refuses connections: the port is bound, but nothing listens.
+
+    A bound port cannot be taken by another process during the test.
+    """
     with socket.socket() as port, django_db_blocker.unblock():
         port.bind(("127.0.0.1", 0))
         number = port.getsockname()[1]
@@ -27,7 +30,7 @@ def unreachable_database(django_db_blocker: DjangoDbBlocker) -> Iterator[int]:
         settings |= {"HOST": "127.0.0.1", "PORT": number, "PASSWORD": "a secret"}
         settings["OPTIONS"].pop("embedded", None)
         settings["OPTIONS"]["pool"] = {"min_size": 0, "max_size": 1, "timeout": 0.3}
-        # An alias of its own, and thereby a pool of its own.
+        # Another alias has another pool.
         unreachable = type(reachable)(settings, alias="unreachable")
         connections["default"] = unreachable
         try:
@@ -39,7 +42,7 @@ def unreachable_database(django_db_blocker: DjangoDbBlocker) -> Iterator[int]:
 
 
 @pytest.mark.django_db
-def test_it_says_that_all_is_well(api: Api) -> None:
+def test_it_reports_a_connected_database(api: Api) -> None:
     response = api().get("/health")
 
     assert response.status_code == 200
@@ -48,7 +51,7 @@ def test_it_says_that_all_is_well(api: Api) -> None:
     assert response.json()["database"] == "connected"
 
 
-def test_it_says_that_the_database_is_away(api: Api, unreachable_database: int) -> None:
+def test_it_reports_an_unreachable_database(api: Api, unreachable_database: int) -> None:
     response = api().get("/health")
 
     assert response.status_code == 503
@@ -70,14 +73,12 @@ def test_it_shows_the_pool(api: Api) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("header", [{"X-Forwarded-For": "192.0.2.1"}, {"Forwarded": "for=_"}])
-def test_it_shows_no_figures_to_whoever_comes_through_a_proxy(
-    api: Api, header: dict[str, str]
-) -> None:
+def test_it_shows_no_pool_figures_through_a_proxy(api: Api, header: dict[str, str]) -> None:
     assert api(headers=header).get("/health").json() == {"status": "ok", "database": "connected"}
 
 
 @pytest.mark.django_db
-def test_it_shows_the_figures_to_whoever_has_the_token(api: Api, settings: Settings) -> None:
+def test_it_shows_the_pool_figures_with_the_token(api: Api, settings: Settings) -> None:
     settings.METRICS_TOKEN = "a token for the metrics"
     authorized = api(headers={"Authorization": "Bearer a token for the metrics"})
 
@@ -85,7 +86,7 @@ def test_it_shows_the_figures_to_whoever_has_the_token(api: Api, settings: Setti
     assert api().get("/health").json() == {"status": "ok", "database": "connected"}
 
 
-def test_it_tells_nobody_else_where_the_database_is(
+def test_it_hides_the_address_of_the_database_without_the_token(
     api: Api, unreachable_database: int, settings: Settings
 ) -> None:
     settings.METRICS_TOKEN = "a token for the metrics"
@@ -97,7 +98,7 @@ def test_it_tells_nobody_else_where_the_database_is(
     }
 
 
-def test_nobody_at_all_is_told_a_secret(api: Api, unreachable_database: int) -> None:
+def test_it_never_shows_the_password_or_internals(api: Api, unreachable_database: int) -> None:
     text = api().get("/health").text
 
     assert "127.0.0.1" in text
@@ -105,7 +106,7 @@ def test_nobody_at_all_is_told_a_secret(api: Api, unreachable_database: int) -> 
         assert detail not in text
 
 
-def test_the_process_is_alive_without_its_database(api: Api, unreachable_database: int) -> None:
+def test_the_process_is_live_without_the_database(api: Api, unreachable_database: int) -> None:
     response = api().get("/livez")
 
     assert response.status_code == 200
@@ -113,14 +114,14 @@ def test_the_process_is_alive_without_its_database(api: Api, unreachable_databas
 
 
 @pytest.mark.django_db
-def test_it_is_ready_with_its_database(api: Api) -> None:
+def test_the_process_is_ready_with_the_database(api: Api) -> None:
     response = api().get("/readyz")
 
     assert response.status_code == 200
     assert response.json() == {"status": "ok"}
 
 
-def test_it_is_not_ready_without_its_database(api: Api, unreachable_database: int) -> None:
+def test_the_process_is_not_ready_without_the_database(api: Api, unreachable_database: int) -> None:
     response = api().get("/readyz")
 
     assert response.status_code == 503
@@ -128,7 +129,7 @@ def test_it_is_not_ready_without_its_database(api: Api, unreachable_database: in
 
 
 @pytest.mark.django_db
-def test_it_does_not_ask_the_database_anew_within_a_second(
+def test_the_result_of_a_check_is_kept_for_a_second(
     api: Api, request: pytest.FixtureRequest
 ) -> None:
     assert api().get("/readyz").status_code == 200
@@ -140,7 +141,7 @@ def test_it_does_not_ask_the_database_anew_within_a_second(
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("header", ["Token garbage", "Basic eDp5", ""])
-def test_they_need_no_token(api: Api, path: str, header: str) -> None:
+def test_probes_need_no_token(api: Api, path: str, header: str) -> None:
     assert api(headers={"Authorization": header}).get(path).status_code == 200
 
 
@@ -155,28 +156,26 @@ def test_head_is_get_without_a_body(api: Api, path: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", PATHS)
-def test_nothing_else_is_allowed(api: Api, path: str) -> None:
+def test_post_is_not_allowed(api: Api, path: str) -> None:
     assert api().post(path).status_code == 405
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", PATHS)
-def test_no_proxy_keeps_the_answer(api: Api, path: str) -> None:
+def test_proxies_must_not_cache_the_answer(api: Api, path: str) -> None:
     assert "no-store" in api().get(path).headers["Cache-Control"]
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", PROBED)
-def test_a_probe_may_call_the_host_as_it_likes(api: Api, path: str) -> None:
+def test_a_probe_may_use_any_host_name(api: Api, path: str) -> None:
     assert api(headers={"Host": "10.20.30.40:8000"}).get(path).status_code == 200
     assert api(headers={"Host": "10.20.30.40:8000"}).get("/api/tags").status_code == 400
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", PROBED)
-def test_a_probe_comes_over_plain_http_where_others_are_sent_to_https(
-    api: Api, settings: Settings, path: str
-) -> None:
+def test_a_probe_is_not_redirected_to_https(api: Api, settings: Settings, path: str) -> None:
     settings.SECURE_SSL_REDIRECT = True
 
     assert api().get(path).status_code == 200
@@ -184,7 +183,7 @@ def test_a_probe_comes_over_plain_http_where_others_are_sent_to_https(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_session_is_not_looked_up(api: Api, unreachable_database: int, path: str) -> None:
+def test_a_session_cookie_causes_no_query(api: Api, unreachable_database: int, path: str) -> None:
     client = api()
     client.cookies["sessionid"] = "somebody's"
 

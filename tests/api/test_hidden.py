@@ -1,4 +1,4 @@
-"""What is hidden is for the API as if it were deleted, and comes back unchanged."""
+"""The API treats hidden rows as deleted; a row that is shown again is unchanged."""
 
 from collections.abc import Callable
 
@@ -32,16 +32,16 @@ BODY = {"article": {"body": "Another"}}
 
 @pytest.fixture
 def shown(alice: User, bob: User, charlie: User) -> Article:
-    """Another article of Alice, with the same tag, which stays visible unless she is hidden."""
-    return _article(alice, "The other", bob, charlie)
+    """Another article of Alice with the same tag, which stays visible."""
+    return _write_shared(alice, "The other", bob, charlie)
 
 
 @pytest.fixture
 def hidden(alice: User, bob: User, charlie: User, shown: Article) -> Article:
-    return _article(alice, "To be hidden", bob, charlie)
+    return _write_shared(alice, "To be hidden", bob, charlie)
 
 
-def _article(alice: User, title: str, *readers: User) -> Article:
+def _write_shared(alice: User, title: str, *readers: User) -> Article:
     article = write_article(alice, title=title, tags=("shared", title.lower()))
     for reader in readers:
         like(reader, article)
@@ -60,7 +60,7 @@ def show(*rows: Article | Comment | User) -> None:
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_a_hidden_article_is_in_no_list_and_no_count(
+def test_no_list_and_no_count_has_a_hidden_article(
     api: Api, bob: User, hidden: Article, path: str
 ) -> None:
     before = api(bob).get(path).json()
@@ -75,7 +75,7 @@ def test_a_hidden_article_is_in_no_list_and_no_count(
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_the_articles_of_a_hidden_user_are_in_no_list_and_no_count(
+def test_no_list_and_no_count_has_an_article_of_a_hidden_user(
     api: Api, alice: User, bob: User, hidden: Article, path: str
 ) -> None:
     before = api(bob).get(path).json()
@@ -88,7 +88,7 @@ def test_the_articles_of_a_hidden_user_are_in_no_list_and_no_count(
 
 
 @pytest.mark.parametrize("path", [path for path in LISTS if "offset" not in path])
-def test_a_page_past_the_end_counts_no_hidden_article(
+def test_a_page_past_the_end_does_not_count_a_hidden_article(
     api: Api, bob: User, hidden: Article, path: str
 ) -> None:
     hide(hidden)
@@ -98,14 +98,14 @@ def test_a_page_past_the_end_counts_no_hidden_article(
     assert answer == {"articles": [], "articlesCount": 1}
 
 
-def test_a_tag_that_hidden_articles_alone_carry_is_not_listed(api: Api, hidden: Article) -> None:
+def test_a_tag_of_only_hidden_articles_is_not_listed(api: Api, hidden: Article) -> None:
     hide(hidden)
 
     assert api().get("/api/tags").json() == {"tags": ["shared", "the other"]}
 
 
 @pytest.mark.parametrize("by_author", [False, True])
-def test_no_call_finds_a_hidden_article(
+def test_every_call_to_a_hidden_article_is_404(
     api: Api, alice: User, bob: User, hidden: Article, by_author: bool
 ) -> None:
     comment = hidden.comments.get(author=bob)
@@ -130,7 +130,7 @@ def test_no_call_finds_a_hidden_article(
     assert hidden.comments.count() == hidden.favorites.count() == 2
 
 
-def test_a_hidden_comment_is_not_listed_and_not_deleted(
+def test_a_hidden_comment_is_not_listed_and_cannot_be_deleted(
     api: Api, bob: User, hidden: Article
 ) -> None:
     comment = hidden.comments.get(author=bob)
@@ -156,7 +156,9 @@ def test_the_comments_of_a_hidden_user_are_not_listed(
     assert [comment["body"] for comment in comments] == ["bob on To be hidden"]
 
 
-def test_a_hidden_user_has_no_profile_and_is_not_followed(api: Api, alice: User, bob: User) -> None:
+def test_a_hidden_user_has_no_profile_and_cannot_be_followed(
+    api: Api, alice: User, bob: User
+) -> None:
     hide(alice)
 
     for answer in (
@@ -171,7 +173,7 @@ def test_a_hidden_user_has_no_profile_and_is_not_followed(api: Api, alice: User,
     assert api(bob).get("/api/profiles/alice").json()["profile"]["following"] is True
 
 
-def test_the_favorites_of_a_hidden_user_go_on_counting(
+def test_the_favorites_of_a_hidden_user_still_count(
     api: Api, charlie: User, shown: Article
 ) -> None:
     hide(charlie)
@@ -193,7 +195,7 @@ def test_a_new_article_does_not_get_the_slug_of_a_hidden_one(
     assert slug.startswith(f"{hidden.slug}-")
 
 
-def test_an_article_written_by_a_hidden_user_is_not_counted_until_they_are_shown(
+def test_an_article_written_by_a_hidden_user_counts_once_the_user_is_shown(
     api: Api, alice: User, bob: User
 ) -> None:
     dan = make_user("dan")

@@ -1,4 +1,4 @@
-"""A POST that is sent again with its `Idempotency-Key`."""
+"""A POST that is sent again with the same `Idempotency-Key`."""
 
 import json
 import random
@@ -54,15 +54,12 @@ def assert_same(first: Any, second: Any) -> None:
     assert {**second.headers, **own} == {**first.headers, **own}
 
 
-def keep_since(sent_at: datetime) -> None:
-    """Make every answer look as if it had been given then."""
+def set_created_at(sent_at: datetime) -> None:
+    """Set the creation time of every kept answer."""
     IdempotencyKey.objects.update(created_at=sent_at)
 
 
-# The same again
-
-
-def test_an_article_that_is_sent_again_is_written_once(api: Api, alice: User) -> None:
+def test_an_article_sent_twice_is_created_once(api: Api, alice: User) -> None:
     first = send(api(alice), ARTICLES, NEW_ARTICLE)
     second = send(api(alice), ARTICLES, NEW_ARTICLE)
 
@@ -72,7 +69,7 @@ def test_an_article_that_is_sent_again_is_written_once(api: Api, alice: User) ->
     assert Article.objects.count() == 1
 
 
-def test_a_comment_that_is_sent_again_is_said_once(api: Api, bob: User, article: Article) -> None:
+def test_a_comment_sent_twice_is_created_once(api: Api, bob: User, article: Article) -> None:
     comment = {"comment": {"body": "Thank you!"}}
 
     first = send(api(bob), f"{ARTICLE}/comments", comment)
@@ -83,7 +80,7 @@ def test_a_comment_that_is_sent_again_is_said_once(api: Api, bob: User, article:
     assert Comment.objects.count() == 1
 
 
-def test_a_favorite_gets_the_first_answer_again_whatever_happened_since(
+def test_a_repeated_favorite_gets_the_first_answer_despite_later_changes(
     api: Api, bob: User, charlie: User, article: Article
 ) -> None:
     first = send(api(bob), f"{ARTICLE}/favorite")
@@ -97,7 +94,7 @@ def test_a_favorite_gets_the_first_answer_again_whatever_happened_since(
     assert [favorite.user for favorite in Favorite.objects.all()] == [charlie]
 
 
-def test_a_follow_gets_the_first_answer_again_whatever_happened_since(
+def test_a_repeated_follow_gets_the_first_answer_despite_later_changes(
     api: Api, alice: User, charlie: User
 ) -> None:
     first = send(api(charlie), "/api/profiles/alice/follow")
@@ -110,7 +107,7 @@ def test_a_follow_gets_the_first_answer_again_whatever_happened_since(
     assert not Follow.objects.exists()
 
 
-def test_the_first_answer_is_given_when_what_it_speaks_of_is_gone(
+def test_the_first_answer_is_repeated_after_the_object_is_deleted(
     api: Api, alice: User, article: Article
 ) -> None:
     comment = {"comment": {"body": "Thank you!"}}
@@ -120,7 +117,7 @@ def test_the_first_answer_is_given_when_what_it_speaks_of_is_gone(
     assert_same(first, send(api(alice), f"{ARTICLE}/comments", comment))
 
 
-def test_without_a_key_everything_is_done_again(api: Api, alice: User) -> None:
+def test_without_a_key_the_write_is_done_again(api: Api, alice: User) -> None:
     answers = [api(alice).post(ARTICLES, NEW_ARTICLE) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [201, 201]
@@ -134,7 +131,7 @@ def test_the_query_string_is_not_part_of_the_request(api: Api, alice: User) -> N
     assert_same(first, send(api(alice), f"{ARTICLES}?try=2", NEW_ARTICLE))
 
 
-def test_another_token_of_the_same_user_is_the_same(
+def test_another_token_of_the_same_user_gets_the_same_answer(
     api: Api, alice: User, settings: Settings
 ) -> None:
     first = send(api(alice), ARTICLES, NEW_ARTICLE)
@@ -142,9 +139,6 @@ def test_another_token_of_the_same_user_is_the_same(
     bearer = ApiClient(headers={"Authorization": f"Bearer {tokens.issue(alice.pk)}"})
 
     assert_same(first, send(bearer, ARTICLES, NEW_ARTICLE))
-
-
-# Another request
 
 
 @pytest.mark.parametrize(
@@ -155,7 +149,7 @@ def test_another_token_of_the_same_user_is_the_same(
         json.dumps(NEW_ARTICLE, indent=1).encode(),
     ],
 )
-def test_a_key_is_good_for_one_body(api: Api, alice: User, body: Any) -> None:
+def test_a_key_is_refused_with_another_body(api: Api, alice: User, body: Any) -> None:
     first = send(api(alice), ARTICLES, NEW_ARTICLE)
 
     second = send(api(alice), ARTICLES, body)
@@ -165,7 +159,9 @@ def test_a_key_is_good_for_one_body(api: Api, alice: User, body: Any) -> None:
     assert_same(first, send(api(alice), ARTICLES, NEW_ARTICLE))
 
 
-def test_a_key_is_good_for_no_body_or_some(api: Api, bob: User, article: Article) -> None:
+def test_an_empty_body_and_an_empty_object_are_different_bodies(
+    api: Api, bob: User, article: Article
+) -> None:
     send(api(bob), f"{ARTICLE}/favorite")
     api(bob).delete(f"{ARTICLE}/favorite")
 
@@ -175,7 +171,7 @@ def test_a_key_is_good_for_no_body_or_some(api: Api, bob: User, article: Article
     assert not Favorite.objects.exists()
 
 
-def test_users_paths_and_keys_are_told_apart(
+def test_each_user_path_and_key_has_its_own_answer(
     api: Api, alice: User, bob: User, article: Article
 ) -> None:
     write_article(alice, title="Another")
@@ -194,7 +190,7 @@ def test_users_paths_and_keys_are_told_apart(
     assert Comment.objects.count() == IdempotencyKey.objects.count() == len(requests)
 
 
-def test_charlie_gets_nothing_of_what_bob_was_answered(
+def test_charlie_does_not_get_the_answer_of_bob(
     api: Api, bob: User, charlie: User, article: Article
 ) -> None:
     send(api(bob), f"{ARTICLE}/comments", {"comment": {"body": "Between us"}})
@@ -205,13 +201,11 @@ def test_charlie_gets_nothing_of_what_bob_was_answered(
     assert answer.json()["comment"]["author"]["username"] == "charlie"
 
 
-# Keys that are none
-
 BAD_KEYS = ["", "x" * 256, "schlüssel", "ключ", "a\tb", "a\nb", "a\x00b", "\x7f"]
 
 
 @pytest.mark.parametrize("key", BAD_KEYS, ids=ascii)
-def test_a_key_is_printable_ascii_of_bounded_length(
+def test_a_key_that_is_not_1_to_255_printable_ascii_characters_is_refused(
     api: Api, bob: User, article: Article, key: str
 ) -> None:
     for where in (f"{ARTICLE}/favorite", "/api/profiles/alice/follow"):
@@ -223,18 +217,22 @@ def test_a_key_is_printable_ascii_of_bounded_length(
 
 
 @pytest.mark.parametrize("key", ["1", "x" * 255, "b0f3f1f6-8d1c-4a6a-9a4e-0f9c5e0d7e11", '"~ !"'])
-def test_every_other_key_is_one(api: Api, bob: User, article: Article, key: str) -> None:
-    answers = [send(api(bob), f"{ARTICLE}/comments", {"comment": {"body": "!"}}, key)] * 2
+def test_a_key_of_1_to_255_printable_ascii_characters_is_accepted(
+    api: Api, bob: User, article: Article, key: str
+) -> None:
+    first, second = (
+        send(api(bob), f"{ARTICLE}/comments", {"comment": {"body": "!"}}, key) for _ in range(2)
+    )
 
-    assert_same(*answers)
+    assert_same(first, second)
     assert Comment.objects.count() == 1
 
 
 @pytest.mark.parametrize("key", ["", "one"])
-def test_what_the_view_refuses_it_refuses_first(
+def test_the_errors_of_the_view_come_before_the_errors_of_the_key(
     api: Api, alice: User, article: Article, key: str
 ) -> None:
-    """An invalid key, and one that was used with another body, come after 401, 404 and 403."""
+    """The key is empty, or was used with another body."""
     client, comments = api(alice), f"{ARTICLE}/comments"
     send(client, comments, {"comment": {"body": "First"}})
     send(client, "/api/profiles/alice/follow")
@@ -251,17 +249,14 @@ def test_what_the_view_refuses_it_refuses_first(
     assert Comment.objects.count() == 1
 
 
-def test_paths_that_name_nothing_are_404(api: Api, alice: User) -> None:
+def test_paths_of_impossible_slugs_are_404(api: Api, alice: User) -> None:
     for slug in ("%00", "%FF", "%20" * 400, "x" * 5000):
         answer = send(api(alice), f"/api/articles/{slug}/favorite")
 
         assert (answer.status_code, answer.json()) == (404, {"errors": {"article": ["not found"]}})
 
 
-# Errors are not kept
-
-
-def test_after_an_error_the_key_is_as_good_as_new(api: Api, alice: User) -> None:
+def test_a_key_can_be_used_again_after_an_error(api: Api, alice: User) -> None:
     wrong = send(api(alice), ARTICLES, {"article": {"title": "New"}})
     assert wrong.status_code == 422
     assert not IdempotencyKey.objects.exists()
@@ -276,7 +271,7 @@ def test_a_404_is_not_kept(api: Api, alice: User) -> None:
     assert send(api(alice), f"{ARTICLE}/favorite").status_code == 200
 
 
-def test_a_fault_is_not_kept_and_nothing_of_what_came_before_it(
+def test_a_500_is_not_kept_and_its_writes_are_rolled_back(
     api: Api, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = api(alice, raise_request_exception=False)
@@ -296,10 +291,7 @@ def test_a_body_that_is_too_large_is_413(api: Api, bob: User, article: Article) 
     assert answer.status_code == 413
 
 
-# Whom it is for
-
-
-def test_registration_and_log_in_ignore_it(api: Api, alice: User) -> None:
+def test_registration_and_login_ignore_the_key(api: Api, alice: User) -> None:
     user = {"username": "dora", "email": "dora@example.com", "password": PASSWORD}
     credentials = {"user": {"email": "alice@example.com", "password": PASSWORD}}
 
@@ -319,7 +311,7 @@ def test_registration_and_log_in_ignore_it(api: Api, alice: User) -> None:
         ({"Authorization": "Basic YTpi"}, "is invalid"),
     ],
 )
-def test_it_is_nothing_without_a_token(
+def test_without_a_valid_token_the_key_is_ignored(
     article: Article, header: dict[str, str], message: str, key: str
 ) -> None:
     answer = send(ApiClient(headers=header), f"{ARTICLE}/favorite", key=key)
@@ -327,7 +319,7 @@ def test_it_is_nothing_without_a_token(
     assert (answer.status_code, answer.json()) == (401, {"errors": {"token": [message]}})
 
 
-def test_an_answer_is_not_for_a_token_that_has_expired(
+def test_an_expired_token_does_not_get_the_kept_answer(
     api: Api, alice: User, settings: Settings
 ) -> None:
     assert send(api(alice), ARTICLES, NEW_ARTICLE).status_code == 201
@@ -338,7 +330,7 @@ def test_an_answer_is_not_for_a_token_that_has_expired(
     assert (answer.status_code, answer.json()) == (401, {"errors": {"token": ["has expired"]}})
 
 
-def test_an_answer_is_not_for_somebody_who_may_not_log_in_any_more(api: Api, alice: User) -> None:
+def test_an_inactive_user_does_not_get_the_kept_answer(api: Api, alice: User) -> None:
     assert send(api(alice), ARTICLES, NEW_ARTICLE).status_code == 201
     User.objects.filter(pk=alice.pk).update(is_active=False)
 
@@ -347,7 +339,7 @@ def test_an_answer_is_not_for_somebody_who_may_not_log_in_any_more(api: Api, ali
     assert (answer.status_code, answer.json()) == (401, {"errors": {"token": ["is invalid"]}})
 
 
-def test_other_methods_ignore_it(api: Api, alice: User, article: Article) -> None:
+def test_other_methods_ignore_the_key(api: Api, alice: User, article: Article) -> None:
     comment = write_comment(alice, article)
     for method, where, body, status in (
         ("GET", ARTICLE, {}, 200),
@@ -365,7 +357,7 @@ def test_other_methods_ignore_it(api: Api, alice: User, article: Article) -> Non
     assert not IdempotencyKey.objects.exists()
 
 
-def test_pages_ignore_it(api: Api, alice: User) -> None:
+def test_pages_ignore_the_key(api: Api, alice: User) -> None:
     for where, status in (("/admin/login/", 200), ("/nothing", 404)):
         answer = send(api(alice), where, key="")
 
@@ -373,7 +365,7 @@ def test_pages_ignore_it(api: Api, alice: User) -> None:
         assert "text/html" in answer.headers["Content-Type"]
 
 
-def test_a_preflight_allows_it(api: Api) -> None:
+def test_a_preflight_allows_the_header(api: Api) -> None:
     answer = api().options(
         ARTICLES,
         headers={
@@ -387,15 +379,12 @@ def test_a_preflight_allows_it(api: Api) -> None:
     assert {"authorization", "content-type", "idempotency-key"} <= {*allowed}
 
 
-# How long, and what is in the table
-
-
 def test_an_answer_is_kept_for_a_day(api: Api, alice: User) -> None:
     first = send(api(alice), ARTICLES, NEW_ARTICLE)
-    keep_since(timezone.now() - timedelta(hours=23, minutes=59))
+    set_created_at(timezone.now() - timedelta(hours=23, minutes=59))
     assert_same(first, send(api(alice), ARTICLES, NEW_ARTICLE))
 
-    keep_since(timezone.now() - timedelta(hours=24))
+    set_created_at(timezone.now() - timedelta(hours=24))
     second = send(api(alice), ARTICLES, NEW_ARTICLE)
 
     assert second.status_code == 201
@@ -404,8 +393,8 @@ def test_an_answer_is_kept_for_a_day(api: Api, alice: User) -> None:
     assert_same(second, send(api(alice), ARTICLES, NEW_ARTICLE))
 
 
-def backlog_of(user: User, count: int) -> None:
-    """Answers that were given long ago."""
+def create_expired_answers(user: User, count: int) -> None:
+    """Create this many kept answers of the year 2000."""
     long_ago = datetime(2000, 1, 1, tzinfo=UTC)
     IdempotencyKey.objects.bulk_create(
         IdempotencyKey(user=user, method="POST", path="/", key=str(n), created_at=long_ago)
@@ -413,12 +402,12 @@ def backlog_of(user: User, count: int) -> None:
     )
 
 
-def test_an_old_answer_counts_as_none_though_it_has_not_been_deleted_yet(
+def test_an_expired_answer_is_ignored_before_it_is_deleted(
     api: Api, alice: User, bob: User
 ) -> None:
     send(api(alice), ARTICLES, NEW_ARTICLE)
-    keep_since(timezone.now() - timedelta(hours=25))
-    backlog_of(bob, DELETED_AT_ONCE)  # older: they go first
+    set_created_at(timezone.now() - timedelta(hours=25))
+    create_expired_answers(bob, DELETED_AT_ONCE)  # older, so they are deleted first
     corrected = {"article": NEW_ARTICLE["article"] | {"title": "Newer"}}
 
     second = send(api(alice), ARTICLES, corrected)
@@ -428,8 +417,8 @@ def test_an_old_answer_counts_as_none_though_it_has_not_been_deleted_yet(
     assert IdempotencyKey.objects.count() == 1
 
 
-def test_old_answers_are_deleted_in_batches(api: Api, alice: User, bob: User) -> None:
-    backlog_of(bob, 2 * DELETED_AT_ONCE + 1)
+def test_expired_answers_are_deleted_in_batches(api: Api, alice: User, bob: User) -> None:
+    create_expired_answers(bob, 2 * DELETED_AT_ONCE + 1)
 
     left = []
     for key in ("1", "2", "3"):
@@ -440,8 +429,8 @@ def test_old_answers_are_deleted_in_batches(api: Api, alice: User, bob: User) ->
     assert IdempotencyKey.objects.filter(user=alice).count() == 3
 
 
-def test_an_index_finds_the_old_answers(alice: User) -> None:
-    backlog_of(alice, 1000)
+def test_an_index_finds_the_expired_answers(alice: User) -> None:
+    create_expired_answers(alice, 1000)
     IdempotencyKey.objects.filter(key__gt="1").update(created_at=timezone.now())
 
     with connection.cursor() as cursor:
@@ -457,7 +446,7 @@ def test_an_index_finds_the_old_answers(alice: User) -> None:
     assert "Sort" not in plan
 
 
-def test_nothing_of_a_body_is_in_the_table_but_what_the_answer_shows(
+def test_the_table_stores_the_answer_and_not_the_request_body(
     api: Api, bob: User, article: Article
 ) -> None:
     body = {"comment": {"body": "Thank you!", "unknown": "a secret"}}
@@ -472,7 +461,7 @@ def test_nothing_of_a_body_is_in_the_table_but_what_the_answer_shows(
     assert "secret" not in row + content
 
 
-def test_the_same_body_looks_different_under_another_secret(
+def test_the_hash_of_a_body_depends_on_the_secret_key(
     api: Api, bob: User, article: Article, settings: Settings
 ) -> None:
     send(api(bob), f"{ARTICLE}/favorite")
@@ -482,7 +471,7 @@ def test_the_same_body_looks_different_under_another_secret(
     assert IdempotencyKey.objects.values("body_hmac").distinct().count() == 2
 
 
-def test_what_somebody_was_answered_goes_with_them(api: Api, alice: User, bob: User) -> None:
+def test_kept_answers_are_deleted_with_their_user(api: Api, alice: User, bob: User) -> None:
     send(api(alice), ARTICLES, NEW_ARTICLE)
     send(api(bob), ARTICLES, NEW_ARTICLE)
 
@@ -491,20 +480,18 @@ def test_what_somebody_was_answered_goes_with_them(api: Api, alice: User, bob: U
     assert [row.user for row in IdempotencyKey.objects.all()] == [bob]
 
 
-def test_a_key_is_there_once(alice: User) -> None:
-    backlog_of(alice, 1)
+def test_a_key_is_unique(alice: User) -> None:
+    create_expired_answers(alice, 1)
 
     with pytest.raises(IntegrityError, match="idempotency_key_once"), transaction.atomic():
-        backlog_of(alice, 1)
+        create_expired_answers(alice, 1)
 
-
-# How much is kept
 
 LONG = "".join(random.Random(7).choices(string.printable, k=200_000))  # noqa: S311 -- no secret
 
 
 def kept_bytes(user: User) -> int:
-    """How many bytes the bodies take that are kept for this user."""
+    """The size of the kept bodies of this user, in bytes."""
     rows = IdempotencyKey.objects.filter(user=user).exclude(content=None)
     return sum(len(row.content or b"") for row in rows)
 
@@ -523,10 +510,7 @@ def test_a_kept_body_is_compressed(api: Api, bob: User, article: Article) -> Non
     assert_same(first, send(api(bob), f"{ARTICLE}/favorite"))
 
 
-def test_a_body_that_was_kept_uncompressed_is_given_again(
-    api: Api, bob: User, article: Article
-) -> None:
-    """As the version before wrote it."""
+def test_an_uncompressed_kept_body_is_repeated(api: Api, bob: User, article: Article) -> None:
     first = send(api(bob), f"{ARTICLE}/favorite")
     IdempotencyKey.objects.update(
         content=first.content, headers={"Content-Type": "application/json"}, object_id=None
@@ -537,7 +521,7 @@ def test_a_body_that_was_kept_uncompressed_is_given_again(
     assert (second.status_code, second.content) == (200, first.content)
 
 
-def test_the_bodies_of_a_user_have_a_quota_and_the_keys_have_none(
+def test_kept_bodies_have_a_quota_in_bytes_and_keys_have_none(
     api: Api, alice: User, bob: User, article: Article
 ) -> None:
     Article.objects.update(body=LONG)
@@ -549,20 +533,20 @@ def test_the_bodies_of_a_user_have_a_quota_and_the_keys_have_none(
     assert IdempotencyKey.objects.filter(user=bob).count() == 50
     kept = IdempotencyKey.objects.filter(user=bob).order_by("created_at")
     dropped = [row.content is None for row in kept]
-    assert dropped == sorted(dropped, reverse=True)  # the oldest first
+    assert dropped == sorted(dropped, reverse=True)  # the oldest bodies are dropped first
     assert dropped.count(False) >= 4
     api(bob).delete(f"{ARTICLE}/favorite")
     for n, first in enumerate(answers[:3]):
         again = send(api(bob), f"{ARTICLE}/favorite", key=str(n))
         assert again.status_code == 200
-        # As it is now: the write is not done again.
+        # The answer shows the current state: the write is not done again.
         changed = {"favorited": False, "favoritesCount": 1}
         assert again.json()["article"] == first.json()["article"] | changed
     assert_same(answers[-1], send(api(bob), f"{ARTICLE}/favorite", key="49"))
     assert_same(other, send(api(alice), f"{ARTICLE}/favorite", key="other"))
 
 
-def test_the_bodies_of_a_user_are_counted(
+def test_kept_bodies_have_a_quota_in_number(
     api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("database.models.KEPT_BODIES", 3)
@@ -583,7 +567,7 @@ def test_the_bodies_of_a_user_are_counted(
         ("/api/profiles/alice/follow", b""),
     ],
 )
-def test_an_answer_whose_body_was_dropped_is_built_again(
+def test_an_answer_without_its_body_is_rebuilt(
     api: Api, bob: User, article: Article, path: str, body: Any
 ) -> None:
     first = send(api(bob), path, body)
@@ -595,7 +579,7 @@ def test_an_answer_whose_body_was_dropped_is_built_again(
     assert sum(written) == (1 if "profiles" in path else 2)
 
 
-def test_to_build_an_answer_again_is_no_write_that_a_rate_counts(
+def test_rebuilding_an_answer_does_not_count_against_the_rate(
     api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for scope in ("article", "favorite"):
@@ -607,8 +591,7 @@ def test_to_build_an_answer_again_is_no_write_that_a_rate_counts(
         assert_same(first, send(api(bob), f"{ARTICLE}/favorite"))
 
 
-def test_every_post_that_keeps_an_answer_can_build_it_again() -> None:
-    """Of every viewset that a token can be used with."""
+def test_every_view_that_keeps_answers_can_rebuild_them() -> None:
     patterns = articles.urlpatterns + profiles.urlpatterns + users.urlpatterns
     views: list[Any] = [pattern.callback for pattern in patterns]
     viewsets = {
@@ -622,7 +605,7 @@ def test_every_post_that_keeps_an_answer_can_build_it_again() -> None:
     assert all(hasattr(viewset, "show_again") for viewset in viewsets)
 
 
-def test_an_object_is_found_again_under_its_new_name(
+def test_an_answer_is_rebuilt_after_the_object_is_renamed(
     api: Api, alice: User, bob: User, article: Article
 ) -> None:
     send(api(bob), f"{ARTICLE}/favorite")
@@ -642,7 +625,7 @@ def test_an_object_is_found_again_under_its_new_name(
     assert Comment.objects.count() == 1
 
 
-def test_an_object_that_is_gone_is_404_and_is_not_written_again(
+def test_a_deleted_object_is_404_and_is_not_created_again(
     api: Api, alice: User, bob: User, article: Article
 ) -> None:
     comment = {"comment": {"body": "Thank you!"}}
@@ -651,7 +634,7 @@ def test_an_object_that_is_gone_is_404_and_is_not_written_again(
     send(api(bob), f"{ARTICLE}/favorite")
     drop_bodies()
     Article.objects.all().delete()
-    write_article(alice, title="How to train your dragon")  # another one, at the same address
+    write_article(alice, title="How to train your dragon")  # another article with the same slug
 
     for where, body, noun in (
         (ARTICLES, NEW_ARTICLE, "article"),
@@ -674,7 +657,7 @@ def test_an_object_that_is_gone_is_404_and_is_not_written_again(
         ("author", set()),
     ],
 )
-def test_an_answer_that_is_built_again_shows_nothing_hidden(
+def test_a_rebuilt_answer_shows_nothing_hidden(
     api: Api, alice: User, bob: User, article: Article, hidden: str, found: set[str]
 ) -> None:
     requests = {
@@ -694,9 +677,9 @@ def test_an_answer_that_is_built_again_shows_nothing_hidden(
     assert {name for name, answer in answers.items() if answer.status_code != 404} == found
 
 
-def test_an_index_finds_the_newest_of_a_user(alice: User) -> None:
+def test_an_index_finds_the_newest_answers_of_a_user(alice: User) -> None:
     for user in (alice, *(make_user(f"reader{n}") for n in range(9))):
-        backlog_of(user, 500)
+        create_expired_answers(user, 500)
 
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE database_idempotencykey")
@@ -711,10 +694,7 @@ def test_an_index_finds_the_newest_of_a_user(alice: User) -> None:
     assert "Sort" not in plan
 
 
-# What it costs
-
-
-def test_what_a_key_costs_in_statements(
+def test_a_key_adds_seven_queries_and_a_repeated_answer_takes_seven(
     api: Api, bob: User, article: Article, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     comment = {"comment": {"body": "Thank you!"}}
@@ -722,21 +702,19 @@ def test_what_a_key_costs_in_statements(
     with django_assert_num_queries(3):  # the user behind the token, the article's id, the comment
         api(bob).post(f"{ARTICLE}/comments", comment)
 
-    # The user, old answers, [a savepoint in this test, BEGIN elsewhere,] constraints at once,
-    # the key; the view's three; the answer, [the savepoint's end or COMMIT].
+    # The user, expired answers, SAVEPOINT (BEGIN in production), SET CONSTRAINTS, the key, the
+    # three queries of the view, the kept answer, RELEASE SAVEPOINT (COMMIT in production).
     with django_assert_num_queries(10):
         send(api(bob), f"{ARTICLE}/comments", comment)
 
-    # The user, old answers, [savepoint,] constraints, the key, the answer [, its end].
+    # The user, expired answers, SAVEPOINT, SET CONSTRAINTS, the key, the kept answer,
+    # RELEASE SAVEPOINT.
     with django_assert_num_queries(7):
         send(api(bob), f"{ARTICLE}/comments", comment)
 
 
-# Views that don't fit
-
-
-class Careless(APIView):
-    """Swallows an error that has broken the transaction."""
+class SwallowsIntegrityError(APIView):
+    """A view that ignores an error which has aborted the transaction."""
 
     envelope = "nothing"
 
@@ -748,11 +726,11 @@ class Careless(APIView):
         raise AssertionError
 
 
-urlpatterns = [path("api/careless", Careless.as_view())]
+urlpatterns = [path("api/careless", SwallowsIntegrityError.as_view())]
 
 
 @pytest.mark.urls(__name__)
-def test_no_success_is_claimed_for_what_is_rolled_back(
+def test_a_view_that_breaks_its_transaction_is_answered_with_500(
     api: Api, alice: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = send(api(alice, raise_request_exception=False), "/api/careless")

@@ -24,7 +24,7 @@ EMPTY = {"articles": [], "articlesCount": 0}
 FILTERS = {"tag": "python", "author": "alice", "favorited": "charlie"}
 FILTER_COMBINATIONS = [chosen for size in range(4) for chosen in combinations(FILTERS, size)]
 
-# The last but one is a digit, but of another script.
+# "\uff12" is a fullwidth digit.
 NOT_A_NUMBER = [
     "abc",
     "1.5",
@@ -57,14 +57,14 @@ def write_many(author: User, number: int) -> None:
 
 
 def write_with_authors_and_tags(number: int) -> None:
-    """Articles whose every look-up would be one more query."""
+    """Articles that need more queries for each author and tag if these are not joined."""
     for n in range(number):
         author = make_user(f"author{n}")
         like(author, write_article(author, tags=(f"tag{n}", "common")))
 
 
 def write_every_combination(alice: User, bob: User, charlie: User) -> None:
-    """One article for each set of the filters that lets it through, named in its title."""
+    """One article for each combination of filters; its title lists the filters that it passes."""
     for passes in FILTER_COMBINATIONS:
         written = write_article(
             alice if "author" in passes else bob,
@@ -109,7 +109,7 @@ def test_it_shows_articles_without_their_body(api: Api, alice: User) -> None:
     }
 
 
-def test_it_is_empty_where_nobody_wrote(api: Api, db: None) -> None:
+def test_it_is_empty_without_articles(api: Api, db: None) -> None:
     response = api().get(PATH)
 
     assert response.status_code == 200
@@ -136,7 +136,7 @@ def test_an_update_does_not_make_an_article_newer(api: Api, alice: User) -> None
     assert [article["slug"] for article in shown] == [newer.slug, older.slug]
 
 
-def test_the_last_written_of_one_instant_comes_first(api: Api, alice: User) -> None:
+def test_the_last_written_comes_first_when_times_are_equal(api: Api, alice: User) -> None:
     write_many(alice, 5)
 
     shown = api().get(PATH).json()["articles"]
@@ -144,7 +144,9 @@ def test_the_last_written_of_one_instant_comes_first(api: Api, alice: User) -> N
     assert [article["slug"] for article in shown] == [f"article-{n}" for n in (4, 3, 2, 1, 0)]
 
 
-def test_articles_of_one_instant_are_all_met_once_from_page_to_page(api: Api, alice: User) -> None:
+def test_the_pages_show_each_article_once_when_all_have_the_same_time(
+    api: Api, alice: User
+) -> None:
     write_many(alice, 7)
 
     pages = [
@@ -156,7 +158,7 @@ def test_articles_of_one_instant_are_all_met_once_from_page_to_page(api: Api, al
     assert met == [f"article-{n}" for n in reversed(range(7))]
 
 
-def test_it_shows_what_the_viewer_likes_and_follows(
+def test_it_shows_what_the_viewer_favorited_and_follows(
     api: Api, alice: User, bob: User, charlie: User
 ) -> None:
     follow(charlie, bob)
@@ -186,10 +188,7 @@ def test_tags_are_sorted_by_code_point(api: Api, alice: User) -> None:
     assert shown[0]["tagList"] == ["B", "Z", "a", "b", "ä", "\uff5e", "😀"]
 
 
-# --- Pages ---
-
-
-def test_a_page_has_20_articles_and_the_count_of_all(api: Api, alice: User) -> None:
+def test_a_page_has_20_articles_and_the_total_count(api: Api, alice: User) -> None:
     write_many(alice, 21)
 
     answer = api().get(PATH).json()
@@ -216,7 +215,7 @@ def test_a_page_has_20_articles_and_the_count_of_all(api: Api, alice: User) -> N
         ({"limit": 2**63 - 1, "offset": 2**63 - 1}, []),
     ],
 )
-def test_limit_and_offset_cut_a_page_out_and_count_all(
+def test_limit_and_offset_select_a_page_and_keep_the_total_count(
     api: Api, alice: User, query: dict[str, int], numbers: list[int]
 ) -> None:
     write_many(alice, 5)
@@ -230,7 +229,7 @@ def test_limit_and_offset_cut_a_page_out_and_count_all(
 
 
 @pytest.mark.parametrize("query", ["limit=", "offset=", "limit=&offset=&tag=", "limit=5&limit="])
-def test_an_empty_parameter_counts_as_absent(api: Api, alice: User, query: str) -> None:
+def test_an_empty_parameter_is_ignored(api: Api, alice: User, query: str) -> None:
     write_many(alice, 21)
 
     answer = api().get(f"{PATH}?{query}").json()
@@ -240,7 +239,7 @@ def test_an_empty_parameter_counts_as_absent(api: Api, alice: User, query: str) 
 
 
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/a", f"{PATH}/a/comments", "/api/tags"])
-def test_a_server_may_leave_the_query_string_out(api: Api, alice: User, path: str) -> None:
+def test_a_server_may_omit_the_query_string(api: Api, alice: User, path: str) -> None:
     write_article(alice, title="A")
     environ: dict[str, Any] = {"PATH_INFO": path}
     setup_testing_defaults(environ)
@@ -262,7 +261,7 @@ def test_a_page_has_100_articles_at_most(api: Api, alice: User, limit: int) -> N
 @pytest.mark.parametrize(
     "limit", ["0", "-1", str(-(2**63) - 1), "-" + "9" * 5_000, *NOT_A_NUMBER, *TOO_LARGE]
 )
-def test_it_refuses_such_a_limit(api: Api, article: Article, limit: str) -> None:
+def test_it_refuses_an_invalid_limit(api: Api, article: Article, limit: str) -> None:
     response = api().get(PATH, {"limit": limit})
 
     assert response.status_code == 422
@@ -272,14 +271,14 @@ def test_it_refuses_such_a_limit(api: Api, article: Article, limit: str) -> None
 @pytest.mark.parametrize(
     "offset", ["-1", str(-(2**63) - 1), "-" + "9" * 5_000, *NOT_A_NUMBER, *TOO_LARGE]
 )
-def test_it_refuses_such_an_offset(api: Api, article: Article, offset: str) -> None:
+def test_it_refuses_an_invalid_offset(api: Api, article: Article, offset: str) -> None:
     response = api().get(PATH, {"offset": offset})
 
     assert response.status_code == 422
     assert [*response.json()["errors"]] == ["offset"]
 
 
-def test_it_names_all_that_is_wrong_of_a_query(api: Api, db: None) -> None:
+def test_it_reports_all_invalid_parameters_at_once(api: Api, db: None) -> None:
     response = api().get(PATH, {"limit": "0", "offset": "-1", "tag": "\0"})
 
     assert response.status_code == 422
@@ -293,12 +292,9 @@ def test_it_ignores_unknown_parameters(api: Api, article: Article) -> None:
     assert response.json()["articlesCount"] == 1
 
 
-# --- Filters ---
-
-
 @pytest.mark.parametrize("limit", [1, 20])
 @pytest.mark.parametrize("names", FILTER_COMBINATIONS)
-def test_filters_combine_and_the_count_is_of_all_that_match(
+def test_filters_combine_and_the_count_has_all_matches(
     api: Api, alice: User, bob: User, charlie: User, names: tuple[str, ...], limit: int
 ) -> None:
     write_every_combination(alice, bob, charlie)
@@ -323,13 +319,13 @@ def test_filters_combine_and_the_count_is_of_all_that_match(
         {"tag": "nothing", "author": "alice"},
         {"favorited": "nobody", "author": "alice"},
         {"favorited": "bob", "tag": "nothing"},
-        # People and tags that exist, but to whom nothing belongs.
+        # These people and tags exist, but have no articles.
         {"author": "bob"},
         {"favorited": "alice"},
         {"tag": "unused"},
     ],
 )
-def test_names_to_which_nothing_belongs_give_an_empty_list(
+def test_names_without_articles_give_an_empty_list(
     api: Api, article: Article, bob: User, query: dict[str, str]
 ) -> None:
     like(bob, article)
@@ -392,7 +388,7 @@ def test_it_finds_a_username_in_any_normalization_form(
 @pytest.mark.parametrize(
     "tag", ["100%", "it's", '"quoted"', "a\\b", "a_b", "C++ & C#", "日本語", "😀", "%(x)s", "{}"]
 )
-def test_it_finds_a_tag_of_any_characters(api: Api, alice: User, tag: str) -> None:
+def test_it_finds_a_tag_with_any_characters(api: Api, alice: User, tag: str) -> None:
     write_article(alice, tags=("other",))
     write_article(alice, tags=(tag, "another"))
 
@@ -415,7 +411,7 @@ def test_it_refuses_a_null_byte_in_a_filter(
 
 
 @pytest.mark.parametrize("name", ["tag", "author", "favorited"])
-def test_it_finds_nothing_for_what_is_not_text(api: Api, article: Article, name: str) -> None:
+def test_a_filter_that_is_not_utf_8_finds_nothing(api: Api, article: Article, name: str) -> None:
     response = api().get(f"{PATH}?{name}=%FF%FE")
 
     assert response.status_code == 200
@@ -423,7 +419,7 @@ def test_it_finds_nothing_for_what_is_not_text(api: Api, article: Article, name:
 
 
 @pytest.mark.parametrize("names", FILTER_COMBINATIONS)
-def test_neither_tags_nor_filters_multiply_or_hide_likes(
+def test_tags_and_filters_do_not_change_the_favorites_count(
     api: Api, alice: User, charlie: User, names: tuple[str, ...]
 ) -> None:
     article = write_article(alice, tags=("python", "django", "drf"))
@@ -439,11 +435,8 @@ def test_neither_tags_nor_filters_multiply_or_hide_likes(
     assert answer["articles"][0]["favorited"] is False
 
 
-# --- Who may ask ---
-
-
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_there_is_no_such_path_with_a_slash(api: Api, alice: User, method: str) -> None:
+def test_a_trailing_slash_is_404(api: Api, alice: User, method: str) -> None:
     response = api(alice).generic(method, f"{PATH}/", b"{}", content_type="application/json")
 
     assert response.status_code == 404
@@ -458,14 +451,11 @@ def test_other_methods_are_not_allowed(api: Api, alice: User, method: str) -> No
     assert [*response.json()] == ["errors"]
 
 
-# --- What it costs ---
-
-
 @pytest.mark.parametrize("rows", [1, 20])
 @pytest.mark.parametrize(
     "query", [{}, {"tag": "common"}, {"tag": "common", "favorited": "author0"}]
 )
-def test_it_takes_one_query(
+def test_it_runs_one_query(
     api: Api,
     db: None,
     django_assert_num_queries: DjangoAssertNumQueries,
@@ -481,7 +471,7 @@ def test_it_takes_one_query(
 
 
 @pytest.mark.parametrize("rows", [1, 20])
-def test_it_takes_two_queries_with_a_token(
+def test_it_runs_two_queries_with_a_token(
     api: Api, bob: User, django_assert_num_queries: DjangoAssertNumQueries, rows: int
 ) -> None:
     write_with_authors_and_tags(rows)
@@ -492,7 +482,7 @@ def test_it_takes_two_queries_with_a_token(
     assert len(answer["articles"]) == rows
 
 
-def test_a_look_up_that_seen_by_has_not_done_is_an_error(article: Article) -> None:
+def test_reading_a_field_that_seen_by_did_not_load_is_an_error(article: Article) -> None:
     row = Article.objects.seen_by(AnonymousUser()).defer("body").get()
 
     with pytest.raises(FieldFetchBlocked):

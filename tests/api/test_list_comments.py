@@ -53,14 +53,14 @@ def test_it_shows_the_comments_to_anybody(api: Api, article: Article, bob: User)
     assert type(response.json()["comments"][0]["id"]) is int
 
 
-def test_it_is_empty_where_nobody_has_commented(api: Api, article: Article) -> None:
+def test_it_is_empty_without_comments(api: Api, article: Article) -> None:
     response = api().get(path_of(article))
 
     assert response.status_code == 200
     assert response.json() == {"comments": []}
 
 
-def test_it_shows_the_comments_of_this_article_alone(api: Api, article: Article, bob: User) -> None:
+def test_it_shows_only_the_comments_of_this_article(api: Api, article: Article, bob: User) -> None:
     comment = write_comment(bob, article)
     write_comment(bob, write_article(article.author))
 
@@ -79,7 +79,9 @@ def test_the_newest_comes_first(api: Api, article: Article, alice: User, bob: Us
     assert [comment["body"] for comment in shown] == ["Of 2022", "Of 2021", "Of 2020"]
 
 
-def test_the_last_written_of_one_instant_comes_first(api: Api, article: Article, bob: User) -> None:
+def test_the_last_written_comes_first_when_times_are_equal(
+    api: Api, article: Article, bob: User
+) -> None:
     instant = datetime(2020, 1, 1, tzinfo=UTC)
     written = [write_comment(bob, article, created_at=instant).pk for _ in range(5)]
 
@@ -105,11 +107,8 @@ def test_it_shows_whom_the_viewer_follows(
     assert followed_by(charlie) == {"bob"}
 
 
-# --- Pages ---
-
-
 def write_many(author: User, article: Article, count: int) -> list[int]:
-    """The ids of that many new comments, newest first."""
+    """Create `count` comments and return their ids, newest first."""
     comments = [
         Comment(author=author, article=article, body=f"Comment {n}", updated_at=now())
         for n in range(count)
@@ -158,7 +157,7 @@ def test_a_page_has_500_comments_and_a_link_to_the_next(
         ("limit=2&offset=1&offset=2", [2, 3], "limit=2&offset=4"),
     ],
 )
-def test_limit_and_offset_cut_a_page_out(
+def test_limit_and_offset_select_a_page(
     api: Api,
     article: Article,
     bob: User,
@@ -195,21 +194,23 @@ def test_no_page_has_more_than_500_comments(
         *(("offset", value) for value in ("-1", "abc", "1.5", "1e3", str(2**63))),
     ],
 )
-def test_it_refuses_such_a_page(api: Api, article: Article, name: str, value: str) -> None:
+def test_it_refuses_an_invalid_limit_or_offset(
+    api: Api, article: Article, name: str, value: str
+) -> None:
     response = api().get(path_of(article), {name: value})
 
     assert response.status_code == 422
     assert [*response.json()["errors"]] == [name]
 
 
-def test_an_unknown_article_is_not_found_whatever_the_page(api: Api, article: Article) -> None:
+def test_an_unknown_article_is_404_for_any_page(api: Api, article: Article) -> None:
     response = api().get("/api/articles/nothing-of-the-kind/comments?limit=0")
 
     assert response.status_code == 404
     assert response.json() == {"errors": {"article": ["not found"]}}
 
 
-def test_html_is_kept_as_it_is(api: Api, article: Article, bob: User) -> None:
+def test_html_is_stored_unchanged(api: Api, article: Article, bob: User) -> None:
     html = "<script>alert('&amp;')</script> <b>bold</b> & \"quoted\""
     write_comment(bob, article, body=html)
 
@@ -217,7 +218,7 @@ def test_html_is_kept_as_it_is(api: Api, article: Article, bob: User) -> None:
 
 
 @pytest.mark.parametrize("microsecond", [0, 7_000, 600_000])
-def test_timestamps_have_milliseconds_also_where_they_are_zero(
+def test_timestamps_always_have_milliseconds(
     api: Api, article: Article, bob: User, microsecond: int
 ) -> None:
     created_at = datetime(2016, 2, 18, 3, 22, 56, microsecond, tzinfo=UTC)
@@ -247,7 +248,7 @@ def test_other_methods_are_not_allowed(
 
 
 @pytest.mark.parametrize("rows", [1, 20])
-def test_it_takes_one_query(
+def test_it_runs_one_query(
     api: Api, article: Article, django_assert_num_queries: DjangoAssertNumQueries, rows: int
 ) -> None:
     for number in range(rows):
@@ -260,7 +261,7 @@ def test_it_takes_one_query(
 
 
 @pytest.mark.parametrize("rows", [1, 20])
-def test_it_takes_two_queries_with_a_token(
+def test_it_runs_two_queries_with_a_token(
     api: Api,
     article: Article,
     bob: User,
@@ -276,7 +277,7 @@ def test_it_takes_two_queries_with_a_token(
     assert len(answer["comments"]) == rows
 
 
-def test_a_look_up_that_seen_by_has_not_done_is_an_error(article: Article, bob: User) -> None:
+def test_reading_a_field_that_seen_by_did_not_load_is_an_error(article: Article, bob: User) -> None:
     write_comment(bob, article)
     row = Comment.objects.seen_by(AnonymousUser()).get()
 

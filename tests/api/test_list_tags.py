@@ -24,7 +24,7 @@ def test_it_shows_the_tags_to_anybody(api: Api, article: Article) -> None:
     assert response.json() == {"tags": ["dragons", "training"]}
 
 
-def test_it_is_empty_where_no_article_carries_a_tag(api: Api, alice: User) -> None:
+def test_it_is_empty_when_no_article_has_a_tag(api: Api, alice: User) -> None:
     write_article(alice)
 
     response = api().get(PATH)
@@ -33,7 +33,7 @@ def test_it_is_empty_where_no_article_carries_a_tag(api: Api, alice: User) -> No
     assert response.json() == {"tags": []}
 
 
-def test_the_most_used_come_first(api: Api, alice: User, bob: User) -> None:
+def test_the_most_used_tags_come_first(api: Api, alice: User, bob: User) -> None:
     write_article(alice, tags=("rare", "common", "most"))
     write_article(alice, tags=("most",))
     write_article(bob, tags=("most", "common"))
@@ -41,7 +41,7 @@ def test_the_most_used_come_first(api: Api, alice: User, bob: User) -> None:
     assert api().get(PATH).json() == {"tags": ["most", "common", "rare"]}
 
 
-def test_likes_and_comments_do_not_make_a_tag_more_used(
+def test_favorites_and_comments_do_not_change_the_order(
     api: Api, alice: User, bob: User, charlie: User
 ) -> None:
     liked = write_article(alice, tags=("liked",))
@@ -53,8 +53,8 @@ def test_likes_and_comments_do_not_make_a_tag_more_used(
     assert api().get(PATH).json() == {"tags": ["common", "liked"]}
 
 
-def test_the_equally_used_are_sorted_by_code_point(api: Api, alice: User) -> None:
-    # In UTF-16 the last two would change places.
+def test_equally_used_tags_are_sorted_by_code_point(api: Api, alice: User) -> None:
+    # In the order of UTF-16 the last two would be swapped.
     names = ["10", "9", "B", "Z", "a", "a b", "a-b", "b", "z", "ä", "日本語", "\uff5e", "😀"]
     write_article(alice, tags=tuple(reversed(names)))
 
@@ -68,16 +68,13 @@ def test_tags_of_different_case_are_different(api: Api, alice: User) -> None:
     assert api().get(PATH).json() == {"tags": ["python", "Python"]}
 
 
-# --- Pages ---
-
-
 def test_a_page_has_10000_tags_and_a_link_to_the_next(api: Api, article: Article) -> None:
     names = [f"{number:05}" for number in range(20_001)]
     tags = Tag.objects.bulk_create([Tag(name=name) for name in names])
     Tagging.objects.all().delete()
     Tagging.objects.bulk_create([Tagging(article=article, tag=tag) for tag in tags])
     with connection.cursor() as cursor:
-        # As autovacuum would. Plans for tables of a few rows read all of 20,000 for each name.
+        # Without statistics, PostgreSQL plans for a few rows and scans all 20,000 for each name.
         cursor.execute("ANALYZE articles_tag, articles_tally")
     url: str | None = PATH
     shown, pages = [], []
@@ -110,7 +107,7 @@ def test_a_page_has_10000_tags_and_a_link_to_the_next(api: Api, article: Article
         ("limit=&offset=", "abcd", None),
     ],
 )
-def test_limit_and_offset_cut_a_page_out(
+def test_limit_and_offset_select_a_page(
     api: Api, alice: User, query: str, shown: str, following_page: str | None
 ) -> None:
     write_article(alice, tags=("d", "c", "b", "a"))
@@ -129,14 +126,16 @@ def test_limit_and_offset_cut_a_page_out(
         *(("offset", value) for value in ("-1", "abc", "1.5", "1e3", str(2**63))),
     ],
 )
-def test_it_refuses_such_a_page(api: Api, article: Article, name: str, value: str) -> None:
+def test_it_refuses_an_invalid_limit_or_offset(
+    api: Api, article: Article, name: str, value: str
+) -> None:
     response = api().get(PATH, {name: value})
 
     assert response.status_code == 422
     assert [*response.json()["errors"]] == [name]
 
 
-def test_a_new_tag_is_there_at_once(api: Api, alice: User) -> None:
+def test_a_new_tag_is_listed_at_once(api: Api, alice: User) -> None:
     response = api(alice).post("/api/articles", {"article": CONTENT | {"tagList": ["b", "a"]}})
     assert api().get(PATH).json() == {"tags": ["a", "b"]}
 
@@ -146,7 +145,7 @@ def test_a_new_tag_is_there_at_once(api: Api, alice: User) -> None:
 
 
 @pytest.mark.parametrize("change", [{"tagList": []}, {"tagList": ["training"]}])
-def test_a_tag_that_no_article_carries_any_more_is_absent(
+def test_a_tag_that_is_removed_from_its_last_article_is_absent(
     api: Api, alice: User, article: Article, change: dict[str, Any]
 ) -> None:
     api(alice).put(f"/api/articles/{article.slug}", {"article": change})
@@ -164,7 +163,7 @@ def test_the_tags_of_a_deleted_article_are_absent(
     assert api().get(PATH).json() == {"tags": ["training"]}
 
 
-def test_a_tag_that_no_article_has_ever_carried_is_absent(api: Api, article: Article) -> None:
+def test_a_tag_without_articles_is_absent(api: Api, article: Article) -> None:
     Tag.objects.create(name="admin made this")
 
     assert api().get(PATH).json() == {"tags": ["dragons", "training"]}
@@ -179,9 +178,7 @@ def test_a_tag_can_come_back(api: Api, alice: User, article: Article) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_nobody_can_touch_the_tags_themselves(
-    api: Api, article: Article, charlie: User, method: str
-) -> None:
+def test_charlie_cannot_change_tags(api: Api, article: Article, charlie: User, method: str) -> None:
     body = b'{"tag": {"name": "mine"}}'
 
     response = api(charlie).generic(method, PATH, body, content_type="application/json")
@@ -192,7 +189,7 @@ def test_nobody_can_touch_the_tags_themselves(
 
 
 @pytest.mark.parametrize("rows", [1, 20])
-def test_it_takes_one_query(
+def test_it_runs_one_query(
     api: Api, alice: User, django_assert_num_queries: DjangoAssertNumQueries, rows: int
 ) -> None:
     for number in range(rows):
@@ -205,7 +202,7 @@ def test_it_takes_one_query(
 
 
 @pytest.mark.parametrize("rows", [1, 20])
-def test_it_takes_one_query_with_a_token_too(
+def test_it_runs_one_query_with_a_token_too(
     api: Api, alice: User, django_assert_num_queries: DjangoAssertNumQueries, rows: int
 ) -> None:
     for number in range(rows):

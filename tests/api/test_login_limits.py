@@ -1,5 +1,5 @@
-"""Failed log-ins are limited for an account from one address, for an address, and for an
-account from all addresses."""
+"""Limits of failed logins: for an account from one address, for an address, and for an account
+from all addresses."""
 
 import itertools
 import time
@@ -39,14 +39,14 @@ THROTTLED = {"errors": {"request": ["was throttled"]}}
 
 
 @pytest.fixture
-def quick(settings: Settings) -> None:
-    """Passwords that take no time, for tests with hundreds of log-ins."""
+def fast_hashes(settings: Settings) -> None:
+    """A fast password hash, for tests with hundreds of logins."""
     md5 = "django.contrib.auth.hashers.MD5PasswordHasher"
     settings.PASSWORD_HASHERS = [md5, *settings.PASSWORD_HASHERS]
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+def low_limits(monkeypatch: pytest.MonkeyPatch, fast_hashes: None) -> None:
     """3 failures for an account from an address, 6 for an address, 9 for an account."""
     monkeypatch.setattr(logins, "MAX_FOR_ACCOUNT_FROM_ADDRESS", 3)
     monkeypatch.setattr(logins, "MAX_FROM_ADDRESS", 6)
@@ -62,7 +62,7 @@ def status(email: str = ALICE, password: str = PASSWORD, address: str = HOME) ->
     return int(log_in(email, password, address).status_code)
 
 
-def fail(times: int, email: str = ALICE, address: str = HOME) -> None:
+def fail_logins(times: int, email: str = ALICE, address: str = HOME) -> None:
     assert [status(email, WRONG, address) for _ in range(times)] == [401] * times
 
 
@@ -71,14 +71,9 @@ def addresses() -> Iterator[str]:
     return (f"198.51.100.{number}" for number in itertools.count(1))
 
 
-# The account from one address
-
-
 @pytest.mark.parametrize("email", [ALICE, "nobody@example.com"])
-def test_after_twenty_failures_an_account_is_locked_for_the_address(
-    alice: User, email: str
-) -> None:
-    fail(20, email)
+def test_an_account_is_locked_for_an_address_after_twenty_failures(alice: User, email: str) -> None:
+    fail_logins(20, email)
 
     refused = [log_in(email, WRONG), log_in(email)]
 
@@ -89,55 +84,55 @@ def test_after_twenty_failures_an_account_is_locked_for_the_address(
 
 
 def test_other_addresses_and_other_accounts_are_not_locked(alice: User, bob: User) -> None:
-    fail(20)
+    fail_logins(20)
 
     assert status(address=AWAY) == 200
     assert status("bob@example.com") == 200
     assert status() == 429
 
 
-def test_an_email_in_another_case_is_the_same_account(few: None, alice: User) -> None:
-    fail(1, "ALICE@example.com")
-    fail(1, "Alice@Example.COM")
-    fail(1, " alice@example.com\n")
+def test_an_email_in_another_case_is_the_same_account(low_limits: None, alice: User) -> None:
+    fail_logins(1, "ALICE@example.com")
+    fail_logins(1, "Alice@Example.COM")
+    fail_logins(1, " alice@example.com\n")
 
     assert status() == 429
 
 
-def test_a_success_clears_the_counter(few: None, alice: User) -> None:
-    fail(2)
+def test_a_success_clears_the_counter(low_limits: None, alice: User) -> None:
+    fail_logins(2)
     assert status() == 200
-    fail(2)
+    fail_logins(2)
 
     assert status() == 200
 
 
-def test_refused_log_ins_are_not_counted(few: None, alice: User) -> None:
-    fail(3)
+def test_refused_logins_are_not_counted(low_limits: None, alice: User) -> None:
+    fail_logins(3)
     assert [status(password=WRONG) for _ in range(10)] == [429] * 10
 
-    # Three more until the address has its six.
-    fail(3, "bob@example.com")
+    # Three more failures, and the address has six.
+    fail_logins(3, "bob@example.com")
     assert status("carol@example.com", WRONG) == 429
 
 
-def test_a_refused_log_in_costs_neither_a_query_nor_a_hash(
-    few: None,
+def test_a_refused_login_runs_no_query_and_hashes_no_password(
+    low_limits: None,
     alice: User,
     monkeypatch: pytest.MonkeyPatch,
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    fail(3)
-    monkeypatch.setattr(password_queue, "slot", None)  # raises a TypeError where somebody takes one
+    fail_logins(3)
+    monkeypatch.setattr(password_queue, "slot", None)  # taking a queue slot raises TypeError
 
     with django_assert_num_queries(0):
         assert status() == 429
 
 
-def test_an_unknown_email_is_refused_in_the_same_time(few: None, alice: User) -> None:
+def test_an_unknown_email_is_refused_in_the_same_time(low_limits: None, alice: User) -> None:
     emails = (ALICE, "nobody@example.com")
     for email in emails:
-        fail(3, email)
+        fail_logins(3, email)
 
     def cpu_seconds(email: str) -> float:
         times = []
@@ -152,9 +147,9 @@ def test_an_unknown_email_is_refused_in_the_same_time(few: None, alice: User) ->
     assert max(known, unknown) < 0.015  # a hash takes longer
 
 
-def test_the_window_ends(few: None, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_window_ends(low_limits: None, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logins, "WINDOW", 1)
-    fail(3)
+    fail_logins(3)
     answer = log_in()
     assert (answer.status_code, answer["Retry-After"]) == (429, "1")
 
@@ -163,26 +158,28 @@ def test_the_window_ends(few: None, alice: User, monkeypatch: pytest.MonkeyPatch
     assert status() == 200
 
 
-def test_log_ins_that_break_off_are_not_counted(
-    few: None, alice: User, monkeypatch: pytest.MonkeyPatch
+def test_logins_that_a_full_queue_refuses_are_not_counted(
+    low_limits: None, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as full:
         full.setattr(password_queue, "slots", 0)
         assert [log_in()["Retry-After"] for _ in range(5)] == ["1"] * 5
 
-    fail(3)
+    fail_logins(3)
 
 
-def test_without_a_request_nothing_is_limited(few: None, alice: User) -> None:
+def test_authenticate_without_a_request_is_not_limited(low_limits: None, alice: User) -> None:
     for _ in range(5):
         assert authenticate(username=ALICE, password=WRONG) is None
 
     assert authenticate(username=ALICE, password=PASSWORD) == alice
 
 
-def test_the_asynchronous_way_is_limited_too(few: None, alice: User, rf: RequestFactory) -> None:
+def test_asynchronous_logins_are_limited_too(
+    low_limits: None, alice: User, rf: RequestFactory
+) -> None:
     request = rf.post("/", REMOTE_ADDR=HOME)
-    fail(2)
+    fail_logins(2)
     log_in_async = async_to_sync(aauthenticate)
 
     assert log_in_async(request, username=ALICE, password=WRONG) is None
@@ -190,14 +187,11 @@ def test_the_asynchronous_way_is_limited_too(few: None, alice: User, rf: Request
         log_in_async(request, email=ALICE, password=PASSWORD)
 
 
-# The address
-
-
 @pytest.mark.django_db
-def test_after_a_hundred_failures_an_address_is_locked(quick: None) -> None:
+def test_an_address_is_locked_after_a_hundred_failures(fast_hashes: None) -> None:
     make_user("alice")
     for number in range(100):
-        fail(1, f"user{number}@example.com")
+        fail_logins(1, f"user{number}@example.com")
 
     assert log_in("user0@example.com", WRONG).json() == THROTTLED
     assert status() == 429
@@ -205,12 +199,12 @@ def test_after_a_hundred_failures_an_address_is_locked(quick: None) -> None:
 
 
 def test_a_success_does_not_clear_the_counter_of_the_address(
-    few: None, alice: User, bob: User
+    low_limits: None, alice: User, bob: User
 ) -> None:
-    """An attacker could use an account of their own."""
+    """Otherwise an attacker could clear it with their own account."""
     for number in range(6):
         assert status("bob@example.com") == 200
-        fail(1, f"user{number}@example.com")
+        fail_logins(1, f"user{number}@example.com")
 
     assert status("bob@example.com") == 429
 
@@ -229,17 +223,17 @@ def test_a_success_does_not_clear_the_counter_of_the_address(
     ],
 )
 @pytest.mark.django_db
-def test_addresses_of_one_64_network_are_one(
-    few: None, first: str, second: str, same: bool
+def test_addresses_of_one_64_network_share_a_limit(
+    low_limits: None, first: str, second: str, same: bool
 ) -> None:
     for number in range(6):
-        fail(1, f"user{number}@example.com", first)
+        fail_logins(1, f"user{number}@example.com", first)
 
     assert status("dora@example.com", WRONG, second) == (429 if same else 401)
 
 
 @pytest.mark.parametrize("path", ["/api/users/login", "/api/users"])
-def test_rates_count_a_64_network_as_one_too(
+def test_addresses_of_one_64_network_share_a_rate_too(
     alice: User, settings: Settings, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for scope in ("login", "register"):
@@ -253,7 +247,7 @@ def test_rates_count_a_64_network_as_one_too(
 
 
 def test_behind_proxies_the_client_has_its_own_address(
-    few: None, alice: User, settings: Settings
+    low_limits: None, alice: User, settings: Settings
 ) -> None:
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
     api_path, admin_path = "/api/users/login", reverse("admin:login")
@@ -276,7 +270,7 @@ def test_behind_proxies_the_client_has_its_own_address(
 
 
 @pytest.mark.parametrize(("proxies", "warnings"), [(0, 1), (1, 0)])
-def test_one_warning_says_that_a_proxy_is_not_trusted(
+def test_an_untrusted_proxy_is_logged_once(
     db: None,
     settings: Settings,
     caplog: pytest.LogCaptureFixture,
@@ -297,11 +291,11 @@ def test_one_warning_says_that_a_proxy_is_not_trusted(
     assert all("TRUSTED_PROXIES" in line for line in lines)
 
 
-def test_a_line_in_the_log_says_who_is_refused_once(
-    few: None, caplog: pytest.LogCaptureFixture, db: None
+def test_a_refused_address_is_logged_once(
+    low_limits: None, caplog: pytest.LogCaptureFixture, db: None
 ) -> None:
     for number in range(2):
-        fail(3, f"user{number}@example.com", "2001:db8::1")
+        fail_logins(3, f"user{number}@example.com", "2001:db8::1")
     for _ in range(5):
         assert status("user0@example.com", address="2001:db8::1") == 429
 
@@ -312,59 +306,56 @@ def test_a_line_in_the_log_says_who_is_refused_once(
     ]
 
 
-# The account from all addresses
-
-
 @pytest.mark.parametrize("email", [ALICE, "nobody@example.com"])
-def test_an_account_has_a_limit_over_all_addresses(
-    few: None, alice: User, email: str, addresses: Iterator[str]
+def test_an_account_has_a_limit_across_all_addresses(
+    low_limits: None, alice: User, email: str, addresses: Iterator[str]
 ) -> None:
     for _ in range(9):
-        fail(1, email, next(addresses))
+        fail_logins(1, email, next(addresses))
 
     answer = log_in(email, WRONG, next(addresses))
 
     assert (answer.status_code, answer.json()) == (429, THROTTLED)
 
 
-def test_it_never_applies_to_an_address_that_was_logged_in_before(
-    few: None, alice: User, addresses: Iterator[str]
+def test_the_limit_of_an_account_does_not_apply_to_a_known_address(
+    low_limits: None, alice: User, addresses: Iterator[str]
 ) -> None:
     assert status(address="2001:db8::1") == 200
     for _ in range(9):
-        fail(1, ALICE, next(addresses))
+        fail_logins(1, ALICE, next(addresses))
     assert status(address=HOME) == 429
 
-    fail(2, ALICE, "2001:db8::2")
+    fail_logins(2, ALICE, "2001:db8::2")
     assert status(address="2001:db8::3") == 200
-    fail(3, ALICE, "2001:db8::4")
-    assert status(address="2001:db8::5") == 429  # the limit for one address holds
+    fail_logins(3, ALICE, "2001:db8::4")
+    assert status(address="2001:db8::5") == 429  # the limit for an account from one address
 
 
 def test_an_address_that_registered_the_account_is_known(
-    few: None, db: None, addresses: Iterator[str]
+    low_limits: None, db: None, addresses: Iterator[str]
 ) -> None:
     user = {"username": "dora", "email": "Dora@example.com", "password": PASSWORD}
     answer = ApiClient(REMOTE_ADDR=HOME).post("/api/users", {"user": user})
     assert answer.status_code == 201
     for _ in range(9):
-        fail(1, "dora@example.com", next(addresses))
+        fail_logins(1, "dora@example.com", next(addresses))
 
     assert status("dora@example.com", address=AWAY) == 429
     assert status("dora@example.com", address=HOME) == 200
 
 
-def test_an_address_known_to_one_account_is_a_stranger_to_another(
-    few: None, alice: User, bob: User, addresses: Iterator[str]
+def test_an_address_known_to_one_account_is_unknown_to_another(
+    low_limits: None, alice: User, bob: User, addresses: Iterator[str]
 ) -> None:
     assert status("bob@example.com") == 200
     for _ in range(9):
-        fail(1, ALICE, next(addresses))
+        fail_logins(1, ALICE, next(addresses))
 
     assert status() == 429
 
 
-def test_the_last_twenty_addresses_of_ninety_days_are_known(few: None, alice: User) -> None:
+def test_the_last_twenty_addresses_of_ninety_days_are_known(low_limits: None, alice: User) -> None:
     old = KnownAddress.objects.create(
         user=alice, address_hmac="old", last_used_at=timezone.now() - timedelta(days=91)
     )
@@ -381,8 +372,8 @@ def test_the_last_twenty_addresses_of_ninety_days_are_known(few: None, alice: Us
     assert not KnownAddress.objects.is_known(ALICE, hashes[-1])
 
 
-def test_a_known_address_is_only_read(
-    quick: None, alice: User, django_assert_num_queries: DjangoAssertNumQueries
+def test_a_login_from_a_known_address_writes_nothing(
+    fast_hashes: None, alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     assert status() == 200
 
@@ -390,9 +381,7 @@ def test_a_known_address_is_only_read(
         assert status() == 200
 
 
-def test_an_address_that_comes_back_is_known_for_another_ninety_days(
-    quick: None, alice: User
-) -> None:
+def test_a_login_extends_a_known_address_by_ninety_days(fast_hashes: None, alice: User) -> None:
     assert status() == 200
     KnownAddress.objects.update(last_used_at=timezone.now() - timedelta(days=89))
 
@@ -402,24 +391,23 @@ def test_an_address_that_comes_back_is_known_for_another_ninety_days(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_account_that_is_deleted_meanwhile_is_no_fault(quick: None, alice: User) -> None:
+def test_an_account_deleted_during_the_login_is_not_a_server_error(
+    fast_hashes: None, alice: User
+) -> None:
     def delete() -> None:
         User.objects.filter(pk=alice.pk).delete()
         connection.close()
 
-    def delete_first(execute: Any, sql: str, *arguments: Any) -> Any:
+    def delete_before_insert(execute: Any, sql: str, *arguments: Any) -> Any:
         if sql.startswith('INSERT INTO "users_knownaddress"'):
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(delete).result()
         return execute(sql, *arguments)
 
-    with connection.execute_wrapper(delete_first):
-        assert status() == 200  # the password was right; the next request gets 401
+    with connection.execute_wrapper(delete_before_insert):
+        assert status() == 200  # the password was right; the next request is answered with 401
 
     assert not KnownAddress.objects.exists()
-
-
-# The admin
 
 
 @pytest.fixture
@@ -432,8 +420,8 @@ def log_in_to_the_admin(password: str, address: str = HOME) -> Any:
     return Client(REMOTE_ADDR=address).post(reverse("admin:login"), form)
 
 
-def test_the_form_of_the_admin_shares_the_counters(editor: User) -> None:
-    fail(10, "editor@example.com")
+def test_the_login_form_of_the_admin_shares_the_counters(editor: User) -> None:
+    fail_logins(10, "editor@example.com")
     for _ in range(10):
         assert log_in_to_the_admin(WRONG).status_code == 200
 
@@ -448,20 +436,17 @@ def test_the_form_of_the_admin_shares_the_counters(editor: User) -> None:
     assert log_in_to_the_admin(PASSWORD, AWAY).status_code == 302
 
 
-def test_a_success_in_the_admin_clears_the_counter(few: None, editor: User) -> None:
-    fail(2, "editor@example.com")
+def test_a_success_in_the_admin_clears_the_counter(low_limits: None, editor: User) -> None:
+    fail_logins(2, "editor@example.com")
     assert log_in_to_the_admin(PASSWORD).status_code == 302
-    fail(2, "editor@example.com")
+    fail_logins(2, "editor@example.com")
 
     assert log_in_to_the_admin(PASSWORD).status_code == 302
-
-
-# Many at once
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_at_once_only_as_many_as_the_limit_learn_anything(
-    few: None, monkeypatch: pytest.MonkeyPatch
+def test_of_many_simultaneous_guesses_only_the_limit_is_verified(
+    low_limits: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(password_queue, "slots", 100)
     for number in range(30):
@@ -471,13 +456,13 @@ def test_of_many_at_once_only_as_many_as_the_limit_learn_anything(
         statuses = at_once([partial(status, email, WRONG)] * 12)
 
         assert Counter(statuses) == {401: 3, 429: 9}
-        # The nine did not count: the address has three failures left.
-        fail(3, "somebody.else@example.com")
+        # The nine refused logins are not counted: the address has three failures left.
+        fail_logins(3, "somebody.else@example.com")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_people_who_log_in_at_once_with_the_right_password_are_not_refused(
-    few: None, alice: User, monkeypatch: pytest.MonkeyPatch
+def test_simultaneous_logins_with_the_right_password_are_not_refused(
+    low_limits: None, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(password_queue, "slots", 100)
     for _ in range(30):

@@ -1,4 +1,4 @@
-"""Log-ins, registrations and changes of a password, when more come than can be hashed."""
+"""More logins, registrations and password changes arrive than the server can hash."""
 
 import threading
 import time
@@ -25,28 +25,28 @@ from users.password_queue import PasswordQueueFull, password_queue
 Api = Callable[..., ApiClient]
 Call = Callable[[], Any]
 
-PATIENCE = 20  # seconds
-PLACES = 4
+RESULT_TIMEOUT = 20  # seconds
+SLOTS = 4
 FULL = {"errors": {"request": ["was throttled"]}}
-NAMES = ("log-in", "unknown e-mail", "registration", "new password")
+NAMES = ("login", "unknown e-mail", "registration", "new password")
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _few_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(password_queue, "slots", PLACES)
+def _few_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(password_queue, "slots", SLOTS)
 
 
 @pytest.fixture
 def calls(api: Api, alice: User) -> dict[str, Call]:
-    """Everything of the API that hashes a password."""
+    """Every kind of API request that hashes a password."""
 
     def post(path: str, **user: str) -> Call:
         return lambda: api().post(path, {"user": {"password": PASSWORD} | user})
 
     return {
-        "log-in": post("/api/users/login", email="alice@example.com"),
+        "login": post("/api/users/login", email="alice@example.com"),
         "unknown e-mail": post("/api/users/login", email="nobody@example.com"),
         "registration": post("/api/users", username="dora", email="dora@example.com"),
         "new password": lambda: api(alice).put("/api/user", {"user": {"password": "new horse!"}}),
@@ -54,7 +54,7 @@ def calls(api: Api, alice: User) -> dict[str, Call]:
 
 
 class Threads(ThreadPoolExecutor):
-    """Each call on a thread and a connection of its own; leaving waits for their end."""
+    """Runs each call on its own thread and connection; leaving the context waits for all calls."""
 
     def __init__(self) -> None:
         super().__init__(20)
@@ -75,7 +75,7 @@ def threads() -> Iterator[Threads]:
         yield threads
 
 
-def lane_is_full() -> bool:
+def queue_is_full() -> bool:
     return password_queue.taken == password_queue.slots
 
 
@@ -84,14 +84,14 @@ def sample(name: str, **labels: str) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_who_comes_to_a_full_lane_is_told_at_once(
+def test_a_request_to_a_full_queue_is_refused_at_once(
     calls: dict[str, Call], threads: Threads, name: str
 ) -> None:
     with password_queue.turn():
-        waiting = threads.begin([calls["log-in"]] * (PLACES - 1))
-        wait_until(lane_is_full, "all places are taken")
+        waiting = threads.begin([calls["login"]] * (SLOTS - 1))
+        wait_until(queue_is_full, "all slots are taken")
         started = time.monotonic()
-        answers = [each.result(PATIENCE) for each in threads.begin([calls[name]] * 3)]
+        answers = [each.result(RESULT_TIMEOUT) for each in threads.begin([calls[name]] * 3)]
         seconds = time.monotonic() - started
         assert not any(each.done() for each in waiting)
 
@@ -100,11 +100,11 @@ def test_who_comes_to_a_full_lane_is_told_at_once(
         assert answer.status_code == 429
         assert answer.json() == FULL
         assert answer["Retry-After"] == "1"
-    assert [each.result(PATIENCE).status_code for each in waiting] == [200] * (PLACES - 1)
+    assert [each.result(RESULT_TIMEOUT).status_code for each in waiting] == [200] * (SLOTS - 1)
 
 
 @pytest.mark.parametrize("path", ["/api/users", "/api/users/login"])
-def test_nothing_is_done_for_who_is_refused(
+def test_a_refused_request_runs_no_query(
     api: Api, monkeypatch: pytest.MonkeyPatch, path: str, django_assert_num_queries: Any
 ) -> None:
     monkeypatch.setattr(password_queue, "slots", 0)
@@ -114,7 +114,7 @@ def test_nothing_is_done_for_who_is_refused(
 
 
 @pytest.mark.parametrize("email", ["alice@example.com", "nobody@example.com"])
-def test_nor_is_the_user_looked_up(
+def test_a_refused_login_does_not_load_the_user(
     alice: User, monkeypatch: pytest.MonkeyPatch, email: str, django_assert_num_queries: Any
 ) -> None:
     monkeypatch.setattr(password_queue, "slots", 0)
@@ -126,62 +126,62 @@ def test_nor_is_the_user_looked_up(
 @pytest.mark.parametrize(
     ("name", "status"), [*zip(NAMES, (200, 401, 201, 200), strict=True)], ids=NAMES
 )
-def test_nobody_who_waits_has_a_connection(
+def test_a_waiting_request_holds_no_connection(
     calls: dict[str, Call], threads: Threads, name: str, status: int
 ) -> None:
     with password_queue.turn():
         (waiting,) = threads.begin([calls[name]])
-        wait_until(lambda: sample("password_hashes_waiting") == 1, "it waits")
+        wait_until(lambda: sample("password_hashes_waiting") == 1, "the request waits")
         holders = {checkout.thread for checkout in list(held.values())}
         assert holders <= {threading.main_thread()}
 
-    assert waiting.result(PATIENCE).status_code == status
+    assert waiting.result(RESULT_TIMEOUT).status_code == status
 
 
-def test_others_are_served_while_everybody_waits(
+def test_reads_are_served_while_logins_wait(
     api: Api, calls: dict[str, Call], threads: Threads
 ) -> None:
     with password_queue.turn():
-        threads.begin([calls["log-in"]] * (PLACES - 1))
-        wait_until(lane_is_full, "all places are taken")
+        threads.begin([calls["login"]] * (SLOTS - 1))
+        wait_until(queue_is_full, "all slots are taken")
         readers = threads.begin([lambda: api().get("/api/tags")] * 8)
-        answers = [reader.result(PATIENCE) for reader in readers]
+        answers = [reader.result(RESULT_TIMEOUT) for reader in readers]
 
     assert [answer.status_code for answer in answers] == [200] * 8
 
 
-def outdated(username: str) -> User:
-    """Somebody whose password was hashed by another project, and a little too fast."""
+def user_with_outdated_hash(username: str) -> User:
+    """A user whose hash has an old algorithm and too few iterations."""
     password = get_hasher("pbkdf2_sha256").encode(PASSWORD, "salt", 1000)  # type: ignore[call-arg]
     return make_user(username, password=password)
 
 
-def test_whose_hash_is_out_of_date_gets_a_new_one_in_the_same_place(
+def test_an_outdated_hash_is_upgraded_in_the_same_queue_slot(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    user = outdated("dora")
+    user = user_with_outdated_hash("dora")
     monkeypatch.setattr(password_queue, "slots", 1)
     taken: dict[str, int] = {}
 
-    def note(execute: Any, sql: str, *arguments: Any) -> Any:
+    def record_taken_slots(execute: Any, sql: str, *arguments: Any) -> Any:
         if '"users_user"' in sql.split("WHERE")[0]:
             taken[sql.split()[0]] = password_queue.taken
         return execute(sql, *arguments)
 
-    with connection.execute_wrapper(note):
+    with connection.execute_wrapper(record_taken_slots):
         answer = api().post(
             "/api/users/login", {"user": {"email": user.email, "password": PASSWORD}}
         )
 
     assert answer.status_code == 200
-    assert taken == {"SELECT": 1, "UPDATE": 1}  # from the look-up to the new hash
+    assert taken == {"SELECT": 1, "UPDATE": 1}  # one slot, from the lookup to the new hash
     user.refresh_from_db()
     assert user.password.startswith("argon2")
     assert user.check_password(PASSWORD)
 
 
-def test_nobody_is_refused_after_their_password_was_found_right(api: Api, threads: Threads) -> None:
-    users = [outdated(f"user{number}") for number in range(12)]
+def test_a_login_is_not_refused_after_its_password_was_verified(api: Api, threads: Threads) -> None:
+    users = [user_with_outdated_hash(f"user{number}") for number in range(12)]
 
     def log_in(user: User) -> Call:
         fields = {"email": user.email, "password": PASSWORD}
@@ -189,11 +189,11 @@ def test_nobody_is_refused_after_their_password_was_found_right(api: Api, thread
 
     before = sample("password_hashes_total", result="done")
     log_ins = threads.begin([log_in(user) for user in users])
-    statuses = Counter(log_in.result(PATIENCE).status_code for log_in in log_ins)
+    statuses = Counter(log_in.result(RESULT_TIMEOUT).status_code for log_in in log_ins)
     after = sample("password_hashes_total", result="done")
 
     assert statuses.keys() <= {200, 429}
-    assert statuses[200] >= PLACES
+    assert statuses[200] >= SLOTS
     assert after - before == 2 * statuses[200]
     upgraded = User.objects.filter(password__startswith="argon2")
     assert upgraded.count() == statuses[200]

@@ -40,14 +40,14 @@ def test_it_shows_the_user_with_a_token(api: Api) -> None:
     assert shown.json()["user"]["username"] == "alice"
 
 
-def test_it_shows_null_for_what_was_never_given(api: Api, alice: User) -> None:
+def test_it_shows_null_for_empty_fields(api: Api, alice: User) -> None:
     shown = log_in(api()).json()["user"]
 
     assert shown["bio"] is None
     assert shown["image"] is None
 
 
-def test_it_tells_people_apart(api: Api, alice: User, bob: User) -> None:
+def test_it_logs_in_the_user_of_the_email(api: Api, alice: User, bob: User) -> None:
     shown = log_in(api(), email="bob@example.com").json()["user"]
 
     assert shown["username"] == "bob"
@@ -64,7 +64,7 @@ def test_it_tells_people_apart(api: Api, alice: User, bob: User) -> None:
     ],
 )
 @pytest.mark.django_db
-def test_it_takes_the_email_in_any_case(api: Api, stored: str, typed: str) -> None:
+def test_it_accepts_the_email_in_any_case(api: Api, stored: str, typed: str) -> None:
     make_user("alice", email=stored)
 
     response = log_in(api(), email=typed)
@@ -83,23 +83,21 @@ def test_it_refuses_a_wrong_password(api: Api, alice: User, password: str) -> No
     assert response.json() == INVALID
 
 
-def test_it_refuses_an_unknown_email_in_the_same_words(api: Api, alice: User) -> None:
+def test_it_refuses_an_unknown_email_with_the_same_message(api: Api, alice: User) -> None:
     response = log_in(api(), email="nobody@example.com")
 
     assert response.status_code == 401
     assert response.json() == INVALID
 
 
-def test_it_refuses_the_password_of_somebody_else(api: Api, alice: User, bob: User) -> None:
+def test_it_refuses_the_password_of_another_user(api: Api, alice: User, bob: User) -> None:
     bob.set_password("a different horse")
     bob.save()
 
     assert log_in(api(), password="a different horse").status_code == 401
 
 
-def test_it_takes_as_long_for_an_unknown_email_as_for_a_wrong_password(
-    api: Api, alice: User
-) -> None:
+def test_an_unknown_email_takes_as_long_as_a_wrong_password(api: Api, alice: User) -> None:
     def cpu_seconds(**credentials: str) -> float:
         client, times = api(), []
         for _ in range(5):
@@ -111,7 +109,7 @@ def test_it_takes_as_long_for_an_unknown_email_as_for_a_wrong_password(
     wrong_password = cpu_seconds(password="wrong horse")
     unknown_email = cpu_seconds(email="nobody@example.com")
 
-    # Hashing is nearly all of it: without it the answer takes a tenth of the time.
+    # Hashing takes most of the time: without it the response takes a tenth of the time.
     assert 0.5 < unknown_email / wrong_password < 2
 
 
@@ -159,7 +157,7 @@ def test_it_refuses_a_missing_field(api: Api, field: str) -> None:
 
 
 @pytest.mark.django_db
-def test_it_names_all_failing_fields_at_once(api: Api) -> None:
+def test_it_reports_all_invalid_fields_at_once(api: Api) -> None:
     response = api().post("/api/users/login", {"user": {"email": "", "password": None}})
 
     assert response.status_code == 422
@@ -196,7 +194,7 @@ def test_it_sets_no_cookie(api: Api, alice: User) -> None:
 
 
 @pytest.mark.django_db
-def test_an_email_made_to_be_slow_to_compare_costs_nothing(api: Api) -> None:
+def test_an_email_that_is_slow_to_normalize_is_refused_within_a_second(api: Api) -> None:
     email = "a" + "\u0315" * 100_000 + "\u0300" * 100_000
     started = time.process_time()
 
@@ -208,7 +206,7 @@ def test_an_email_made_to_be_slow_to_compare_costs_nothing(api: Api) -> None:
 
 
 @pytest.mark.django_db
-def test_nor_does_it_in_the_admin(api: Api) -> None:
+def test_the_admin_refuses_such_an_email_within_a_second_too(api: Api) -> None:
     name = "a" + "\u0315" * 50_000 + "\u0300" * 50_000
     started = time.process_time()
 

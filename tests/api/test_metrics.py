@@ -1,4 +1,4 @@
-"""Who may see the metrics."""
+"""Who may read the metrics."""
 
 import pytest
 from pytest_django import Settings
@@ -9,7 +9,9 @@ TOKEN = "a token for the scraper"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", ""])
-def test_without_a_token_this_machine_may_see_it(client: ApiClient, address: str) -> None:
+def test_without_a_configured_token_this_machine_may_read_them(
+    client: ApiClient, address: str
+) -> None:
     response = client.get("/metrics", REMOTE_ADDR=address)
 
     assert response.status_code == 200
@@ -18,7 +20,9 @@ def test_without_a_token_this_machine_may_see_it(client: ApiClient, address: str
 
 
 @pytest.mark.parametrize("address", ["10.0.0.5", "2001:db8::1", "::ffff:10.0.0.5", "localhost"])
-def test_without_a_token_no_other_machine_may(client: ApiClient, address: str) -> None:
+def test_without_a_configured_token_no_other_machine_may_read_them(
+    client: ApiClient, address: str
+) -> None:
     response = client.get("/metrics", REMOTE_ADDR=address)
 
     assert response.status_code == 403
@@ -29,7 +33,9 @@ def test_without_a_token_no_other_machine_may(client: ApiClient, address: str) -
 @pytest.mark.parametrize(
     "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-Ip", "Via"]
 )
-def test_without_a_token_what_comes_through_a_proxy_may_not(client: ApiClient, header: str) -> None:
+def test_without_a_configured_token_a_request_through_a_proxy_is_refused(
+    client: ApiClient, header: str
+) -> None:
     response = client.get("/metrics", headers={header: "127.0.0.1"})
 
     assert response.status_code == 403
@@ -39,7 +45,7 @@ def test_without_a_token_what_comes_through_a_proxy_may_not(client: ApiClient, h
     "authorization",
     ["", "Bearer", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", f"Token {TOKEN}", TOKEN],
 )
-def test_once_there_is_a_token_nobody_may_without_it(
+def test_a_configured_token_is_required(
     client: ApiClient, settings: Settings, authorization: str
 ) -> None:
     settings.METRICS_TOKEN = TOKEN
@@ -50,7 +56,7 @@ def test_once_there_is_a_token_nobody_may_without_it(
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
-def test_the_token_opens_it_from_anywhere(
+def test_the_token_gives_access_from_any_address(
     client: ApiClient, settings: Settings, scheme: str
 ) -> None:
     settings.METRICS_TOKEN = TOKEN
@@ -64,7 +70,7 @@ def test_the_token_opens_it_from_anywhere(
     assert response.status_code == 200
 
 
-def test_it_is_read_alone_over_plain_http_and_under_any_name(
+def test_they_are_read_only_over_plain_http_and_under_any_host(
     client: ApiClient, settings: Settings
 ) -> None:
     settings.SECURE_SSL_REDIRECT = True

@@ -1,4 +1,4 @@
-"""An article under the slugs that it had before."""
+"""The old slugs of an article redirect to its current slug."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ TEXTS = {"description": "What it is about", "body": "A text"}
 
 
 def retitle(article: Article, *titles: str) -> list[str]:
-    """Give the article these titles in turn; return all its slugs, in order."""
+    """Give the article these titles one after another; return all its slugs in this order."""
     slugs = [article.slug]
     for title in titles:
         article.title = title
@@ -68,7 +68,7 @@ def test_a_client_that_follows_redirects_reads_the_article(
         ("?", ""),
     ],
 )
-def test_the_comments_redirect_too_with_their_query(
+def test_the_comments_redirect_with_their_query_string(
     api: Api, article: Article, method: str, query: str, kept: str
 ) -> None:
     old, new = retitle(article, "How to ride your dragon")
@@ -80,7 +80,7 @@ def test_the_comments_redirect_too_with_their_query(
     assert response.headers["Cache-Control"] == "no-cache"
 
 
-def test_every_old_slug_redirects_to_the_latest(api: Api, article: Article) -> None:
+def test_every_old_slug_redirects_to_the_latest_slug(api: Api, article: Article) -> None:
     *old, latest = retitle(article, "Second title", "日本語", "Fourth title")
 
     for slug in old:
@@ -88,7 +88,7 @@ def test_every_old_slug_redirects_to_the_latest(api: Api, article: Article) -> N
         assert (response.status_code, response["Location"]) == (301, f"{ARTICLES}/{latest}")
 
 
-def test_a_title_that_comes_back_makes_no_loop(api: Api, alice: User) -> None:
+def test_an_old_title_that_is_used_again_makes_no_redirect_loop(api: Api, alice: User) -> None:
     article = write_article(alice, title="A")
 
     for title, other in (("B", "a"), ("A", "b"), ("B", "a"), ("A", "b")):
@@ -111,7 +111,7 @@ def test_a_title_that_comes_back_makes_no_loop(api: Api, alice: User) -> None:
         ("DELETE", "/comments/{comment}", {}),
     ],
 )
-def test_an_old_slug_takes_no_writes(
+def test_writes_to_an_old_slug_are_404(
     api: Api, article: Article, alice: User, method: str, path: str, body: dict[str, object]
 ) -> None:
     comment = write_comment(alice, article)
@@ -130,7 +130,7 @@ def test_an_old_slug_takes_no_writes(
 
 
 @pytest.mark.parametrize("path", ["/favorite", "/comments/1"])
-def test_what_can_not_be_read_is_no_redirect(
+def test_a_path_without_get_does_not_redirect(
     api: Api, article: Article, charlie: User, path: str
 ) -> None:
     old, _ = retitle(article, "How to ride your dragon")
@@ -138,7 +138,7 @@ def test_what_can_not_be_read_is_no_redirect(
     assert api(charlie).get(f"{ARTICLES}/{old}{path}").status_code == 405
 
 
-def test_a_page_of_another_origin_may_follow(api: Api, article: Article) -> None:
+def test_a_page_from_another_origin_may_follow_the_redirect(api: Api, article: Article) -> None:
     old, new = retitle(article, "How to ride your dragon")
 
     page = api(headers={"Origin": "https://front.example"})
@@ -148,9 +148,6 @@ def test_a_page_of_another_origin_may_follow(api: Api, article: Article) -> None
     for name in ("Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Vary"):
         assert moved[name] == found[name]
     assert {"Link", "Location"} <= {*moved["Access-Control-Expose-Headers"].split(", ")}
-
-
-# --- Whose slug it is ---
 
 
 def test_a_new_article_never_gets_an_old_slug(api: Api, article: Article, bob: User) -> None:
@@ -164,7 +161,7 @@ def test_a_new_article_never_gets_an_old_slug(api: Api, article: Article, bob: U
     assert api().get(f"{ARTICLES}/{old}")["Location"] == f"{ARTICLES}/{new}"
 
 
-def test_a_new_title_never_gives_an_old_slug_of_another_article(
+def test_a_new_title_never_gets_an_old_slug_of_another_article(
     api: Api, article: Article, bob: User
 ) -> None:
     title = article.title
@@ -178,19 +175,17 @@ def test_a_new_title_never_gives_an_old_slug_of_another_article(
     assert api().get(f"{ARTICLES}/{old}")["Location"] == f"{ARTICLES}/{new}"
 
 
-def test_a_live_slug_wins_over_an_old_one(api: Api, article: Article, alice: User) -> None:
+def test_a_current_slug_wins_over_an_old_one(api: Api, article: Article, alice: User) -> None:
     other = write_article(alice)
     OldSlug.objects.create(slug=article.slug, article=other)
 
     assert api().get(f"{ARTICLES}/{article.slug}").json()["article"]["title"] == article.title
-    # And the article can still be given another title.
+    # The title of the article can still change.
     old, new = retitle(article, "How to ride your dragon")
     assert api().get(f"{ARTICLES}/{old}")["Location"] == f"{ARTICLES}/{new}"
 
 
-def test_a_deleted_article_is_not_found_under_any_slug(
-    api: Api, article: Article, alice: User
-) -> None:
+def test_a_deleted_article_is_404_under_every_slug(api: Api, article: Article, alice: User) -> None:
     slugs = retitle(article, "Second title", "Third title")
 
     assert api(alice).delete(f"{ARTICLES}/{slugs[-1]}").status_code == 204
@@ -201,7 +196,7 @@ def test_a_deleted_article_is_not_found_under_any_slug(
     assert not OldSlug.objects.exists()
 
 
-def test_sql_that_changes_a_slug_leaves_a_redirect_as_well(api: Api, article: Article) -> None:
+def test_a_slug_changed_by_sql_leaves_a_redirect_too(api: Api, article: Article) -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE articles_article SET slug = 'by-hand'")
 
@@ -212,15 +207,12 @@ def test_sql_that_changes_a_slug_leaves_a_redirect_as_well(api: Api, article: Ar
 
 @pytest.mark.parametrize("path", ["nothing-of-the-kind", "a%00b", "%FF", "x" * 1000])
 @pytest.mark.parametrize("below", ["", "/comments", "/comments?limit=0"])
-def test_an_unknown_slug_is_not_found(api: Api, article: Article, path: str, below: str) -> None:
+def test_an_unknown_slug_is_404(api: Api, article: Article, path: str, below: str) -> None:
     retitle(article, "How to ride your dragon")
 
     response = api().get(f"{ARTICLES}/{path}{below}")
 
     assert (response.status_code, response.json()) == (404, NOT_FOUND)
-
-
-# --- What it costs ---
 
 
 @pytest.mark.parametrize(
@@ -233,7 +225,7 @@ def test_an_unknown_slug_is_not_found(api: Api, article: Article, path: str, bel
         ("unknown", 2),  # no article, no new slug
     ],
 )
-def test_only_a_miss_asks_for_old_slugs(
+def test_old_slugs_are_read_only_when_no_article_has_the_slug(
     api: Api,
     article: Article,
     bob: User,

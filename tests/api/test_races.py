@@ -76,7 +76,7 @@ def test_one_username_in_many_cases_is_registered_once(api: Api, names: tuple[st
     assert statuses(answers) == {201: 1, 409: len(answers) - 1}
 
 
-def test_the_same_registration_twice_is_one(api: Api) -> None:
+def test_the_same_registration_succeeds_once(api: Api) -> None:
     answers = at_once([registration(api(), "alice", "alice@example.com")] * MANY)
 
     assert statuses(answers) == {201: 1, 409: MANY - 1}
@@ -89,7 +89,7 @@ def test_different_people_register_at_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize("field", ["username", "email"])
-def test_one_name_is_changed_to_once(api: Api, field: str) -> None:
+def test_only_one_user_can_change_to_a_name(api: Api, field: str) -> None:
     wanted = {"username": "wanted", "email": "wanted@example.com"}[field]
     people = [make_user(f"user{n}") for n in range(MANY)]
 
@@ -101,7 +101,7 @@ def test_one_name_is_changed_to_once(api: Api, field: str) -> None:
     assert User.objects.filter(**{field: wanted}).count() == 1
 
 
-def test_a_name_is_either_registered_or_changed_to(api: Api, alice: User) -> None:
+def test_a_registration_and_a_rename_cannot_both_get_a_name(api: Api, alice: User) -> None:
     for round_ in range(5):
         name = f"wanted{round_}"
 
@@ -113,7 +113,7 @@ def test_a_name_is_either_registered_or_changed_to(api: Api, alice: User) -> Non
         assert User.objects.filter(username=name).count() == 1
 
 
-def test_two_changes_of_one_user_keep_each_other(api: Api, alice: User) -> None:
+def test_simultaneous_changes_of_different_fields_are_all_kept(api: Api, alice: User) -> None:
     for round_ in range(10):
         answers = at_once(
             [
@@ -129,12 +129,12 @@ def test_two_changes_of_one_user_keep_each_other(api: Api, alice: User) -> None:
         assert shown.username == f"alice{round_}"
 
 
-def test_a_new_password_and_a_new_email_at_once_leave_one_account(api: Api, alice: User) -> None:
+def test_a_simultaneous_new_password_and_new_email_are_both_kept(api: Api, alice: User) -> None:
     for round_ in range(30):
-        alice.refresh_from_db()  # a new password has ended her older tokens
+        alice.refresh_from_db()  # the new password has changed her token generation
         old, new = alice.email, f"alice{round_}@example.com"
         password = f"horse number {round_}"
-        # One token: the new password ends every other.
+        # Both requests use one token, because a new password ends the other tokens.
         header = {"Authorization": f"Token {tokens.issue(alice.pk, alice.token_generation)}"}
 
         answers = at_once(
@@ -149,11 +149,11 @@ def test_a_new_password_and_a_new_email_at_once_leave_one_account(api: Api, alic
         assert log_in(api(), old, password).status_code == 401
         thief = registration(api(), f"thief{round_}", new)()
         assert thief.json() == {"errors": {"email": ["has already been taken"]}}
-        heir = registration(api(), f"heir{round_}", old)()
-        assert heir.status_code == 201
+        newcomer = registration(api(), f"newcomer{round_}", old)()
+        assert newcomer.status_code == 201
 
 
-def test_a_new_email_and_a_new_username_at_once_keep_each_other(api: Api, alice: User) -> None:
+def test_a_simultaneous_new_email_and_new_username_are_both_kept(api: Api, alice: User) -> None:
     for round_ in range(30):
         answers = at_once(
             [
@@ -171,7 +171,7 @@ def test_a_new_email_and_a_new_username_at_once_keep_each_other(api: Api, alice:
         )
 
 
-def test_following_at_once_is_following_once(api: Api, alice: User, charlie: User) -> None:
+def test_simultaneous_follows_make_one_row(api: Api, alice: User, charlie: User) -> None:
     answers = at_once([lambda: api(charlie).post("/api/profiles/alice/follow")] * MANY)
 
     assert statuses(answers) == {200: MANY}
@@ -179,7 +179,7 @@ def test_following_at_once_is_following_once(api: Api, alice: User, charlie: Use
     assert Follow.objects.filter(follower=charlie, followed=alice).count() == 1
 
 
-def test_following_and_unfollowing_at_once_is_no_fault(api: Api, alice: User, bob: User) -> None:
+def test_simultaneous_follows_and_unfollows_all_succeed(api: Api, alice: User, bob: User) -> None:
     path = "/api/profiles/alice/follow"
 
     answers = at_once([lambda: api(bob).post(path), lambda: api(bob).delete(path)] * (MANY // 2))
@@ -188,7 +188,9 @@ def test_following_and_unfollowing_at_once_is_no_fault(api: Api, alice: User, bo
     assert Follow.objects.filter(follower=bob, followed=alice).count() <= 1
 
 
-def test_two_who_follow_each_other_at_once_both_do(api: Api, alice: User, charlie: User) -> None:
+def test_two_users_can_follow_each_other_simultaneously(
+    api: Api, alice: User, charlie: User
+) -> None:
     answers = at_once(
         [
             lambda: api(charlie).post("/api/profiles/alice/follow"),
@@ -201,7 +203,9 @@ def test_two_who_follow_each_other_at_once_both_do(api: Api, alice: User, charli
 
 
 @pytest.mark.parametrize("title", ["One title", "日本語", "!!!", "feed", "x" * 255])
-def test_articles_of_one_title_get_slugs_of_their_own(api: Api, alice: User, title: str) -> None:
+def test_simultaneous_articles_with_one_title_get_different_slugs(
+    api: Api, alice: User, title: str
+) -> None:
     client = api(alice)
     content = {"article": {"title": title, **TEXTS}}
 
@@ -214,7 +218,7 @@ def test_articles_of_one_title_get_slugs_of_their_own(api: Api, alice: User, tit
     assert "feed" not in slugs
 
 
-def test_articles_that_get_one_title_get_slugs_of_their_own(api: Api, alice: User) -> None:
+def test_simultaneous_changes_to_one_title_get_different_slugs(api: Api, alice: User) -> None:
     slugs = [write_article(alice).slug for _ in range(MANY)]
     client = api(alice)
 
@@ -231,7 +235,7 @@ def rename(client: ApiClient, slug: str, title: str) -> Call:
     return lambda: client.put(f"/api/articles/{slug}", {"article": {"title": title}})
 
 
-def test_a_new_title_and_the_old_one_at_once_leave_a_slug_that_fits(api: Api, alice: User) -> None:
+def test_simultaneous_titles_leave_a_slug_that_matches_the_title(api: Api, alice: User) -> None:
     client = api(alice)
     for _ in range(40):
         article = write_article(alice, title="Old title")
@@ -240,7 +244,7 @@ def test_a_new_title_and_the_old_one_at_once_leave_a_slug_that_fits(api: Api, al
             [rename(client, article.slug, title) for title in ("New title", "Old title") * 4]
         )
 
-        # The old address takes no writes once the title has changed.
+        # Writes to the old slug are 404 after the title has changed.
         assert statuses(answers).keys() <= {200, 404}
         assert 200 in statuses(answers)
         shown = [answer.json()["article"] for answer in answers if answer.status_code == 200]
@@ -250,7 +254,7 @@ def test_a_new_title_and_the_old_one_at_once_leave_a_slug_that_fits(api: Api, al
             assert slug.startswith(slugify(title))
 
 
-def test_two_articles_that_exchange_their_titles_at_once_are_no_deadlock(
+def test_two_articles_that_swap_their_titles_do_not_deadlock(
     api: Api, alice: User, bob: User
 ) -> None:
     for number in range(30):
@@ -268,7 +272,7 @@ def test_two_articles_that_exchange_their_titles_at_once_are_no_deadlock(
         assert len({answer.json()["article"]["slug"] for answer in answers}) == 2
 
 
-def test_a_slug_that_is_given_up_goes_to_no_other_article(
+def test_no_other_article_gets_a_slug_that_is_given_up_simultaneously(
     api: Api, alice: User, bob: User, charlie: User
 ) -> None:
     for number in range(40):
@@ -293,7 +297,7 @@ def test_a_slug_that_is_given_up_goes_to_no_other_article(
         assert (moved.status_code, moved["Location"]) == (301, f"/api/articles/{new_slug}")
 
 
-def test_an_article_is_found_under_each_of_its_slugs_while_its_title_changes(
+def test_reads_find_the_article_under_every_slug_while_its_title_changes(
     api: Api, alice: User
 ) -> None:
     article = write_article(alice, title="One")
@@ -313,14 +317,14 @@ def test_an_article_is_found_under_each_of_its_slugs_while_its_title_changes(
         assert {status for read in reads for status in read} <= {200, 301}
         shown = [answer.json()["article"] for answer in renamed if answer.status_code == 200]
         paths = {f"/api/articles/{article['slug']}" for article in shown} | {*sorted(paths)[:4]}
-        live = f"/api/articles/{Article.objects.get().slug}"
-        assert api().get(live).status_code == 200
-        for old in paths - {live}:
+        current = f"/api/articles/{Article.objects.get().slug}"
+        assert api().get(current).status_code == 200
+        for old in paths - {current}:
             moved = api().get(old)
-            assert (moved.status_code, moved["Location"]) == (301, live)
+            assert (moved.status_code, moved["Location"]) == (301, current)
 
 
-def test_twenty_people_like_an_article_at_once(api: Api, article: Article) -> None:
+def test_twenty_users_can_favorite_an_article_simultaneously(api: Api, article: Article) -> None:
     people = [make_user(f"reader{n}") for n in range(MANY)]
     path = f"/api/articles/{article.slug}/favorite"
 
@@ -335,7 +339,9 @@ def test_twenty_people_like_an_article_at_once(api: Api, article: Article) -> No
     assert shown["favoritesCount"] == MANY
 
 
-def test_one_person_likes_an_article_once(api: Api, article: Article, bob: User) -> None:
+def test_simultaneous_favorites_of_one_user_make_one_row(
+    api: Api, article: Article, bob: User
+) -> None:
     path = f"/api/articles/{article.slug}/favorite"
 
     answers = at_once([lambda: api(bob).post(path)] * MANY)
@@ -350,7 +356,7 @@ def test_one_person_likes_an_article_once(api: Api, article: Article, bob: User)
     assert {answer.json()["article"]["favoritesCount"] for answer in answers} == {0}
 
 
-def test_the_same_new_tags_in_any_order_are_no_deadlock(api: Api, alice: User) -> None:
+def test_the_same_new_tags_in_different_orders_do_not_deadlock(api: Api, alice: User) -> None:
     for round_ in range(3):
         tags = [f"tag{round_}.{n}" for n in range(30)]
 
@@ -366,7 +372,7 @@ def test_the_same_new_tags_in_any_order_are_no_deadlock(api: Api, alice: User) -
         assert Tag.objects.filter(name__in=tags).count() == len(tags)
 
 
-def test_one_article_tagged_many_ways_at_once_has_one_set_of_tags(
+def test_simultaneous_tag_lists_of_one_article_leave_one_of_the_lists(
     api: Api, article: Article
 ) -> None:
     client, path = api(article.author), f"/api/articles/{article.slug}"
@@ -381,7 +387,7 @@ def test_one_article_tagged_many_ways_at_once_has_one_set_of_tags(
     assert client.get(path).json()["article"]["tagList"] in sets
 
 
-def test_the_end_of_an_article_is_no_fault_for_others(
+def test_simultaneous_requests_to_a_deleted_article_are_404(
     api: Api, alice: User, bob: User, charlie: User
 ) -> None:
     def requests(path: str) -> dict[str, Call]:
@@ -409,7 +415,7 @@ def test_the_end_of_an_article_is_no_fault_for_others(
 
 
 @pytest.mark.parametrize("what", ["comment", "favorite", "unfavorite", "edit", "tag", "retitle"])
-def test_an_article_that_ends_while_a_request_is_on_its_way_is_404(
+def test_an_article_deleted_during_a_request_is_404(
     api: Api, article: Article, bob: User, charlie: User, what: str
 ) -> None:
     path = f"/api/articles/{article.slug}"
@@ -431,7 +437,7 @@ def test_an_article_that_ends_while_a_request_is_on_its_way_is_404(
     assert not Favorite.objects.exists()
 
 
-def test_an_article_that_is_deleted_twice_at_once_is_no_fault(api: Api, article: Article) -> None:
+def test_a_second_simultaneous_delete_is_not_a_server_error(api: Api, article: Article) -> None:
     path = f"/api/articles/{article.slug}"
     author = api(article.author)
 
@@ -441,7 +447,7 @@ def test_an_article_that_is_deleted_twice_at_once_is_no_fault(api: Api, article:
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-def test_a_user_who_leaves_while_they_are_followed_is_404(
+def test_a_user_deleted_during_a_follow_is_404(
     api: Api, alice: User, bob: User, charlie: User, method: str
 ) -> None:
     follower = charlie if method == "POST" else bob

@@ -14,8 +14,8 @@ FIELDS = ("username", "email", "password")
 USERNAME_TAKEN = {"errors": {"username": ["has already been taken"]}}
 EMAIL_TAKEN = {"errors": {"email": ["has already been taken"]}}
 
-# Two ways to write one name. The sigma at the end of a word has a small letter of its own,
-# the dotted I becomes two characters in small letters, and an accent can be a character.
+# Two spellings of one name. A sigma at the end of a word has another lowercase letter, the
+# lowercase of the dotted I is two characters, and an accent can be a separate character.
 SAME_NAMES = [
     pytest.param("alice", "ALICE", id="ascii"),
     pytest.param("ÄRGER", "ärger", id="umlaut"),
@@ -25,7 +25,7 @@ SAME_NAMES = [
     pytest.param("Ж", "ж", id="cyrillic"),
     pytest.param("ren\N{LATIN SMALL LETTER E WITH ACUTE}", "rene\u0301", id="composed"),
     pytest.param("REN\N{LATIN CAPITAL LETTER E WITH ACUTE}", "rene\u0301", id="composed capital"),
-    # Alpha with two marks, which can be written in either order.
+    # Alpha with two marks, which may be in either order.
     pytest.param("\u1f80", "\u03b1\u0345\u0313", id="marks in another order"),
     pytest.param("alice", "\uff41\uff4c\uff49\uff43\uff45", id="fullwidth"),
     pytest.param("alice", "\uff21\uff2c\uff29\uff23\uff25", id="fullwidth capitals"),
@@ -37,7 +37,7 @@ NOT_ALLOWED = (
     "must be letters, digits and . _ + -, with at least one letter or digit, "
     "and no invisible characters"
 )
-# Characters that Unicode calls Default_Ignorable. Categories do not tell: letters are among them.
+# Characters with the Unicode property Default_Ignorable. Some of them have the category "letter".
 INVISIBLE = [
     "\u3164",  # a Hangul filler: a letter
     "\u115f\u1160",
@@ -61,7 +61,7 @@ def register(client: ApiClient, **fields: Any) -> Any:
 
 
 @pytest.mark.django_db
-def test_it_makes_a_user(api: Api) -> None:
+def test_it_creates_a_user(api: Api) -> None:
     response = register(api())
 
     assert response.status_code == 201
@@ -80,7 +80,7 @@ def test_it_makes_a_user(api: Api) -> None:
 
 
 @pytest.mark.django_db
-def test_its_token_and_its_password_log_in(api: Api) -> None:
+def test_the_token_and_the_password_are_valid(api: Api) -> None:
     token = register(api()).json()["user"]["token"]
 
     shown = api(headers={"Authorization": f"Token {token}"}).get("/api/user")
@@ -121,7 +121,7 @@ def test_it_refuses_a_missing_field(api: Api, field: str) -> None:
 
 @pytest.mark.parametrize("user", [{}, dict.fromkeys(FIELDS), dict.fromkeys(FIELDS, "")], ids=str)
 @pytest.mark.django_db
-def test_it_names_all_failing_fields_at_once(api: Api, user: dict[str, Any]) -> None:
+def test_it_reports_all_invalid_fields_at_once(api: Api, user: dict[str, Any]) -> None:
     response = api().post("/api/users", {"user": user})
 
     assert response.status_code == 422
@@ -129,7 +129,7 @@ def test_it_names_all_failing_fields_at_once(api: Api, user: dict[str, Any]) -> 
 
 
 @pytest.mark.django_db
-def test_it_gives_each_failing_field_its_own_key(api: Api) -> None:
+def test_each_invalid_field_has_its_own_key(api: Api) -> None:
     response = register(api(), username="a b", email="nowhere", password="short")
 
     assert response.status_code == 422
@@ -139,7 +139,7 @@ def test_it_gives_each_failing_field_its_own_key(api: Api) -> None:
 @pytest.mark.parametrize("value", [7, 1.5, True, False, ["alice"], {"name": "alice"}], ids=str)
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.django_db
-def test_it_refuses_what_is_not_a_string(api: Api, field: str, value: Any) -> None:
+def test_it_refuses_a_value_that_is_not_a_string(api: Api, field: str, value: Any) -> None:
     response = register(api(), **{field: value})
 
     assert response.status_code == 422
@@ -175,7 +175,7 @@ def test_it_refuses_a_nul_character(api: Api, field: str) -> None:
     ],
 )
 @pytest.mark.django_db
-def test_it_takes_letters_of_any_script(api: Api, username: str) -> None:
+def test_it_accepts_letters_of_any_script(api: Api, username: str) -> None:
     response = register(api(), username=username)
 
     assert response.status_code == 201
@@ -213,7 +213,7 @@ def test_it_takes_letters_of_any_script(api: Api, username: str) -> None:
     ids=ascii,
 )
 @pytest.mark.django_db
-def test_it_refuses_other_usernames(api: Api, username: str) -> None:
+def test_it_refuses_other_characters_in_usernames(api: Api, username: str) -> None:
     response = register(api(), username=username)
 
     assert response.status_code == 422
@@ -237,7 +237,7 @@ def test_it_refuses_usernames_over_64_characters(api: Api, username: str) -> Non
     [
         ("username", "rene\u0301", "ren\u00e9"),
         ("username", "e\u0301" * 64, "\u00e9" * 64),
-        ("username", "\u212bsa", "\u00c5sa"),  # the sign for angstrom
+        ("username", "\u212bsa", "\u00c5sa"),  # the angstrom sign
         ("username", "\uff41lice", "\uff41lice"),  # fullwidth letters stay
         ("email", "a@bu\u0308cher.example", "a@b\u00fccher.example"),
     ],
@@ -265,7 +265,7 @@ def test_it_trims_username_and_email(api: Api, space: str) -> None:
 
 
 @pytest.mark.django_db
-def test_it_measures_names_after_trimming(api: Api) -> None:
+def test_it_checks_lengths_after_trimming(api: Api) -> None:
     response = register(api(), username=f"  {'a' * 64}  ", email=f"  {LONGEST_EMAIL}  ")
 
     assert response.status_code == 201
@@ -320,7 +320,7 @@ def test_it_shows_an_email_as_typed(api: Api, email: str) -> None:
     ids=lambda email: ascii(email[:40]),
 )
 @pytest.mark.django_db
-def test_it_refuses_a_bad_email(api: Api, email: str) -> None:
+def test_it_refuses_an_invalid_email(api: Api, email: str) -> None:
     response = register(api(), email=email)
 
     assert response.status_code == 422
@@ -365,7 +365,7 @@ def test_it_refuses_a_password_over_128_characters(api: Api, password: str) -> N
     ids=ascii,
 )
 @pytest.mark.django_db
-def test_it_takes_every_password_of_8_to_128_characters(api: Api, password: str) -> None:
+def test_it_accepts_every_password_of_8_to_128_characters(api: Api, password: str) -> None:
     assert register(api(), username="alicealice", password=password).status_code == 201
 
 
@@ -385,7 +385,7 @@ def test_it_refuses_an_email_that_is_taken(api: Api, alice: User) -> None:
     assert User.objects.get() == alice
 
 
-def test_a_name_is_taken_with_white_space_around_it_too(api: Api, alice: User) -> None:
+def test_a_name_with_white_space_around_it_is_taken_too(api: Api, alice: User) -> None:
     by_name = register(api(), username=" alice ", email="other@example.com")
     by_email = register(api(), username="other", email=" alice@example.com ")
 
@@ -395,7 +395,9 @@ def test_a_name_is_taken_with_white_space_around_it_too(api: Api, alice: User) -
 
 @pytest.mark.parametrize(("one", "other"), SAME_NAMES)
 @pytest.mark.django_db
-def test_a_username_is_taken_in_every_case_and_form(api: Api, one: str, other: str) -> None:
+def test_a_username_is_taken_in_every_case_and_normalization_form(
+    api: Api, one: str, other: str
+) -> None:
     for first, second in ((one, other), (other, one)):
         user = make_user(first, email="first@example.com")
 
@@ -433,13 +435,13 @@ def test_an_email_is_taken_in_every_case(api: Api, one: str, other: str) -> None
     ("one", "other"), [("alice", "älice"), ("a.b", "a_b"), ("o", "\N{CYRILLIC SMALL LETTER O}")]
 )
 @pytest.mark.django_db
-def test_names_that_only_look_alike_are_two(api: Api, one: str, other: str) -> None:
+def test_names_that_only_look_alike_are_different(api: Api, one: str, other: str) -> None:
     make_user(one, email="first@example.com")
 
     assert register(api(), username=other, email="second@example.com").status_code == 201
 
 
-def test_a_taken_name_leaves_the_other_name_free(api: Api, alice: User) -> None:
+def test_a_refused_registration_reserves_no_name(api: Api, alice: User) -> None:
     register(api(), email="other@example.com")
 
     response = register(api(), username="other", email="other@example.com")
@@ -460,7 +462,7 @@ def test_it_ignores_unknown_keys(api: Api) -> None:
 
 
 @pytest.mark.django_db
-def test_a_fresh_user_has_neither_bio_nor_image(api: Api) -> None:
+def test_a_new_user_has_no_bio_and_no_image(api: Api) -> None:
     response = register(api(), bio="I write", image="https://example.com/me.png")
 
     assert response.status_code == 201
@@ -485,7 +487,7 @@ def test_it_sets_no_cookie(api: Api) -> None:
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.django_db
-def test_a_text_made_to_be_slow_to_normalize_costs_nothing(api: Api, field: str) -> None:
+def test_a_text_that_is_slow_to_normalize_is_refused_within_a_second(api: Api, field: str) -> None:
     slow = "a" + "\u0315" * 100_000 + "\u0300" * 100_000
     started = time.process_time()
 
@@ -496,7 +498,7 @@ def test_a_text_made_to_be_slow_to_normalize_costs_nothing(api: Api, field: str)
 
 
 @pytest.mark.django_db
-def test_dozens_may_register_within_seconds(api: Api) -> None:
+def test_36_users_may_register_within_seconds(api: Api) -> None:
     client = api()
 
     statuses = {

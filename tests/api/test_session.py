@@ -1,4 +1,4 @@
-"""One front end's whole session, over HTTP, against the production server."""
+"""A whole session of a front end, over HTTP, with the production server."""
 
 from typing import Any
 
@@ -26,14 +26,14 @@ class Person:
         self.token = logged_in["user"]["token"]
 
     def call(self, method: str, path: str, status: int, body: Any = None) -> Any:
-        """What is answered; its status must be the one expected."""
+        """The content of the response, which must have this status."""
         answer: Answer = self.server.call(method, path, body, self.token)
         print(method, path, answer.status, answer.content)
         assert answer.status == status, answer
         return answer.content
 
 
-def test_it_goes_from_registration_to_deletion(server: Server) -> None:
+def test_two_users_register_write_read_and_delete(server: Server) -> None:
     jane, john = Person(server, "jane"), Person(server, "john")
 
     changed = jane.call("PUT", "/api/user", 200, {"user": {"bio": "I write"}})

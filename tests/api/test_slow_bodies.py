@@ -1,4 +1,4 @@
-"""Bodies that come bit by bit: in chunks of no given sum, or slowly."""
+"""Bodies that arrive in parts: chunked without a Content-Length, or slowly."""
 
 import http.client
 import json
@@ -29,7 +29,7 @@ def send_in_chunks(server: Server, chunks: Iterator[bytes]) -> tuple[int, Any]:
         return response.status, json.loads(response.read())
 
 
-def test_the_production_server_reads_them() -> None:
+def test_the_production_server_reads_chunked_bodies() -> None:
     with serving(DATABASE_URL=database_url()) as server:
         assert send_in_chunks(server, iter([LOGIN[:20], LOGIN[20:]])) == (
             401,
@@ -45,7 +45,7 @@ def test_the_production_server_reads_them() -> None:
         )
 
 
-def test_the_development_server_asks_for_their_length() -> None:
+def test_the_development_server_refuses_chunked_bodies() -> None:
     with serving(runserver, DATABASE_URL=database_url()) as server:
         assert send_in_chunks(server, iter([LOGIN])) == (
             411,
@@ -53,7 +53,7 @@ def test_the_development_server_asks_for_their_length() -> None:
         )
 
 
-def test_the_development_server_takes_a_length_of_any_size() -> None:
+def test_the_development_server_refuses_a_huge_content_length() -> None:
     with serving(runserver, DATABASE_URL=database_url()) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         connection.request("POST", "/api/users", headers={"Content-Length": "9" * 5_000})
@@ -77,7 +77,7 @@ def test_slow_clients_hold_no_connection(alice: User) -> None:
 
 
 def send_half(server: Server, method: str, path: str, **headers: str) -> tuple[int, Any, Any]:
-    """Status, content and headers of what is answered to a body that never ends."""
+    """The status, content and headers of the response to a request whose body never ends."""
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     request = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{head}Content-Length: 500\r\n\r\n{{"
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
@@ -90,11 +90,11 @@ def send_half(server: Server, method: str, path: str, **headers: str) -> tuple[i
     return response.status, content, response.headers
 
 
-def test_a_body_that_does_not_arrive_is_refused_after_what_comes_before_it(
+def test_a_body_that_does_not_arrive_is_refused_after_other_errors(
     alice: User, bob: User, article: Article
 ) -> None:
     late = {"errors": {"body": ["was not received in time"]}}
-    one = "/api/articles/how-to-train-your-dragon"
+    article_path = "/api/articles/how-to-train-your-dragon"
     charlie = make_user("charlie")
     expected = [
         (None, "POST", "/api/users", 408, late),
@@ -102,10 +102,10 @@ def test_a_body_that_does_not_arrive_is_refused_after_what_comes_before_it(
         (None, "GET", "/api/nothing", 404, {"errors": {"path": ["not found"]}}),
         (alice, "POST", "/api/articles", 408, late),
         (alice, "PUT", "/api/user", 408, late),
-        (charlie, "PUT", one, 403, {"errors": {"article": ["forbidden"]}}),
-        (charlie, "DELETE", one, 403, {"errors": {"article": ["forbidden"]}}),
-        (alice, "DELETE", one, 408, late),
-        (bob, "POST", f"{one}/favorite", 408, late),
+        (charlie, "PUT", article_path, 403, {"errors": {"article": ["forbidden"]}}),
+        (charlie, "DELETE", article_path, 403, {"errors": {"article": ["forbidden"]}}),
+        (alice, "DELETE", article_path, 408, late),
+        (bob, "POST", f"{article_path}/favorite", 408, late),
         (bob, "POST", "/api/articles/x/favorite", 404, {"errors": {"article": ["not found"]}}),
         (bob, "POST", "/admin/login/", 408, None),
     ]
@@ -131,8 +131,7 @@ def test_a_body_that_does_not_arrive_is_refused_after_what_comes_before_it(
 
 
 @pytest.mark.parametrize("command", [granian, runserver])
-def test_a_refused_body_is_answered_as_every_request_is(command: Any) -> None:
-    """With the headers for pages of other origins, and the id of the request."""
+def test_a_refused_body_has_the_headers_of_every_response(command: Any) -> None:
     with serving(command, DATABASE_URL=database_url(), SERVER_BODY_TIMEOUT="0.2") as server:
         status, _, headers = send_half(
             server, "POST", "/api/users", Origin="https://a.example", X_Request_Id="seven"
@@ -144,7 +143,7 @@ def test_a_refused_body_is_answered_as_every_request_is(command: Any) -> None:
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_body_that_is_cut_off_does_nothing(alice: User) -> None:
+def test_a_body_that_is_cut_off_writes_nothing(alice: User) -> None:
     article = {"title": "Cut", "description": "Off", "body": "Too soon"}
     body = json.dumps({"article": article}).encode()
     head = (
@@ -156,7 +155,7 @@ def test_a_body_that_is_cut_off_does_nothing(alice: User) -> None:
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
             client.sendall(head.encode() + body)
             client.shutdown(socket.SHUT_WR)
-            answer = client.recv(10_000)  # or none: the server may hang up as well
+            answer = client.recv(10_000)  # empty if the server closes the connection instead
         if answer:
             assert b" 400 " in answer.splitlines()[0]
             assert b"\r\naccess-control-allow-origin: *\r\n" in answer

@@ -9,7 +9,7 @@ from users.models import User
 Api = Callable[..., ApiClient]
 
 
-def test_it_answers_with_all_of_the_article(api: Api, alice: User, bob: User) -> None:
+def test_it_returns_the_whole_article(api: Api, alice: User, bob: User) -> None:
     article = write_article(
         alice,
         title="How to train your dragon",
@@ -31,7 +31,7 @@ def test_it_answers_with_all_of_the_article(api: Api, alice: User, bob: User) ->
             "body": "It takes a Jacobian",
             "tagList": ["dragons", "training"],
             "createdAt": "2016-02-18T03:22:56.637Z",
-            "updatedAt": "2016-02-18T03:22:56.637Z",  # it is no update either
+            "updatedAt": "2016-02-18T03:22:56.637Z",  # this is not an update
             "favorited": False,
             "favoritesCount": 0,
             "author": {"username": "alice", "bio": None, "image": None, "following": True},
@@ -40,7 +40,7 @@ def test_it_answers_with_all_of_the_article(api: Api, alice: User, bob: User) ->
     assert api(bob).get(f"/api/articles/{article.slug}").json() == response.json()
 
 
-def test_the_likes_of_others_stay(api: Api, article: Article, bob: User) -> None:
+def test_the_favorites_of_others_stay(api: Api, article: Article, bob: User) -> None:
     like(bob, article)
     for number in range(4):
         like(make_user(f"reader{number}"), article)
@@ -52,7 +52,7 @@ def test_the_likes_of_others_stay(api: Api, article: Article, bob: User) -> None
     assert api().get("/api/articles?favorited=reader0").json()["articlesCount"] == 1
 
 
-def test_a_second_time_changes_nothing(api: Api, article: Article, bob: User) -> None:
+def test_a_second_request_changes_nothing(api: Api, article: Article, bob: User) -> None:
     like(bob, article)
 
     first = api(bob).delete(f"/api/articles/{article.slug}/favorite")
@@ -62,9 +62,7 @@ def test_a_second_time_changes_nothing(api: Api, article: Article, bob: User) ->
     assert second.json() == first.json()
 
 
-def test_authors_may_take_back_a_like_of_what_they_wrote(
-    api: Api, article: Article, alice: User
-) -> None:
+def test_authors_may_unfavorite_their_own_articles(api: Api, article: Article, alice: User) -> None:
     like(alice, article)
 
     response = api(alice).delete(f"/api/articles/{article.slug}/favorite")
@@ -74,7 +72,7 @@ def test_authors_may_take_back_a_like_of_what_they_wrote(
     assert (shown["favorited"], shown["favoritesCount"]) == (False, 0)
 
 
-def test_other_likes_of_the_same_reader_stay(api: Api, article: Article, bob: User) -> None:
+def test_other_favorites_of_the_same_user_stay(api: Api, article: Article, bob: User) -> None:
     other = write_article(article.author)
     like(bob, article)
     like(bob, other)
@@ -84,7 +82,7 @@ def test_other_likes_of_the_same_reader_stay(api: Api, article: Article, bob: Us
     assert api(bob).get(f"/api/articles/{other.slug}").json()["article"]["favorited"] is True
 
 
-def test_charlie_can_not_take_back_the_likes_of_others(
+def test_charlie_cannot_remove_the_favorites_of_others(
     api: Api, article: Article, alice: User, bob: User, charlie: User
 ) -> None:
     like(alice, article)
@@ -105,7 +103,7 @@ def test_it_does_not_find_an_unknown_slug(api: Api, article: Article, bob: User)
     assert response.json() == {"errors": {"article": ["not found"]}}
 
 
-def test_it_asks_for_a_token_before_all_else(api: Api, article: Article, bob: User) -> None:
+def test_it_checks_the_token_first(api: Api, article: Article, bob: User) -> None:
     like(bob, article)
 
     for slug in (article.slug, "nothing-of-the-kind"):

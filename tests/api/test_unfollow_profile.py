@@ -14,7 +14,7 @@ NOT_FOUND = {"errors": {"profile": ["not found"]}}
 
 
 @pytest.mark.django_db
-def test_it_stops_following_somebody(api: Api, charlie: User) -> None:
+def test_it_unfollows_a_user(api: Api, charlie: User) -> None:
     follow(charlie, make_user("alice", bio="I write.", image="https://example.com/alice.png"))
 
     response = api(charlie).delete("/api/profiles/alice/follow")
@@ -31,7 +31,7 @@ def test_it_stops_following_somebody(api: Api, charlie: User) -> None:
     assert not Follow.objects.exists()
 
 
-def test_it_shows_in_profile_article_and_feed(api: Api, alice: User, bob: User) -> None:
+def test_profile_article_and_feed_show_it(api: Api, alice: User, bob: User) -> None:
     article = write_article(alice)
     client = api(bob)
 
@@ -51,14 +51,14 @@ def test_it_can_be_repeated(api: Api, alice: User, bob: User) -> None:
         assert response.json()["profile"]["following"] is False
 
 
-def test_it_needs_no_follow_before(api: Api, alice: User, charlie: User) -> None:
+def test_it_succeeds_without_a_follow(api: Api, alice: User, charlie: User) -> None:
     response = api(charlie).delete("/api/profiles/alice/follow")
 
     assert response.status_code == 200
     assert response.json()["profile"]["following"] is False
 
 
-def test_it_touches_nobody_else(api: Api, alice: User, bob: User, charlie: User) -> None:
+def test_it_changes_no_other_follow(api: Api, alice: User, bob: User, charlie: User) -> None:
     follow(bob, charlie)
     follow(alice, bob)
     follow(charlie, alice)

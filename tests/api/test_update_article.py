@@ -19,7 +19,7 @@ PUBLISHED = "2016-02-18T03:22:56.637Z"
 
 @pytest.fixture
 def published(alice: User) -> Article:
-    """An article of some years ago, so that an update can be told from it."""
+    """An article of 2016, so that `updatedAt` differs visibly after an update."""
     return write_article(
         alice,
         title="How to train your dragon",
@@ -34,8 +34,8 @@ def path_of(article: Article) -> str:
     return f"/api/articles/{article.slug}"
 
 
-def test_it_changes_all_of_an_article(api: Api, alice: User, published: Article) -> None:
-    before = datetime.now(UTC) - timedelta(milliseconds=1)  # of which a timestamp may be short
+def test_it_changes_the_whole_article(api: Api, alice: User, published: Article) -> None:
+    before = datetime.now(UTC) - timedelta(milliseconds=1)  # timestamps are cut to milliseconds
 
     response = api(alice).put(
         path_of(published),
@@ -81,7 +81,7 @@ def test_it_changes_all_of_an_article(api: Api, alice: User, published: Article)
         {"tagList": []},
     ],
 )
-def test_one_field_alone_changes_only_itself_and_moves_updated_at(
+def test_a_single_field_changes_only_itself_and_updated_at(
     api: Api, alice: User, published: Article, change: dict[str, Any]
 ) -> None:
     before = api(alice).get(path_of(published)).json()["article"]
@@ -98,7 +98,7 @@ def test_one_field_alone_changes_only_itself_and_moves_updated_at(
 
 
 @pytest.mark.parametrize("content", [{}, {"whatever": 1, "slug": "feed", "createdAt": None}])
-def test_nothing_changes_where_no_field_is_given(
+def test_a_request_without_fields_changes_nothing(
     api: Api, alice: User, published: Article, content: dict[str, object]
 ) -> None:
     before = api(alice).get(path_of(published)).json()
@@ -110,7 +110,7 @@ def test_nothing_changes_where_no_field_is_given(
     assert api(alice).get(path_of(published)).json() == before
 
 
-def test_the_body_can_not_change_what_is_not_the_writers(
+def test_the_body_cannot_change_read_only_fields(
     api: Api, alice: User, charlie: User, published: Article
 ) -> None:
     others = {
@@ -133,7 +133,7 @@ def test_the_body_can_not_change_what_is_not_the_writers(
     assert shown["updatedAt"] != others["updatedAt"]
 
 
-def test_likes_and_comments_stay_when_the_slug_changes(
+def test_favorites_and_comments_stay_when_the_slug_changes(
     api: Api, alice: User, bob: User, charlie: User, published: Article
 ) -> None:
     like(alice, published)
@@ -149,7 +149,7 @@ def test_likes_and_comments_stay_when_the_slug_changes(
     assert [shown["id"] for shown in comments] == [comment.pk]
 
 
-def test_html_is_kept_as_it_is(api: Api, alice: User, published: Article) -> None:
+def test_html_is_stored_unchanged(api: Api, alice: User, published: Article) -> None:
     html = "<script>alert('&amp;')</script> <b>bold</b> & \"quoted\""
     content = {"title": html, "description": html, "body": html}
 
@@ -158,7 +158,7 @@ def test_html_is_kept_as_it_is(api: Api, alice: User, published: Article) -> Non
     assert {name: shown[name] for name in content} == content
 
 
-def test_white_space_is_trimmed_in_the_title_and_kept_in_the_texts(
+def test_white_space_is_trimmed_in_the_title_and_kept_in_other_texts(
     api: Api, alice: User, published: Article
 ) -> None:
     content = {"title": " \t A  title \n", "description": "  What? \n", "body": "\n\n  Text\t\n"}
@@ -170,10 +170,7 @@ def test_white_space_is_trimmed_in_the_title_and_kept_in_the_texts(
     assert shown["body"] == "\n\n  Text\t\n"
 
 
-# --- Tags ---
-
-
-def test_tags_stay_where_they_are_not_given(api: Api, alice: User, published: Article) -> None:
+def test_tags_stay_when_they_are_not_sent(api: Api, alice: User, published: Article) -> None:
     shown = api(alice).put(path_of(published), {"article": {"body": "New"}}).json()["article"]
 
     assert shown["tagList"] == ["dragons", "training"]
@@ -215,9 +212,6 @@ def test_it_refuses_null_for_tags(api: Api, alice: User, published: Article) -> 
     assert response.json() == {"errors": {"tagList": ["can't be null"]}}
 
 
-# --- What it refuses ---
-
-
 @pytest.mark.parametrize("field", ["title", "description", "body"])
 @pytest.mark.parametrize("blank", [None, "", " ", " \t\r\n ", "\u3000\u00a0"])
 def test_it_refuses_a_blank_text(
@@ -252,7 +246,7 @@ def test_it_refuses_a_blank_text(
         ("tagList", [f"tag{number}" for number in range(31)]),
     ],
 )
-def test_it_refuses_such_a_value_and_changes_nothing(
+def test_it_refuses_an_invalid_value_and_changes_nothing(
     api: Api, alice: User, published: Article, field: str, value: object
 ) -> None:
     before = api(alice).get(path_of(published)).json()
@@ -278,7 +272,7 @@ def test_it_refuses_such_a_value_and_changes_nothing(
         ("tagList", [f"{number:02}" + "a" * 62 for number in range(30)]),
     ],
 )
-def test_it_takes_the_longest_value(
+def test_it_accepts_the_longest_value(
     api: Api, alice: User, published: Article, field: str, value: object
 ) -> None:
     response = api(alice).put(path_of(published), {"article": {field: value}})
@@ -318,7 +312,7 @@ def test_it_refuses_an_article_that_is_not_an_object(
         (b'"New"', "must be an object"),
     ],
 )
-def test_it_refuses_what_is_not_a_json_object(
+def test_it_refuses_a_body_that_is_not_a_json_object(
     api: Api, alice: User, published: Article, body: bytes, message: str
 ) -> None:
     response = api(alice).put(path_of(published), body)
@@ -327,16 +321,14 @@ def test_it_refuses_what_is_not_a_json_object(
     assert response.json() == {"errors": {"body": [message]}}
 
 
-def test_it_refuses_a_body_over_2_and_a_half_mebibytes(
-    api: Api, alice: User, published: Article
-) -> None:
+def test_it_refuses_a_body_over_2_5_mebibytes(api: Api, alice: User, published: Article) -> None:
     response = api(alice).put(path_of(published), b" " * 2_621_441)
 
     assert response.status_code == 413
     assert [*response.json()] == ["errors"]
 
 
-def test_it_takes_nothing_but_json(api: Api, alice: User, published: Article) -> None:
+def test_it_accepts_only_json(api: Api, alice: User, published: Article) -> None:
     body = json.dumps({"article": {"body": "New"}}).encode()
 
     response = api(alice).put(path_of(published), body, content_type="text/plain")
@@ -344,8 +336,6 @@ def test_it_takes_nothing_but_json(api: Api, alice: User, published: Article) ->
     assert response.status_code == 415
     assert [*response.json()] == ["errors"]
 
-
-# --- Who may do it ---
 
 BODIES = [
     b'{"article": {"title": "Mine", "tagList": []}}',
@@ -361,7 +351,7 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_charlie_can_not_touch_it_whatever_he_sends(
+def test_charlie_cannot_change_it_with_any_body(
     api: Api, charlie: User, published: Article, body: bytes
 ) -> None:
     before = api().get(path_of(published)).json()
@@ -373,7 +363,7 @@ def test_charlie_can_not_touch_it_whatever_he_sends(
     assert api().get(path_of(published)).json() == before
 
 
-def test_charlie_can_not_touch_it_in_another_format(
+def test_charlie_cannot_change_it_in_another_format(
     api: Api, charlie: User, published: Article
 ) -> None:
     response = api(charlie).put(path_of(published), b"title=Mine", content_type="text/plain")
@@ -382,7 +372,7 @@ def test_charlie_can_not_touch_it_in_another_format(
     assert response.json() == {"errors": {"article": ["forbidden"]}}
 
 
-def test_a_follower_who_likes_it_can_not_touch_it_either(
+def test_a_follower_who_favorited_it_cannot_change_it_either(
     api: Api, bob: User, published: Article
 ) -> None:
     like(bob, published)
@@ -394,7 +384,7 @@ def test_a_follower_who_likes_it_can_not_touch_it_either(
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_an_unknown_article_is_not_found_whatever_is_sent(
+def test_an_unknown_article_is_404_for_any_body(
     api: Api, alice: User, published: Article, body: bytes
 ) -> None:
     response = api(alice).put("/api/articles/nothing-of-the-kind", body)
@@ -405,9 +395,7 @@ def test_an_unknown_article_is_not_found_whatever_is_sent(
 
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("slug", ["how-to-train-your-dragon", "nothing-of-the-kind"])
-def test_it_asks_for_a_token_before_all_else(
-    api: Api, published: Article, body: bytes, slug: str
-) -> None:
+def test_it_checks_the_token_first(api: Api, published: Article, body: bytes, slug: str) -> None:
     response = api().put(f"/api/articles/{slug}", body)
 
     assert response.status_code == 401

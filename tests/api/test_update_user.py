@@ -26,12 +26,12 @@ def log_in_status(client: ApiClient, email: str, password: str) -> int:
     return status
 
 
-def as_stored(user: User) -> dict[str, Any]:
+def stored_row(user: User) -> dict[str, Any]:
     row: dict[str, Any] = {**User.objects.filter(pk=user.pk).values().get()}
     return row
 
 
-def test_it_changes_what_is_sent(api: Api, alice: User) -> None:
+def test_it_changes_the_fields_that_are_sent(api: Api, alice: User) -> None:
     response = put(
         api(alice),
         email="alice.smith@example.com",
@@ -65,7 +65,7 @@ def test_it_changes_what_is_sent(api: Api, alice: User) -> None:
     ],
 )
 @pytest.mark.django_db
-def test_it_leaves_what_is_absent(api: Api, field: str, value: str) -> None:
+def test_it_keeps_the_fields_that_are_absent(api: Api, field: str, value: str) -> None:
     alice = make_user("alice", bio="I write.", image="https://example.com/alice.png")
     before = api(alice).get("/api/user").json()["user"]
 
@@ -77,24 +77,24 @@ def test_it_leaves_what_is_absent(api: Api, field: str, value: str) -> None:
     assert log_in_status(api(), after["email"], PASSWORD) == 200
 
 
-def test_it_changes_nothing_without_a_field(api: Api, alice: User) -> None:
-    before = as_stored(alice)
+def test_a_request_without_fields_changes_nothing(api: Api, alice: User) -> None:
+    before = stored_row(alice)
 
     response = put(api(alice))
 
     assert response.status_code == 200
     assert response.json()["user"]["username"] == "alice"
-    assert as_stored(alice) == before
+    assert stored_row(alice) == before
 
 
 def test_it_ignores_unknown_keys(api: Api, alice: User) -> None:
-    before = as_stored(alice)
+    before = stored_row(alice)
 
     response = put(api(alice), id=7, is_staff=True, is_superuser=True, is_active=False, token="x")
 
     assert response.status_code == 200
     assert response.json()["user"].keys() == {"email", "token", "username", "bio", "image"}
-    assert as_stored(alice) == before
+    assert stored_row(alice) == before
 
 
 def test_it_changes_the_password(api: Api, alice: User) -> None:
@@ -106,14 +106,14 @@ def test_it_changes_the_password(api: Api, alice: User) -> None:
     assert log_in_status(api(), "alice@example.com", PASSWORD) == 401
 
 
-def test_a_new_email_is_the_one_to_log_in_with(api: Api, alice: User) -> None:
+def test_a_login_needs_the_new_email(api: Api, alice: User) -> None:
     put(api(alice), email="New@example.com")
 
     assert log_in_status(api(), "new@example.com", PASSWORD) == 200
     assert log_in_status(api(), "alice@example.com", PASSWORD) == 401
 
 
-def test_a_new_username_shows_everywhere(api: Api, alice: User, bob: User) -> None:
+def test_a_new_username_is_shown_everywhere(api: Api, alice: User, bob: User) -> None:
     article = write_article(alice)
 
     put(api(alice), username="alice.smith")
@@ -142,13 +142,13 @@ def test_the_token_in_use_stays_valid(api: Api, alice: User, change: dict[str, s
 @pytest.mark.parametrize("blank", [None, "", " ", "\t\n"], ids=ascii)
 @pytest.mark.parametrize("field", ["email", "username"])
 def test_it_refuses_a_blank_name(api: Api, alice: User, field: str, blank: str | None) -> None:
-    before = as_stored(alice)
+    before = stored_row(alice)
 
     response = put(api(alice), **{field: blank, "bio": "not to be stored"})
 
     assert response.status_code == 422
     assert response.json() == {"errors": {field: ["can't be blank"]}}
-    assert as_stored(alice) == before
+    assert stored_row(alice) == before
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_it_refuses_a_password_under_8_characters(
 @pytest.mark.parametrize(
     "password", ["password123", "bonjour1", "12345678", "  spaces ", "x" * 128]
 )
-def test_it_takes_every_password_of_8_to_128_characters(
+def test_it_accepts_every_password_of_8_to_128_characters(
     api: Api, alice: User, password: str
 ) -> None:
     assert put(api(alice), password=password).status_code == 200
@@ -196,7 +196,7 @@ def test_it_takes_every_password_of_8_to_128_characters(
     ],
     ids=lambda image: image[:30],
 )
-def test_it_keeps_any_image_verbatim(api: Api, alice: User, image: str) -> None:
+def test_any_image_is_stored_unchanged(api: Api, alice: User, image: str) -> None:
     response = put(api(alice), image=image)
 
     assert response.status_code == 200
@@ -215,7 +215,7 @@ def test_it_keeps_any_image_verbatim(api: Api, alice: User, image: str) -> None:
     ],
     ids=lambda bio: ascii(bio[:30]),
 )
-def test_it_keeps_a_bio_as_it_is(api: Api, alice: User, bio: str) -> None:
+def test_a_bio_is_stored_unchanged(api: Api, alice: User, bio: str) -> None:
     response = put(api(alice), bio=bio)
 
     assert response.status_code == 200
@@ -234,7 +234,7 @@ def test_it_clears_bio_and_image(api: Api, field: str, nothing: str | None) -> N
     assert response.status_code == 200
     assert response.json()["user"][field] is None
     assert api().get("/api/profiles/alice").json()["profile"][field] is None
-    assert as_stored(alice)[field] is None
+    assert stored_row(alice)[field] is None
 
 
 @pytest.mark.parametrize(
@@ -256,29 +256,31 @@ def test_it_clears_bio_and_image(api: Api, field: str, nothing: str | None) -> N
     ],
     ids=lambda value: ascii(value[:20]),
 )
-def test_it_refuses_what_breaks_a_rule(api: Api, alice: User, field: str, value: str) -> None:
-    before = as_stored(alice)
+def test_it_refuses_an_invalid_value(api: Api, alice: User, field: str, value: str) -> None:
+    before = stored_row(alice)
 
     response = put(api(alice), **{field: value})
 
     assert response.status_code == 422
     assert response.json()["errors"].keys() == {field}
-    assert as_stored(alice) == before
+    assert stored_row(alice) == before
 
 
 @pytest.mark.parametrize("value", [7, 1.5, True, False, ["alice"], {"x": "y"}], ids=str)
 @pytest.mark.parametrize("field", ["email", "username", "password", "bio", "image"])
-def test_it_refuses_what_is_not_a_string(api: Api, alice: User, field: str, value: Any) -> None:
-    before = as_stored(alice)
+def test_it_refuses_a_value_that_is_not_a_string(
+    api: Api, alice: User, field: str, value: Any
+) -> None:
+    before = stored_row(alice)
 
     response = put(api(alice), **{field: value})
 
     assert response.status_code == 422
     assert response.json()["errors"].keys() == {field}
-    assert as_stored(alice) == before
+    assert stored_row(alice) == before
 
 
-def test_it_names_all_failing_fields_at_once(api: Api, alice: User) -> None:
+def test_it_reports_all_invalid_fields_at_once(api: Api, alice: User) -> None:
     response = put(api(alice), email="", username=None, password="short", bio=7, image=[])
 
     assert response.status_code == 422
@@ -289,7 +291,7 @@ def test_it_names_all_failing_fields_at_once(api: Api, alice: User) -> None:
 
 
 @pytest.mark.parametrize("username", ["john.doe", "日本語", "हिन्दी", "ΣΊΣΥΦΟΣ", "a" * 64, "é" * 64])
-def test_it_takes_letters_of_any_script(api: Api, alice: User, username: str) -> None:
+def test_it_accepts_letters_of_any_script(api: Api, alice: User, username: str) -> None:
     response = put(api(alice), username=username)
 
     assert response.status_code == 200
@@ -297,7 +299,7 @@ def test_it_takes_letters_of_any_script(api: Api, alice: User, username: str) ->
 
 
 @pytest.mark.parametrize("username", ["\u3164", "janet\u034f", "7\u20e3", "a b"], ids=ascii)
-def test_a_stored_name_that_new_names_may_not_be_is_kept(
+def test_a_stored_name_that_new_names_may_not_have_is_kept(
     api: Api, alice: User, bob: User, username: str
 ) -> None:
     User.objects.filter(pk=bob.pk).update(username=username, username_folded=fold(username))
@@ -305,7 +307,7 @@ def test_a_stored_name_that_new_names_may_not_be_is_kept(
 
     assert log_in_status(api(), "bob@example.com", PASSWORD) == 200
     assert api().get(f"/api/profiles/{username}").json()["profile"]["username"] == username
-    # Front ends send back what they were shown.
+    # Front ends send all fields back unchanged.
     kept = put(client, username=username, bio="new")
     assert (kept.status_code, kept.json()["user"]["username"]) == (200, username)
     assert put(api(alice), username=username).status_code == 422
@@ -354,13 +356,13 @@ def test_it_refuses_a_username_that_is_taken(
     api: Api, alice: User, theirs: str, wanted: str
 ) -> None:
     make_user(theirs, email="somebody@example.com")
-    before = as_stored(alice)
+    before = stored_row(alice)
 
     response = put(api(alice), username=wanted, bio="not to be stored")
 
     assert response.status_code == 409
     assert response.json() == USERNAME_TAKEN
-    assert as_stored(alice) == before
+    assert stored_row(alice) == before
 
 
 @pytest.mark.parametrize(
@@ -374,16 +376,16 @@ def test_it_refuses_a_username_that_is_taken(
 )
 def test_it_refuses_an_email_that_is_taken(api: Api, alice: User, theirs: str, wanted: str) -> None:
     make_user("bob", email=theirs)
-    before = as_stored(alice)
+    before = stored_row(alice)
 
     response = put(api(alice), email=wanted, bio="not to be stored")
 
     assert response.status_code == 409
     assert response.json() == EMAIL_TAKEN
-    assert as_stored(alice) == before
+    assert stored_row(alice) == before
 
 
-def test_ones_own_names_are_not_taken(api: Api, alice: User) -> None:
+def test_a_user_may_keep_their_own_names(api: Api, alice: User) -> None:
     same = put(api(alice), username="alice", email="alice@example.com")
     other_case = put(api(alice), username="ALICE", email="Alice@Example.com")
 
@@ -392,7 +394,7 @@ def test_ones_own_names_are_not_taken(api: Api, alice: User) -> None:
     assert other_case.json()["user"]["email"] == "Alice@Example.com"
 
 
-def test_an_old_name_is_free_again(api: Api, alice: User, charlie: User) -> None:
+def test_an_old_name_can_be_used_again(api: Api, alice: User, charlie: User) -> None:
     put(api(alice), username="alice.smith", email="alice.smith@example.com")
 
     response = put(api(charlie), username="alice", email="alice@example.com")
@@ -400,8 +402,8 @@ def test_an_old_name_is_free_again(api: Api, alice: User, charlie: User) -> None
     assert response.status_code == 200
 
 
-def test_it_touches_nobody_else(api: Api, alice: User, bob: User, charlie: User) -> None:
-    before = as_stored(alice), as_stored(bob)
+def test_it_changes_no_other_user(api: Api, alice: User, bob: User, charlie: User) -> None:
+    before = stored_row(alice), stored_row(bob)
 
     put(
         api(charlie),
@@ -412,14 +414,14 @@ def test_it_touches_nobody_else(api: Api, alice: User, bob: User, charlie: User)
         image="x",
     )
 
-    assert (as_stored(alice), as_stored(bob)) == before
+    assert (stored_row(alice), stored_row(bob)) == before
 
 
 def test_it_needs_a_token(api: Api, alice: User) -> None:
-    before = as_stored(alice)
+    before = stored_row(alice)
 
     response = put(api(), username="mallory")
 
     assert response.status_code == 401
     assert response.json() == {"errors": {"token": ["is missing"]}}
-    assert as_stored(alice) == before
+    assert stored_row(alice) == before

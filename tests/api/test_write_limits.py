@@ -42,12 +42,12 @@ def write(client: ApiClient, scope: str, number: int) -> Any:
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+def low_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     for scope in WRITES:
         monkeypatch.setitem(RateThrottle.THROTTLE_RATES, scope, "2/minute")
 
 
-@pytest.mark.usefixtures("slow", "article")
+@pytest.mark.usefixtures("low_rates", "article")
 @pytest.mark.parametrize("scope", WRITES)
 def test_each_account_has_a_rate_for_each_kind_of_write(
     api: Api, alice: User, bob: User, scope: str
@@ -68,17 +68,17 @@ def test_each_account_has_a_rate_for_each_kind_of_write(
         assert write(api(alice), other, 0).status_code != 429
 
 
-@pytest.mark.usefixtures("slow", "article")
+@pytest.mark.usefixtures("low_rates", "article")
 @pytest.mark.parametrize("scope", WRITES)
-def test_without_a_token_it_is_401_and_does_not_count(api: Api, alice: User, scope: str) -> None:
+def test_a_write_without_a_token_is_401_and_not_counted(api: Api, alice: User, scope: str) -> None:
     for _ in range(5):
         assert write(api(), scope, 0).status_code == 401
 
     assert write(api(alice), scope, 0).status_code != 429
 
 
-@pytest.mark.usefixtures("slow")
-def test_what_is_refused_writes_nothing(api: Api, article: Article, charlie: User) -> None:
+@pytest.mark.usefixtures("low_rates")
+def test_a_refused_write_changes_nothing(api: Api, article: Article, charlie: User) -> None:
     for _ in range(4):
         for scope in ("comment", "favorite"):
             write(api(charlie), scope, 0)
@@ -89,7 +89,7 @@ def test_what_is_refused_writes_nothing(api: Api, article: Article, charlie: Use
 
 @pytest.mark.usefixtures("article")
 @pytest.mark.parametrize("scope", WRITES)
-def test_an_empty_rate_is_no_limit(
+def test_an_empty_rate_means_no_limit(
     api: Api, alice: User, bob: User, scope: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RateThrottle.THROTTLE_RATES, scope, None)
@@ -97,8 +97,8 @@ def test_an_empty_rate_is_no_limit(
     assert 429 not in {write(api(alice), scope, number).status_code for number in range(6)}
 
 
-@pytest.mark.usefixtures("slow", "article")
-def test_an_answer_that_is_given_again_is_not_counted(api: Api, bob: User) -> None:
+@pytest.mark.usefixtures("low_rates", "article")
+def test_a_repeated_answer_is_not_counted(api: Api, bob: User) -> None:
     client = api(bob, headers={"Idempotency-Key": "one"})
 
     answers = [write(client, "comment", 0) for _ in range(5)]
@@ -106,7 +106,7 @@ def test_an_answer_that_is_given_again_is_not_counted(api: Api, bob: User) -> No
     assert [answer.status_code for answer in answers] == [201] * 5
 
 
-@pytest.mark.usefixtures("slow", "article")
+@pytest.mark.usefixtures("low_rates", "article")
 def test_a_refusal_is_not_kept_for_the_key(
     api: Api, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

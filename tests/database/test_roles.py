@@ -65,7 +65,7 @@ def app(server: PostgreSQL) -> Iterator[psycopg.Connection]:
 
 def test_the_whole_api_works_with_the_rights_of_the_app(server: PostgreSQL) -> None:
     with serving(DATABASE_URL=url_of(server, APP)) as api:
-        test_session.test_it_goes_from_registration_to_deletion(api)
+        test_session.test_two_users_register_write_read_and_delete(api)
 
 
 def test_the_commands_for_content_work_with_the_rights_of_the_app(server: PostgreSQL) -> None:
