@@ -8,7 +8,7 @@ MANAGE := $(BIN)/python manage.py
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
 
-.PHONY: dev serve test test-faults test-redis bench check lock audit
+.PHONY: dev serve test test-faults test-redis test-django bench check lock audit
 .DEFAULT_GOAL := dev
 # What a failed command has begun to write is not taken for done.
 .DELETE_ON_ERROR:
@@ -32,6 +32,9 @@ test-faults: .venv/installed  ## what happens when PostgreSQL is stopped, frozen
 
 test-redis: .venv/installed  ## counters that machines share; needs redis-server
 	$(BIN)/pytest -m redis
+
+test-django: .venv/installed  ## Django's own tests with this backend; downloads Django's source once
+	$(BIN)/python -m tests.django_suite
 
 bench: .venv/installed  ## what pooling and a request cost, beside others; QUICK=1 for three minutes
 	@$(BIN)/python -m tests.benchmarks.pooling $(if $(QUICK),--quick)
