@@ -111,9 +111,9 @@ def test_a_changed_password_reaches_the_container_first() -> None:
 
 
 def test_demo_content_is_written_by_the_owner_who_may_analyze() -> None:
-    readme = (BASE_DIR / "README.md").read_text()
+    page = (BASE_DIR / "docs/deploy.md").read_text()
 
-    assert re.findall(r"docker compose run .* (\w+) python manage\.py demo_data", readme) == [
+    assert re.findall(r"docker compose run .* (\w+) python manage\.py demo_data", page) == [
         "migrate"
     ]
 

@@ -41,8 +41,8 @@ for name, reader in inspect.getmembers(Env, inspect.isfunction):
 from config import settings
 print(json.dumps(asked))
 """
-# Their defaults come from the machine, or from what others are set to.
-BY_ITSELF = {
+# Their defaults depend on the machine or on other variables.
+COMPUTED = {
     "SERVER_WORKERS",
     "PASSWORD_MAX_WAITING",
     "SERVER_MAX_BODIES",
@@ -188,7 +188,7 @@ def defaults() -> dict[str, tuple[str, str]]:
     for name, (reader, default) in json.loads(asked.stdout).items():
         words = {True: "on", False: "off"}[default] if reader == "switch" else default
         text = ",".join(words) if isinstance(words, list) else str(words)
-        found[name] = ("" if name in BY_ITSELF else text, UNITS.get(reader, ""))
+        found[name] = ("" if name in COMPUTED else text, UNITS.get(reader, ""))
     return found
 
 
@@ -205,20 +205,19 @@ def test_the_example_file_holds_every_variable_with_its_default(
     assert dict(pair for pair in example if pair[0] != "DEBUG") == expected
 
 
-def test_the_readme_shows_every_variable_with_its_default(
+def test_every_variable_is_in_one_table_of_the_documentation_with_its_default(
     defaults: dict[str, tuple[str, str]],
 ) -> None:
-    text = (BASE_DIR / "README.md").read_text()
-    # The rows of tables with three columns; those with more don't speak of defaults.
-    rows = re.findall(r"(?m)^\| (`[A-Z][^|]*) \| ([^|]+) \|[^|]*\|$", text)
+    pages = [BASE_DIR / "README.md", *sorted((BASE_DIR / "docs").glob("*.md"))]
     shown = [
-        pair
-        for names, cells in rows
-        for pair in zip(re.findall("`([A-Z_]+)`", names), cells.split(" / "), strict=True)
+        row
+        for page in pages
+        # A row of three columns: variable, default, meaning.
+        for row in re.findall(r"(?m)^\| `([A-Z_]+)` \| ([^|]+) \| [^|]+ \|$", page.read_text())
     ]
 
     expected = {
-        name: "by itself" if name in BY_ITSELF else f"{default or 'none'}{unit}"
+        name: "computed" if name in COMPUTED else f"{default or 'none'}{unit}"
         for name, (default, unit) in defaults.items()
     }
     assert len(shown) == len(expected)
