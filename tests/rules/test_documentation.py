@@ -1,0 +1,212 @@
+"""README, docs and the example files agree with the code, and their commands work."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import get_commands
+
+from config.settings import BASE_DIR
+from tests.builders import make_user, write_article
+from tests.database import clusters
+from tests.processes import database_url, environment, serving
+
+PAGES = sorted([*BASE_DIR.glob("*.md"), *BASE_DIR.glob("docs/*.md")])
+LONGEST_LINE = 120
+README = BASE_DIR / "README.md"
+
+# Commands of the pages that the test below does not run, and why.
+NOT_RUN = {
+    "make dev": "serves until it is stopped",
+    "make test": "runs this test",
+    "make check": "runs beside the tests in .ci/run",
+    "make .env": "tests/rules/test_environment.py runs it in another folder",
+    "docker compose up": "needs Docker; tests/rules/test_compose.py checks the file",
+    "docker compose run --rm -e DEMO_PASSWORD=choose-one migrate python manage.py demo_data": (
+        "needs Docker; tests/rules/test_demo_data.py runs the command"
+    ),
+    "docker build --tag conduit-django .": (
+        "needs Docker; tests/rules/test_compose.py checks the file"
+    ),
+    "cp docs/deploy/conduit.service /etc/systemd/system/": "changes the machine",
+    "systemctl daemon-reload": "changes the machine",
+    "systemctl enable --now conduit": "changes the machine",
+    "sudo -u conduit env ENV_FILE=/etc/conduit/env TMPDIR=/run/conduit .venv/bin/python manage.py"
+    " unlock --address 192.0.2.7": "needs the user of the unit; unlock itself is run",
+    "cp docs/deploy/nginx.conf /etc/nginx/conf.d/conduit.conf": "changes the machine",
+    "nginx -t": "tests/rules/test_deployment.py runs it in another folder",
+    "systemctl reload nginx": "changes the machine",
+    "kubectl create secret generic conduit --from-env-file=secrets.env": "needs a cluster",
+    "kubectl apply -f docs/deploy/kubernetes.yaml": (
+        "needs a cluster; tests/rules/test_deployment.py checks the file"
+    ),
+    "python manage.py collectstatic --noinput": (
+        "writes into this folder; tests/rules/test_static.py runs it in another one"
+    ),
+    "python manage.py serve --host 127.0.0.1 --port 8000": (
+        "serves until it is stopped; tests/database/test_serve.py runs it"
+    ),
+    "python manage.py serve --port 8000": (
+        "serves until it is stopped; tests/database/test_serve.py runs it"
+    ),
+    "promtool check rules docs/alerts.yml": "tests/rules/test_dashboard.py runs it",
+    "pip install --require-hashes -r requirements.lock": "changes the environment; make does it",
+    'pip install "psycopg[binary,pool]>=3.3.9" dj-database-url granian prometheus-client': (
+        "changes the environment"
+    ),
+    "django-admin startproject mysite": "writes into this folder",
+    "cp -r database mysite/": "writes into this folder",
+}
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in this language."""
+    found = re.findall(rf"(?ms)^( *)```{language}\n(.*?)^\1```$", page.read_text())
+    return [re.sub(f"(?m)^{indent}", "", text) for indent, text in found]
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Each command of the `sh` blocks of a page; it may have several lines."""
+    lines: list[str] = []
+    for line in "\n".join(blocks(page, "sh")).splitlines():
+        lines.append(line)
+        text = "\n".join(lines)
+        if text.endswith("\\") or not _is_closed(text):
+            continue
+        lines = []
+        yield text
+    assert lines == []
+
+
+def _is_closed(text: str) -> bool:
+    try:
+        shlex.split(text)
+    except ValueError:  # a quote that a later line closes
+        return False
+    return True
+
+
+ALL_COMMANDS = [command for page in PAGES for command in commands(page)]
+
+
+# --- The text ------------------------------------------------------------------------
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_is_too_long(page: Path) -> None:
+    lines = enumerate(page.read_text().splitlines(), start=1)
+
+    assert [number for number, line in lines if len(line) > LONGEST_LINE] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.*)$", page.read_text())
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_the_example_of_a_prepared_query_is_code_of_the_project() -> None:
+    (example,) = blocks(BASE_DIR / "docs/prepared-queries.md", "python")
+    code = (BASE_DIR / "profiles/queries.py").read_text()
+
+    decorator, head, _, body = example.splitlines()[:4]
+    assert f"{decorator}\n{head}\n" in code
+    assert f"{body}\n" in code
+
+
+def test_every_command_of_make_and_manage_exists() -> None:
+    text = "\n".join(page.read_text() for page in [*PAGES, BASE_DIR / ".env.example"])
+    targets = re.findall(r"(?m)^([\w.-]+):", (BASE_DIR / "Makefile").read_text())
+
+    named = re.findall(r"(?:^|`)make ([a-z.-]+)", text, re.MULTILINE)
+    assert {*named} - {*targets} == set()
+    assert {*re.findall(r"manage\.py ([a-z_]+)", text)} - {*get_commands()} == set()
+
+
+# --- The commands --------------------------------------------------------------------
+
+
+def run_in_a_shell(script: str, **variables: str) -> str:
+    """What the script prints. Its first command that fails ends it, and the test."""
+    programs = [str(Path(sys.executable).parent), str(clusters.embedded().programs)]
+    kept = environment(**variables)
+    process = subprocess.run(  # noqa: S603 -- what our own pages say
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
+        cwd=BASE_DIR,
+        env=kept | {"PATH": ":".join([*programs, kept["PATH"]])},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def test_only_commands_of_the_pages_are_listed_as_not_run() -> None:
+    assert {*NOT_RUN} - {*ALL_COMMANDS} == set()
+    for reason in NOT_RUN.values():
+        for file in re.findall(r"tests/\S+\.py", reason):
+            assert (BASE_DIR / file).is_file()
+
+
+def test_the_commands_of_the_pages_work(transactional_db: None, tmp_path: Path) -> None:
+    script = [
+        command.replace("/tmp/", f"{tmp_path}/")  # noqa: S108 -- in the text of the pages
+        for page in PAGES
+        for command in commands(page)
+        if page != README and command not in NOT_RUN
+    ]
+
+    run_in_a_shell("\n".join(dict.fromkeys(script)), DATABASE_URL=database_url(), DEBUG="on")
+
+    assert {file.name for file in tmp_path.iterdir()} >= {"articles.jsonl", "conduit.dump"}
+
+
+def shape(value: Any) -> Any:
+    """The keys and the types of a JSON value."""
+    if isinstance(value, dict):
+        return {key: shape(part) for key, part in value.items()}
+    return [shape(part) for part in value] if isinstance(value, list) else type(value)
+
+
+def values_in(text: str) -> list[Any]:
+    """The JSON values that stand one after the other."""
+    decoder, values, text = json.JSONDecoder(), [], text.lstrip()
+    while text:
+        value, end = decoder.raw_decode(text)
+        values.append(value)
+        text = text[end:].lstrip()
+    return values
+
+
+def test_the_examples_of_the_readme_answer_what_it_shows(transactional_db: None) -> None:
+    write_article(make_user("johndoe"), title="How to train your dragon", tags=("dragons",))
+    with serving(DATABASE_URL=database_url(), DEBUG="on") as server:
+        script = "\n".join(command for command in commands(README) if command not in NOT_RUN)
+        printed = run_in_a_shell(script.replace(":8000", f":{server.port}"))
+
+    shown = "\n".join(blocks(README, "json"))
+    assert [shape(value) for value in values_in(printed)] == [
+        shape(value) for value in values_in(shown)
+    ]
