@@ -19,13 +19,13 @@ from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
 
 from database import embedded
-from database.backend.checkouts import Checkout, held
+from database.backend.checkouts import Checkout, checked_out
 from database.backend.client import DatabaseClient
 from database.backend.connection import Connection
-from database.backend.current import current
 from database.backend.cursors import BoundCursor, PreparedCursor
 from database.backend.outages import Outage
 from database.backend.pool import RECONNECT_INTERVAL, Pool
+from database.backend.running import running_request
 from database.backend.watchdog import watchdog
 from database.embedded.supervisor import EmbeddedError
 from database.errors import NotConnected
@@ -118,7 +118,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _connect(self, params: dict[str, Any]) -> Connection:
         """A connection without a pool; for a request it is tried again, as a pool would."""
-        request, until = current(), monotonic() + self.limits.acquire_timeout
+        request, until = running_request(), monotonic() + self.limits.acquire_timeout
         if request and request.acquire_by:
             until = request.acquire_by
         while True:
@@ -153,15 +153,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _close(self) -> None:
         if self.connection is not None:
-            held_by = held.get(id(self.connection))
+            held_by = checked_out.get(id(self.connection))
             if held_by is not None and held_by.pool is None:
-                del held[id(self.connection)]
+                del checked_out[id(self.connection)]
         super()._close()  # type: ignore[misc]  # Django's
 
     def chunked_cursor(self) -> Any:
         cursor = super().chunked_cursor()
         # One of the server's, which outlives its transaction.
-        self.connection.note("DECLARE")
+        self.connection.note_statement("DECLARE")
         return cursor
 
     def prepared_cursor(self) -> CursorWrapper:
@@ -234,7 +234,7 @@ def release() -> None:
     In a transaction it stays, as it does without a pool; and in a command, whose session may
     be one of its own making.
     """
-    for wrapper in connections.all(initialized_only=True) if current() else ():
+    for wrapper in connections.all(initialized_only=True) if running_request() else ():
         pooled = isinstance(wrapper, DatabaseWrapper) and wrapper.pool
         if pooled and wrapper.autocommit and not wrapper.in_atomic_block:
             wrapper.close()

@@ -8,7 +8,7 @@ from time import monotonic
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Self
 
-from database.backend.current import current
+from database.backend.running import running_request
 
 if TYPE_CHECKING:
     from database.backend.connection import Connection
@@ -41,7 +41,7 @@ class Checkout:
         self.thread = threading.current_thread()
         self.cut = self.reported = False
         # A connection of one's own is meant to be kept, and so is that of a command.
-        is_command = self.thread is threading.main_thread() and current() is None
+        is_command = self.thread is threading.main_thread() and running_request() is None
         kept = pool is None or is_command
         self.leak_after = inf if kept else connection.limits.leak_warning
         # Nothing but code and positions: it takes a few µs, and keeps nobody's variables alive.
@@ -54,7 +54,7 @@ class Checkout:
             frame = frame.f_back
 
     def begin(self) -> Self:
-        held[id(self.connection)] = self
+        checked_out[id(self.connection)] = self
         return self
 
     def stack(self) -> str:
@@ -67,7 +67,7 @@ class Checkout:
 
 
 # The connections of this process that are out, by id().
-held: dict[int, Checkout] = {}
+checked_out: dict[int, Checkout] = {}
 
 
 def where_it_is(thread: threading.Thread) -> str:

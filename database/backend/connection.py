@@ -14,9 +14,9 @@ import psycopg
 from psycopg import pq
 
 from database import metrics
-from database.backend.current import current
+from database.backend.cleanup import Cleanup, cleanup_after
 from database.backend.cursors import OBSERVED
-from database.backend.hygiene import Leaves, leaves
+from database.backend.running import running_request
 from database.backend.watchdog import watchdog
 from database.settings.limits import Limits
 
@@ -40,7 +40,7 @@ opened: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 class Connection(psycopg.Connection[Any]):
     limits = Limits()
-    leaves = Leaves.NOTHING
+    cleanup = Cleanup.NONE
     """What the statements since the last reset may have left in the session."""
     outdated = False
     """Whether a prepared statement can't be executed any more."""
@@ -128,17 +128,17 @@ class Connection(psycopg.Connection[Any]):
         Two round trips and what `configure` takes; none where there is nothing to take back.
         """
         status = self.pgconn.transaction_status
-        if status == pq.TransactionStatus.IDLE and self.leaves is Leaves.NOTHING:
+        if status == pq.TransactionStatus.IDLE and self.cleanup is Cleanup.NONE:
             return
         # In the middle of a statement: to roll back, one would have to wait for its user.
-        if status in BUSY_OR_BROKEN or self.leaves is Leaves.NAMES:
+        if status in BUSY_OR_BROKEN or self.cleanup is Cleanup.DISCARD:
             self.close()
             return
         with watchdog.bounded(self, self.limits.ping_timeout) as bound:
             try:
                 if status != pq.TransactionStatus.IDLE:
                     self.rollback()
-                if self.leaves is Leaves.STATE:
+                if self.cleanup is Cleanup.RESET:
                     self._reset()
                     configure(self)
             except psycopg.Error:
@@ -151,18 +151,18 @@ class Connection(psycopg.Connection[Any]):
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise psycopg.OperationalError("the session can't be reset")
 
-    def note(self, query: Any) -> None:
+    def note_statement(self, query: Any) -> None:
         """Remember what the statement may leave behind."""
         # Composed and bytes are rare: they are not looked into, and taken for the worst.
-        left = leaves(query) if isinstance(query, str) else Leaves.STATE
-        self.leaves = max(self.leaves, left)
+        left = cleanup_after(query) if isinstance(query, str) else Cleanup.RESET
+        self.cleanup = max(self.cleanup, left)
 
-    def took(self, query: Any, seconds: float) -> None:
+    def note_duration(self, query: Any, seconds: float) -> None:
         """Remember how long a statement took; log it if it was slow, without parameters."""
         metrics.STATEMENTS.observe(seconds)
         self.answered_at = monotonic()
         if seconds >= self.limits.slow_query:
-            request = current()
+            request = running_request()
             logger.warning(
                 "A statement took %.0f ms%s: %s",
                 seconds * 1000,

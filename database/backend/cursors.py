@@ -11,7 +11,7 @@ from psycopg.abc import Params, Query
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 
-from database.backend.hygiene import Leaves
+from database.backend.cleanup import Cleanup
 
 if TYPE_CHECKING:
     from database.backend.connection import Connection
@@ -26,31 +26,31 @@ class ServerBindingCursor(base.CursorMixin, psycopg.Cursor[Any]):
         return cast("Connection", self.connection)
 
     def execute(self, query: Any, params: Params | None = None, **kwargs: Any) -> Self:
-        self._observer.note(query)
+        self._observer.note_statement(query)
         started = monotonic()
         try:
             return super().execute(query, params, **kwargs)
         except psycopg.errors.ReadOnlySqlTransaction:
             # Another server is the primary now: a new session may find it, this one won't.
-            self._observer.leaves = Leaves.NAMES
+            self._observer.cleanup = Cleanup.DISCARD
             raise
         finally:
-            self._observer.took(query, monotonic() - started)
+            self._observer.note_duration(query, monotonic() - started)
 
     def executemany(self, query: Query, params_seq: Iterable[Params], **kwargs: Any) -> None:
-        self._observer.note(query)
+        self._observer.note_statement(query)
         started = monotonic()
         try:
             super().executemany(query, params_seq, **kwargs)
         finally:
-            self._observer.took(query, monotonic() - started)
+            self._observer.note_duration(query, monotonic() - started)
 
     def copy(self, statement: Query, *args: Any, **kwargs: Any) -> Any:
-        self._observer.note(statement)
+        self._observer.note_statement(statement)
         return super().copy(statement, *args, **kwargs)
 
     def stream(self, query: Query, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        self._observer.note(query)
+        self._observer.note_statement(query)
         return super().stream(query, *args, **kwargs)
 
 
@@ -84,7 +84,7 @@ class PreparedCursor:
     def execute(self, query: str, params: Sequence[Any] = ()) -> Self:
         """`query` has $1, $2, … for parameters. Raises psycopg.Error."""
         session = self.connection
-        session.note(query)
+        session.note_statement(query)
         started = monotonic()
         try:
             self._rows = self._run(query, params)
@@ -96,7 +96,7 @@ class PreparedCursor:
                 raise  # nothing can be done before the rollback
             self._rows = self._run(query, params)
         finally:
-            session.took(query, monotonic() - started)
+            session.note_duration(query, monotonic() - started)
         return self
 
     def fetchall(self) -> list[tuple[Any, ...]]:

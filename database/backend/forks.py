@@ -8,8 +8,8 @@ from django.db import connections
 from database.backend import connection as sessions
 from database.backend import housekeeping
 from database.backend.base import DatabaseWrapper
-from database.backend.checkouts import held
-from database.backend.current import at_work
+from database.backend.checkouts import checked_out
+from database.backend.running import running_requests
 from database.backend.watchdog import watchdog
 
 # Referenced for ever: what is closed when it is collected may be somebody else's by then.
@@ -26,8 +26,8 @@ def _drop_what_is_the_parents() -> None:
     DatabaseWrapper._connection_pools.clear()
     DatabaseWrapper._outages.clear()
     sessions.opened.clear()
-    held.clear()
-    at_work.clear()
+    checked_out.clear()
+    running_requests.clear()
     watchdog.forget_everything()
     housekeeping.forget_everything()
     for wrapper in connections.all(initialized_only=True):

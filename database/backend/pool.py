@@ -20,11 +20,11 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequest
 from database import metrics
 from database.backend import housekeeping
 from database.backend.admission import AdmissionQueue
-from database.backend.checkouts import Checkout, held
+from database.backend.checkouts import Checkout, checked_out
+from database.backend.cleanup import Cleanup
 from database.backend.connection import Connection
-from database.backend.current import acquire_by, current
-from database.backend.hygiene import Leaves
 from database.backend.outages import Outage
+from database.backend.running import acquire_by, running_request
 from database.backend.watchdog import watchdog
 from database.settings.limits import Limits
 
@@ -86,7 +86,7 @@ class Pool(ConnectionPool[Connection]):
     @property
     def in_use(self) -> int:
         """How many connections are out."""
-        return sum(checkout.pool is self for checkout in list(held.values()))
+        return sum(checkout.pool is self for checkout in list(checked_out.values()))
 
     def open(self, wait: bool = False, timeout: float = 30.0) -> None:
         opens = self.closed  # Django asks for it at every checkout
@@ -168,7 +168,7 @@ class Pool(ConnectionPool[Connection]):
     def _trusts(self, connection: Connection) -> bool:
         """Whether to lend a connection without a ping: to a read at its first try. If it is
         broken all the same, the read is run again, and the second try pings every one."""
-        request, now = current(), monotonic()
+        request, now = running_request(), monotonic()
         if request is None or now > request.try_again_until:
             return False
         # What has broken one may have broken all of them, whatever they answered before.
@@ -176,13 +176,13 @@ class Pool(ConnectionPool[Connection]):
 
     def putconn(self, conn: Connection) -> None:
         """Take back a connection, as clean as it was; a broken one is replaced."""
-        checkout = held.pop(id(conn), None)
+        checkout = checked_out.pop(id(conn), None)
         if checkout is not None:
             metrics.USE.observe(monotonic() - checkout.since)
             if checkout.cut:
                 conn.close()
         if not self._resets:
-            conn.leaves = Leaves.NOTHING
+            conn.cleanup = Cleanup.NONE
         try:
             conn.clean(self._prepare)
         finally:
@@ -243,7 +243,7 @@ class Pool(ConnectionPool[Connection]):
         self.outage.ended()
         self._admission.moved()
         # What configuring has left is meant to stay.
-        connection.leaves = Leaves.NOTHING
+        connection.cleanup = Cleanup.NONE
 
     def check_connection(self, conn: Connection) -> None:  # type: ignore[override]  # theirs needs no self
         """What `check` asks of each idle connection, within a bound."""

@@ -15,8 +15,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from database import metrics
-from database.backend.checkouts import Checkout, held, where_it_is
-from database.backend.current import Current, at_work
+from database.backend.checkouts import Checkout, checked_out, where_it_is
+from database.backend.running import RunningRequest, running_requests
 from database.background import BackgroundThread, survive
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ class Watchdog:
 
     def _run(self) -> None:
         while True:
-            if not self.bounds and not held:
+            if not self.bounds and not checked_out:
                 self._something.clear()
                 # Looked at again: whoever came in between has seen it set.
-                if not self.bounds and not held:
+                if not self.bounds and not checked_out:
                     self._something.wait()
             time.sleep(TICK)
             survive(self._look, monotonic())
@@ -87,7 +87,7 @@ class Watchdog:
             if now >= bound.until and self.bounds.pop(id(bound), None) is not None:
                 metrics.HUNG.inc()
                 survive(bound.connection.cut)
-        checkouts = list(held.values())
+        checkouts = list(checked_out.values())
         # In this order: whoever has a connection in the copy is alive now, or has ended.
         alive = set(threading.enumerate())
         for checkout in checkouts:
@@ -97,7 +97,7 @@ class Watchdog:
         if checkout.thread not in alive:
             self._take_back(checkout)
             return
-        request = at_work.get(checkout.thread.ident or 0)
+        request = running_requests.get(checkout.thread.ident or 0)
         if request and now >= request.deadline and not checkout.cut:
             self._cut(checkout, request)
         if not checkout.reported and now - checkout.since >= checkout.leak_after:
@@ -111,12 +111,12 @@ class Watchdog:
             )
             metrics.LEAKS.labels("held").inc()
 
-    def _cut(self, checkout: Checkout, request: Current) -> None:
+    def _cut(self, checkout: Checkout, request: RunningRequest) -> None:
         place = where_it_is(checkout.thread)
         # First the mark: if the connection is given back this moment, whoever takes it back
         # closes it (`Pool.putconn`), and nobody else's is cut.
         checkout.cut = request.cut = True
-        if held.get(id(checkout.connection)) is not checkout:
+        if checked_out.get(id(checkout.connection)) is not checkout:
             return
         checkout.connection.cut()
         metrics.HUNG.inc()
@@ -127,7 +127,7 @@ class Watchdog:
         )
 
     def _take_back(self, checkout: Checkout) -> None:
-        if held.pop(id(checkout.connection), None) is None:
+        if checked_out.pop(id(checkout.connection), None) is None:
             return  # it was given back this moment
         if checkout.pool is None:
             checkout.connection.cut()

@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 
 from database import metrics
 from database.backend.base import DatabaseWrapper
-from database.backend.current import Current, at_work
+from database.backend.running import RunningRequest, running_requests
 from database.errors import Failure, failure_of, found_no_connection, was_lost, was_outdated
 
 logger = logging.getLogger("database.requests")
@@ -48,11 +48,13 @@ class DatabaseMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = monotonic()
-        current = Current(partial(route_of, request), deadline=started + self._limits.hard_deadline)
+        current = RunningRequest(
+            partial(route_of, request), deadline=started + self._limits.hard_deadline
+        )
         if request.method in REPEATABLE_METHODS:
             current.try_again_until = started + self._limits.acquire_timeout
-        outer = at_work.get(get_ident())  # a request made by a view, or a test
-        at_work[get_ident()] = current
+        outer = running_requests.get(get_ident())  # a request made by a view, or a test
+        running_requests[get_ident()] = current
         try:
             for tries_left in reversed(range(TRIES)):
                 response = self.get_response(request)
@@ -73,9 +75,9 @@ class DatabaseMiddleware:
             return self._answer(request, response, error)
         finally:
             if outer:
-                at_work[get_ident()] = outer
+                running_requests[get_ident()] = outer
             else:
-                del at_work[get_ident()]
+                del running_requests[get_ident()]
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         failure = failure_of(exception, writes=_writes(request))
@@ -119,7 +121,7 @@ def _writes(request: HttpRequest) -> bool:
     return request.method not in SAFE_METHODS
 
 
-def _may_try_again(request: HttpRequest, current: Current, error: BaseException) -> bool:
+def _may_try_again(request: HttpRequest, current: RunningRequest, error: BaseException) -> bool:
     """Whether the answer to a second try would be as good as one to the first: it reads, or
     is known by its key; and its connection broke, without having had all its time, or a
     statement was prepared for what is no more."""

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 from prometheus_client import REGISTRY
 
-from database.backend.checkouts import held
+from database.backend.checkouts import checked_out
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
 from tests.database.servers import wait_until
@@ -132,7 +132,7 @@ def test_a_waiting_request_holds_no_connection(
     with password_queue.turn():
         (waiting,) = threads.begin([calls[name]])
         wait_until(lambda: sample("password_hashes_waiting") == 1, "the request waits")
-        holders = {checkout.thread for checkout in list(held.values())}
+        holders = {checkout.thread for checkout in list(checked_out.values())}
         assert holders <= {threading.main_thread()}
 
     assert waiting.result(RESULT_TIMEOUT).status_code == status

@@ -14,7 +14,7 @@ from django.db import connection
 
 from database import background, metrics
 from database.backend import housekeeping
-from database.backend.checkouts import Checkout, held
+from database.backend.checkouts import Checkout, checked_out
 from database.backend.connection import Connection
 from database.backend.pool import Pool
 from database.backend.watchdog import Watchdog, watchdog
@@ -162,7 +162,7 @@ def test_a_connection_that_cannot_be_cut_does_not_save_the_others(make_pool: Mak
 def test_a_checkout_that_raises_does_not_hide_the_leaks_of_others(make_pool: MakePool) -> None:
     leaks = value(metrics.LEAKS, kind="dead_thread")
     broken = cast(Checkout, object())
-    held[id(broken)] = broken
+    checked_out[id(broken)] = broken
     pool = make_pool()
     try:
         thread = threading.Thread(target=pool.getconn)
@@ -171,7 +171,7 @@ def test_a_checkout_that_raises_does_not_hide_the_leaks_of_others(make_pool: Mak
         with taken(pool):
             assert value(metrics.LEAKS, kind="dead_thread") - leaks == 1
     finally:
-        del held[id(broken)]
+        del checked_out[id(broken)]
 
 
 class EndsTheWatchdog:

@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from articles.models import Article, Comment, Tag
-from database.backend.hygiene import Leaves, leaves
+from database.backend.cleanup import Cleanup, cleanup_after
 from database.models import _KEEP, IdempotencyKey
 from database.requests import expiry
 from tests.api.test_idempotency import ARTICLES, INVALID, NEW_ARTICLE, assert_same, send
@@ -363,7 +363,7 @@ def test_many_keys_of_one_user_at_once_drop_bodies_without_a_deadlock(
 
 
 def test_to_keep_an_answer_leaves_nothing_in_the_session() -> None:
-    assert leaves(_KEEP) == Leaves.NOTHING
+    assert cleanup_after(_KEEP) == Cleanup.NONE
 
 
 def test_nothing_is_left_in_a_session_after_a_refusal(api: Api, alice: User) -> None:

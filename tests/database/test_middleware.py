@@ -20,7 +20,7 @@ from pytest_django import Settings
 from articles.models import Tag
 from database import metrics
 from database.backend.base import DatabaseWrapper
-from database.backend.current import at_work
+from database.backend.running import running_requests
 from database.settings.limits import Limits
 from tests.database.declared import list_tags, names
 from tests.database.pools import value
@@ -75,7 +75,7 @@ def breaks(request: HttpRequest) -> JsonResponse:
 @csrf_exempt
 def breaks_once(request: HttpRequest) -> JsonResponse:
     """Notes whether a pool may lend it a connection unasked."""
-    trusts = at_work[get_ident()].try_again_until > time.monotonic()
+    trusts = running_requests[get_ident()].try_again_until > time.monotonic()
     calls.append("trusts" if trusts else "asks")
     if len(calls) == 1:
         break_connection()
@@ -392,4 +392,4 @@ def test_nothing_is_remembered_of_a_request_that_is_over(browser: Client) -> Non
     browser.get("/api/breaks?times=9")
     browser.get("/api/is-wrong")
 
-    assert at_work == {}
+    assert running_requests == {}

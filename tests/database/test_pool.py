@@ -19,9 +19,9 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 from database import metrics
 from database.backend import housekeeping
 from database.backend.connection import Connection
-from database.backend.current import Current, at_work
 from database.backend.outages import Outage
 from database.backend.pool import TRUSTED_FOR, Pool
+from database.backend.running import RunningRequest, running_requests
 from database.errors import NotConnected
 from tests.database.pools import MakePool, taken, value
 from tests.database.servers import wait_until
@@ -69,14 +69,14 @@ def request(
     deadline: float = math.inf,
     try_again_until: float = math.inf,
     acquire_by: float | None = None,
-) -> Iterator[Current]:
+) -> Iterator[RunningRequest]:
     """Be at work on one that is run again if its connection is broken."""
-    current = Current(lambda: route, deadline, try_again_until, acquire_by)
-    at_work[get_ident()] = current
+    current = RunningRequest(lambda: route, deadline, try_again_until, acquire_by)
+    running_requests[get_ident()] = current
     try:
         yield current
     finally:
-        del at_work[get_ident()]
+        del running_requests[get_ident()]
 
 
 # --- What it gives ---------------------------------------------------------------------

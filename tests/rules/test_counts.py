@@ -16,7 +16,7 @@ from django.db.utils import IntegrityError
 from articles.counts import Tally, tallied, tallied_of_any
 from articles.models import Article, Favorite, Tag, Tagging
 from articles.queries import tags_most_used_first
-from database.backend.hygiene import Leaves, leaves
+from database.backend.cleanup import Cleanup, cleanup_after
 from profiles.models import Follow
 from tests.builders import follow, like, make_user, write_article
 from tests.database.servers import migrated, wait_until
@@ -365,7 +365,7 @@ def test_asking_leaves_nothing_in_the_session(db: None) -> None:
         many=tallied_of_any(Counted.ARTICLES_OF_AUTHOR, User.objects.values("pk")),
     )
 
-    assert leaves(tags.query.sql_with_params()[0]) is Leaves.NOTHING
+    assert cleanup_after(tags.query.sql_with_params()[0]) is Cleanup.NONE
 
 
 # --- What it costs -------------------------------------------------------------------

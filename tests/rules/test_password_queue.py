@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from prometheus_client import REGISTRY
 
 from database.backend.base import release
-from database.backend.current import Current, at_work
+from database.backend.running import RunningRequest, running_requests
 from tests.builders import PASSWORD
 from tests.database.servers import wait_until
 from users.password_queue import PasswordQueue, PasswordQueueFull, password_queue
@@ -146,11 +146,13 @@ def test_metrics_count_hashes_and_refusals_and_waiting_threads(
 @contextmanager
 def request() -> Iterator[None]:
     """This thread counts as a request for the connection layer."""
-    at_work[threading.get_ident()] = Current(lambda: "GET it", deadline=time.monotonic() + 60)
+    running_requests[threading.get_ident()] = RunningRequest(
+        lambda: "GET it", deadline=time.monotonic() + 60
+    )
     try:
         yield
     finally:
-        del at_work[threading.get_ident()]
+        del running_requests[threading.get_ident()]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
 from articles.models import Article, Comment
-from database.backend.hygiene import Leaves, leaves
+from database.backend.cleanup import Cleanup, cleanup_after
 from database.prepared.declaring import Prepared, Shape, Slice, declared
 from tests.builders import follow, like, make_user, write_article, write_comment
 from users.models import User
@@ -125,7 +125,7 @@ def test_the_rows_are_those_of_the_queryset(query: Prepared[..., Any], content: 
 def test_no_session_needs_a_reset_after_it(query: Prepared[..., Any]) -> None:
     texts = [query.compiled(shape).text for shape in query.shapes()]
 
-    assert [text for text in texts if leaves(text) is not Leaves.NOTHING] == []
+    assert [text for text in texts if cleanup_after(text) is not Cleanup.NONE] == []
 
 
 @each_query

@@ -7,7 +7,7 @@ from threading import get_ident
 
 
 @dataclass(slots=True)
-class Current:
+class RunningRequest:
     route: Callable[[], str]
     """What the log calls the request; asked only when there is something to log."""
     deadline: float
@@ -21,16 +21,16 @@ class Current:
 
 
 # By the identifier of the thread. Not a context variable: the watchdog reads it too.
-at_work: dict[int, Current] = {}
+running_requests: dict[int, RunningRequest] = {}
 
 
-def current() -> Current | None:
+def running_request() -> RunningRequest | None:
     """The request that this thread is at work on; None in a command or a test."""
-    return at_work.get(get_ident())
+    return running_requests.get(get_ident())
 
 
 def acquire_by() -> float:
     """Until when this thread may wait for a connection, beside the acquire time-out."""
-    request = current()
+    request = running_request()
     by = request.acquire_by if request else None
     return inf if by is None else by

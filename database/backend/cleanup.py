@@ -1,9 +1,9 @@
-"""Which statements leave something in the session, for its next user to stumble over.
+"""What a connection needs after a statement, before the pool lends it to the next request.
 
-A connection comes back to the pool after every request; to reset it each time would cost
-every request a round trip, for nothing in nearly all of them. So the statements are looked at.
-Whatever is not known to be harmless counts as harmful: a reset too many costs 0.1 ms, one too
-few gives somebody else's time zone, temporary table or lock to a stranger.
+A statement may leave something in the session: a time zone, a temporary table, a lock. To reset
+the session after every request would cost each request a round trip, and almost no request needs
+it. So the text of each statement is inspected. A statement that is not known to be harmless counts
+as harmful: a needless reset costs 0.1 ms, a missing one hands a lock or a setting to a stranger.
 """
 
 import re
@@ -11,28 +11,30 @@ from enum import IntEnum
 from functools import lru_cache
 
 
-class Leaves(IntEnum):
-    """What a statement may leave behind, the worse the larger."""
+class Cleanup(IntEnum):
+    """What the connection needs. The larger value includes the smaller ones."""
 
-    NOTHING = 0
-    STATE = 1
-    """Settings, locks, temporary tables, cursors: a reset takes them back."""
-    NAMES = 2
-    """Prepared statements of its own, libraries: only a new session is rid of them."""
+    NONE = 0
+    RESET = 1
+    """The statement may leave settings, locks, temporary tables or cursors: RESET removes them."""
+    DISCARD = 2
+    """The statement may leave what no reset removes, such as a prepared statement of its own or a
+    loaded library: the connection must be closed."""
 
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Their effects end with the transaction, or are data.
+# Their effects end with the transaction, or they change data only.
 HARMLESS = _words("""
     select insert update delete with values merge begin start commit end rollback savepoint
     release copy lock truncate analyze vacuum alter drop comment grant revoke
 """)
-# Only a new session is rid of these.
-FOR_GOOD = _words("prepare load")
-# What stands before a parenthesis without being a function: words, types such as numeric(9, 2).
+# What these leave stays until the session ends.
+NEED_DISCARD = _words("prepare load")
+# Words that may stand before a parenthesis and are no functions: keywords, and types such as
+# numeric(9, 2).
 NO_FUNCTIONS = _words("""
     all and any array as between by case check conflict cube distinct else end except exists
     filter from group having in inner intersect into is join key lateral like limit materialized
@@ -40,8 +42,8 @@ NO_FUNCTIONS = _words("""
     union unique using values when where with within
     bit char character decimal numeric time timestamp timestamptz varchar varying
 """)
-# Functions of PostgreSQL's that compute, or whose effects end with the transaction. One that
-# is not here may do anything.
+# Functions of PostgreSQL that only compute, or whose effects end with the transaction. A function
+# that is not listed may do anything.
 COMPUTE = _words("""
     abs array_agg array_append array_length array_position array_remove array_to_string avg
     bool_and bool_or cardinality cast ceil ceiling coalesce concat concat_ws count cume_dist
@@ -59,39 +61,40 @@ COMPUTE = _words("""
 """)
 
 _FIRST_WORD = re.compile(r"\s*(\w*)")
-# SET, but for the transaction alone.
-_SETS_FOR_NOW = re.compile(r"\s*set\s+(local|constraints|transaction)\b", re.IGNORECASE)
+# A SET that ends with the transaction.
+_SETS_LOCALLY = re.compile(r"\s*set\s+(local|constraints|transaction)\b", re.IGNORECASE)
 _CALLED = re.compile(r'(\w+)"?\s*\(')
-# The table whose columns follow: INSERT INTO "articles_tag" ("name") …
+# The table of an INSERT, followed by its columns: INSERT INTO "articles_tag" ("name") …
 _TARGET = re.compile(r'\binsert\s+into\s+("[^"]+"|\w+)(\."[^"]+"|\.\w+)?\s*\(', re.IGNORECASE)
-# SELECT … INTO makes a table, which may be a temporary one.
+# SELECT … INTO creates a table, which may be a temporary one.
 _SELECTS_INTO = re.compile(r"(?<!insert)(?<!merge)\s+into\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4_096)
-def leaves(statement: str) -> Leaves:
-    """What the text of a statement may leave in its session: `SELECT 1` nothing.
+def cleanup_after(statement: str) -> Cleanup:
+    """What the connection needs after this SQL text, judged by its first word and by the functions
+    that it calls.
 
-    It looks at the first word, and at every function that is called. Functions behind
-    operators, casts, triggers, defaults and views are trusted; they are part of the schema.
+    Functions behind operators, casts, triggers, defaults and views are trusted: they are part of
+    the schema.
     """
     first = _FIRST_WORD.match(statement)
     verb = first[1].lower() if first else ""
-    # Several statements are one to the driver; a comment may hide anything.
+    # The driver sends several statements as one text. A comment may hide a statement.
     if ";" in statement.rstrip("; \n") or "--" in statement or "/*" in statement:
-        return Leaves.NAMES if _mentions_for_good(statement) else Leaves.STATE
-    if verb in FOR_GOOD:
-        return Leaves.NAMES
-    if _SETS_FOR_NOW.match(statement):
-        return Leaves.NOTHING
-    # An update of the view pg_settings is a SET.
+        return Cleanup.DISCARD if _mentions_discard(statement) else Cleanup.RESET
+    if verb in NEED_DISCARD:
+        return Cleanup.DISCARD
+    if _SETS_LOCALLY.match(statement):
+        return Cleanup.NONE
+    # An UPDATE of the view pg_settings is a SET.
     if verb not in HARMLESS or "pg_settings" in statement or _SELECTS_INTO.search(statement):
-        return Leaves.STATE
+        return Cleanup.RESET
     called = _CALLED.findall(_TARGET.sub(" ", statement))
     if all(name.lower() in NO_FUNCTIONS | COMPUTE for name in called):
-        return Leaves.NOTHING
-    return Leaves.STATE
+        return Cleanup.NONE
+    return Cleanup.RESET
 
 
-def _mentions_for_good(statement: str) -> bool:
-    return any(word in FOR_GOOD for word in re.findall(r"\w+", statement.lower()))
+def _mentions_discard(statement: str) -> bool:
+    return any(word in NEED_DISCARD for word in re.findall(r"\w+", statement.lower()))

@@ -7,8 +7,8 @@ from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce, Lower, TruncDay
 
 from articles.models import Article, Tag
+from database.backend.cleanup import Cleanup, cleanup_after
 from database.backend.connection import Connection
-from database.backend.hygiene import Leaves, leaves
 from database.prepared.declaring import declared
 
 HARMLESS = [
@@ -50,17 +50,17 @@ FOR_GOOD = ["PREPARE mine AS SELECT 1", "LOAD 'auto_explain'", "SELECT 1; PREPAR
 
 @pytest.mark.parametrize("statement", HARMLESS)
 def test_reading_and_writing_leave_nothing(statement: str) -> None:
-    assert leaves(statement) is Leaves.NOTHING
+    assert cleanup_after(statement) is Cleanup.NONE
 
 
 @pytest.mark.parametrize("statement", HARMFUL)
 def test_what_outlives_a_transaction_needs_a_reset(statement: str) -> None:
-    assert leaves(statement) is Leaves.STATE
+    assert cleanup_after(statement) is Cleanup.RESET
 
 
 @pytest.mark.parametrize("statement", FOR_GOOD)
 def test_what_no_reset_takes_back_needs_a_new_session(statement: str) -> None:
-    assert leaves(statement) is Leaves.NAMES
+    assert cleanup_after(statement) is Cleanup.DISCARD
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_what_no_reset_takes_back_needs_a_new_session(statement: str) -> None:
 def test_what_the_orm_asks_leaves_nothing(queryset: "QuerySet[Article]") -> None:
     sql, _ = queryset.query.sql_with_params()
 
-    assert leaves(sql) is Leaves.NOTHING
+    assert cleanup_after(sql) is Cleanup.NONE
 
 
 def test_no_declared_query_leaves_anything() -> None:
     texts = [query.compiled(shape).text for query in declared for shape in query.shapes()]
 
     # A function that is new to `hygiene.py` would cost each request a reset.
-    assert [text for text in texts if leaves(text) is not Leaves.NOTHING] == []
+    assert [text for text in texts if cleanup_after(text) is not Cleanup.NONE] == []
     assert texts
 
 
@@ -99,4 +99,4 @@ def test_what_the_orm_writes_leaves_nothing() -> None:
 
     session = connection.connection
     assert isinstance(session, Connection)
-    assert session.leaves is Leaves.NOTHING
+    assert session.cleanup is Cleanup.NONE
