@@ -22,9 +22,10 @@ from database import embedded
 from database.backend.checkouts import Checkout, checked_out
 from database.backend.client import DatabaseClient
 from database.backend.connection import Connection
-from database.backend.cursors import BoundCursor, PreparedCursor
+from database.backend.cursors import BoundCursor
 from database.backend.outages import Outage
 from database.backend.pool import RECONNECT_INTERVAL, Pool
+from database.backend.prepared_cursor import PreparedCursor
 from database.backend.running import running_request
 from database.backend.watchdog import watchdog
 from database.embedded.supervisor import EmbeddedError

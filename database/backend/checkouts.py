@@ -6,13 +6,10 @@ import traceback
 from math import inf
 from time import monotonic
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Protocol, Self
 
 from database.backend.running import running_request
-
-if TYPE_CHECKING:
-    from database.backend.connection import Connection
-    from database.backend.pool import Pool
+from database.settings import Limits
 
 # What is kept of a stack: up to Django's function that calls the view (what calls that is
 # middleware, the same for all requests), and so many frames at the most.
@@ -20,8 +17,21 @@ VIEW = "_get_response"
 DEPTH = 40
 
 
+class Connection(Protocol):
+    """What this module and the watchdog need of a connection."""
+
+    limits: Limits
+
+    def cut(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Pool(Protocol):
+    def reclaim(self, connection: Any) -> None: ...
+
+
 class Checkout:
-    """A connection that a thread has, of a pool or its own."""
+    """A connection that a thread has, from a pool or of its own."""
 
     __slots__ = (
         "_frames",
@@ -34,7 +44,7 @@ class Checkout:
         "thread",
     )
 
-    def __init__(self, connection: "Connection", pool: "Pool | None") -> None:
+    def __init__(self, connection: Connection, pool: Pool | None) -> None:
         self.connection = connection
         self.pool = pool
         self.since = monotonic()

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import psycopg
 from psycopg import pq
@@ -16,12 +16,10 @@ from psycopg import pq
 from database import metrics
 from database.backend.cleanup import Cleanup, cleanup_after
 from database.backend.cursors import OBSERVED
+from database.backend.outages import Outage
 from database.backend.running import running_request
 from database.backend.watchdog import watchdog
 from database.settings.limits import Limits
-
-if TYPE_CHECKING:
-    from database.backend.outages import Outage
 
 logger = logging.getLogger("database.statements")
 
@@ -64,7 +62,7 @@ class Connection(psycopg.Connection[Any]):
         cls,
         conninfo: str = "",
         *,
-        outage: "Outage | None" = None,
+        outage: Outage | None = None,
         limits: Limits | None = None,
         **kwargs: Any,
     ) -> Self:

@@ -9,22 +9,33 @@ import threading
 import time
 import weakref
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from database import metrics
 from database.background import BackgroundThread, survive
 
-if TYPE_CHECKING:
-    from database.backend.pool import Pool
-
 SAMPLE_INTERVAL = 1.0  # seconds: how old the gauges may be
 CHECK_INTERVAL = 10.0  # seconds: a ping for each idle connection, 0.1 ms each
+
+
+class Pool(Protocol):
+    """What housekeeping needs of a pool."""
+
+    max_lifetime: float
+
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def in_use(self) -> int: ...
+    def get_stats(self) -> dict[str, int]: ...
+    def check(self) -> None: ...
+
 
 _pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()
 _lock = threading.Lock()
 
 
-def look_after(pool: "Pool") -> None:
+def look_after(pool: Pool) -> None:
     """Check the pool's idle connections from time to time, until it is closed."""
     with _lock:
         _pools.add(pool)
@@ -63,7 +74,7 @@ def _look_at_all(checked_at: "weakref.WeakKeyDictionary[Pool, float]") -> None:
             survive(pool.check)
 
 
-def _interval(pool: "Pool") -> float:
+def _interval(pool: Pool) -> float:
     return min(CHECK_INTERVAL, pool.max_lifetime / 2)
 
 

@@ -12,15 +12,12 @@ import logging
 import threading
 import time
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from database import metrics
-from database.backend.checkouts import Checkout, checked_out, where_it_is
+from database.backend.checkouts import Checkout, Connection, checked_out, where_it_is
 from database.backend.running import RunningRequest, running_requests
 from database.background import BackgroundThread, survive
-
-if TYPE_CHECKING:
-    from database.backend.connection import Connection
 
 logger = logging.getLogger("database.pool")
 
@@ -33,7 +30,7 @@ class Bound:
 
     __slots__ = ("_watchdog", "connection", "passed", "until")
 
-    def __init__(self, watchdog: "Watchdog", connection: "Connection", until: float) -> None:
+    def __init__(self, watchdog: "Watchdog", connection: Connection, until: float) -> None:
         self._watchdog = watchdog
         self.connection = connection
         self.until = until
@@ -67,7 +64,7 @@ class Watchdog:
             self._something.set()
         self._thread.ensure_running()
 
-    def bounded(self, connection: "Connection", seconds: float) -> Bound:
+    def bounded(self, connection: Connection, seconds: float) -> Bound:
         """Cut the connection if what is done inside takes longer than so many seconds."""
         return Bound(self, connection, monotonic() + seconds)
 

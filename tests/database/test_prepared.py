@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from articles.models import Tag
 from database.backend.base import DatabaseWrapper
 from database.backend.connection import Connection
-from database.backend.cursors import PreparedCursor
+from database.backend.prepared_cursor import PreparedCursor
 from database.serving.startup import default_database
 from database.settings.url import DJANGO_NAMES
 from tests.database.declared import (
