@@ -1,4 +1,4 @@
-"""Who somebody is."""
+"""The user: account, profile and password."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from users.deletion import Deletion as Deletion  # Django finds models here
+from users.deletion import Deletion as Deletion  # Django looks for models here
 from users.known_addresses import KnownAddress as KnownAddress
 from users.model_fields import (
     FoldedField,
@@ -18,10 +18,11 @@ from users.model_fields import (
     NormalizedCharField,
     NormalizedEmailField,
     defer_with_source,
+    folded_columns,
     with_folded,
 )
-from users.names import EMAIL_LENGTH, LONGEST, USERNAME_LENGTH, fold, username_allowed
-from users.passwords import normalized
+from users.names import EMAIL_LENGTH, MAX_INPUT_LENGTH, USERNAME_LENGTH, fold, validate_username
+from users.passwords import normalize_password
 from users.revocation import Revocable
 from users.visibility import Hideable
 
@@ -46,9 +47,9 @@ class UserManager(BaseUserManager["User"]):
         )
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """The user with this e-mail, in any case; the log-ins of API and admin ask here."""
-        # Folding takes time in the square of a text's length, if the text is made for it.
-        if len(username or "") > LONGEST:
+        """The user with this e-mail, in any case. Log-ins of the API and the admin call this."""
+        # Folding a crafted text takes time quadratic in its length.
+        if len(username or "") > MAX_INPUT_LENGTH:
             raise self.model.DoesNotExist
         return self.get(email_folded=fold(username or ""))
 
@@ -58,11 +59,11 @@ class User(Revocable, PermissionsMixin, Hideable):
     email_folded = FoldedField("email")
     username = NormalizedCharField(max_length=USERNAME_LENGTH)
     username_folded = FoldedField("username")
-    # NULL, where Django would have "": the API shows null for what was never given.
+    # NULL instead of Django's usual "": the API shows null for an empty bio or image.
     bio = models.CharField(max_length=2000, blank=True, null=True)  # noqa: DJ001
     image = models.CharField(max_length=4096, blank=True, null=True)  # noqa: DJ001
     is_active = models.BooleanField(
-        "active", default=True, help_text="Whoever is not active can't log in."
+        "active", default=True, help_text="Inactive users cannot log in."
     )
     is_staff = models.BooleanField("staff", default=False, help_text="May use this admin site.")
     created_at = models.DateTimeField("joined at", default=timezone.now, editable=False)
@@ -75,8 +76,8 @@ class User(Revocable, PermissionsMixin, Hideable):
 
     class Meta:
         constraints = [
-            # One person for each way to write a name; `username_once` and `email_once`
-            # are implied by them, and serve the look-ups as typed.
+            # The constraints on folded columns imply `username_once` and `email_once`, whose
+            # indexes serve lookups of the exact text.
             models.UniqueConstraint(fields=["username_folded"], name="username_folded_once"),
             models.UniqueConstraint(fields=["email_folded"], name="email_folded_once"),
             models.UniqueConstraint(fields=["username"], name="username_once"),
@@ -87,7 +88,7 @@ class User(Revocable, PermissionsMixin, Hideable):
             models.CheckConstraint(condition=~models.Q(image=""), name="image_null_when_empty"),
         ]
         indexes = [
-            # Lists read all of them to leave out their articles.
+            # Lists of articles scan it to exclude the articles of hidden users.
             models.Index(
                 fields=["id"], name="hidden_users", condition=models.Q(hidden_at__isnull=False)
             ),
@@ -101,7 +102,7 @@ class User(Revocable, PermissionsMixin, Hideable):
         return super().values_when_deleted() | {"is_active": False}
 
     def get_short_name(self) -> str:
-        """How the admin greets somebody."""
+        """The name in the admin's greeting."""
         return self.username
 
     def save(self, **options: Any) -> None:
@@ -112,48 +113,46 @@ class User(Revocable, PermissionsMixin, Hideable):
         super().save(**options)
 
     def set_password(self, raw_password: str | None) -> None:
-        super().set_password(None if raw_password is None else normalized(raw_password))
+        super().set_password(None if raw_password is None else normalize_password(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
         """Whether this is the password. A hash with old parameters is replaced.
 
-        The text as it was sent comes second: hashes from before passwords were normalized.
+        Tries the normalized password, then the password as sent: the hashes of imported users may
+        be of passwords that were not normalized.
         """
 
         def rehash(password: str) -> None:
-            old, self.password = self.password, make_password(normalized(password))
-            # Not over a password that was set since this row was read.
+            old, self.password = self.password, make_password(normalize_password(password))
+            # Do not overwrite a password that was set after this row was read.
             User.objects.filter(pk=self.pk, password=old).update(password=self.password)
 
         if raw_password is None:
             return False
-        texts = dict.fromkeys((normalized(raw_password), raw_password))
+        texts = dict.fromkeys((normalize_password(raw_password), raw_password))
         return any(check_password(text, self.password, rehash) for text in texts)
 
     async def acheck_password(self, raw_password: str | None) -> bool:
         return await sync_to_async(self.check_password)(raw_password)
 
     def clean(self) -> None:
-        """What forms do not check by themselves.
+        """Checks that the username is allowed, and that username and e-mail are free.
 
-        Not the base class's rule, which rewrites the e-mail: it is shown as typed.
+        Does not call the base class, which changes the domain of the e-mail to lower case.
         """
-        others = User.objects.exclude(pk=self.pk)
-        # A field that has failed already may be None here.
-        username, email = self.username or "", self.email or ""
         errors: dict[str, Any] = {}
-        # A name that is stored already may be older than the rule.
+        # An unchanged username is accepted: it may be older than the rule. A field that has
+        # failed its own validation may be None.
+        username = self.username or ""
         if username and not User.objects.filter(pk=self.pk, username=username).exists():
             try:
-                username_allowed(username)
+                validate_username(username)
             except ValidationError as error:
                 errors["username"] = error
-        if others.filter(username_folded=fold(username)).exists():
-            errors["username"] = (
-                "This name is taken, perhaps in another case or other letter forms."
-            )
-        if others.filter(email_folded=fold(email)).exists():
-            errors["email"] = "This e-mail is taken, perhaps in another case or other letter forms."
+        others = User.objects.exclude(pk=self.pk)
+        for source, folded in folded_columns(User).items():
+            if others.filter(**{folded: fold(getattr(self, source) or "")}).exists():
+                errors[source] = "Already taken, perhaps in another case or other letter forms."
         if errors:
             raise ValidationError(errors)
 
@@ -161,8 +160,8 @@ class User(Revocable, PermissionsMixin, Hideable):
 def is_hidden(user: str) -> Coalesce:
     """Whether the user whose id is in this column of the outer query is hidden.
 
-    A lookup in the small index of hidden users for each row. A join would look up every user, and
-    for `NOT IN` PostgreSQL's choice of a plan depends on how many users it believes to be hidden.
+    Costs one lookup in the small index of hidden users for each row. A join would look up every
+    user, and the plan for a `NOT IN` depends on PostgreSQL's estimate of the hidden users.
     """
     hidden = User.objects.filter(pk=models.OuterRef(user), hidden_at__isnull=False)
     return Coalesce(models.Subquery(hidden.values_list(models.Value(True))[:1]), False)

@@ -6,14 +6,15 @@ import unicodedata
 import regex
 from django.core.exceptions import ValidationError
 
-from users.normalization import longest, normalize
+from users.normalization import max_input_length, normalize
 
 EMAIL_LENGTH = 254
 USERNAME_LENGTH = 64
 
-LONGEST = longest(EMAIL_LENGTH)  # characters: a longer text is no name, however it is normalized
+# Characters. A longer text cannot be a username or an e-mail in any normalization form.
+MAX_INPUT_LENGTH = max_input_length(EMAIL_LENGTH)
 
-# The unique constraints of users, and the field whose value another user has then.
+# The field that is taken if a write violates this unique constraint.
 TAKEN_FIELDS = {
     "username_folded_once": "username",
     "username_once": "username",
@@ -22,38 +23,37 @@ TAKEN_FIELDS = {
 }
 
 _IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
-# Letters with their marks (many scripts need them), digits and signs, by the kinds below.
+# A text of the letters that `_kind()` returns: letters with their marks (many scripts need them),
+# digits and signs, with at least one letter or digit.
 _USERNAME = re.compile(r"(?=.*[LN])(?:LM*|N|S)+")
 
 
 def nfc(text: str) -> str:
-    """The text in Normalization Form C; unchanged if it is longer than `LONGEST`."""
+    """The text in Normalization Form C; unchanged if it is longer than `MAX_INPUT_LENGTH`."""
     return normalize("NFC", text, EMAIL_LENGTH)
 
 
 def fold(text: str) -> str:
-    """One text for all ways to write a name: NFKC case folding, in any script.
+    """The name in NFKC case folding: two spellings of one name give the same text, in any script.
 
-    Equal results are the compatibility caseless match of the Unicode Standard, section 3.13,
-    D146. Characters that show nothing are left out, as toNFKC_Casefold (D147) does. Python folds,
-    not the database: PostgreSQL's `lower()` depends on the collation, and under "C" it knows
-    ASCII alone. A later version of Unicode gives the same result, except for characters that
-    Python's version does not know yet.
+    Implements the compatibility caseless match of the Unicode Standard, section 3.13, D146, and
+    removes invisible characters as toNFKC_Casefold (D147) does. PostgreSQL's `lower()` cannot do
+    this: it depends on the collation, and under "C" it changes only ASCII letters. A later version
+    of Unicode gives the same result, except for characters that this version does not assign.
     """
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFD", text).casefold()
-    # Once more: NFKD gives capital letters too, as for U+1D400 (a mathematical bold A).
+    # Fold again, because NFKD can produce capital letters, for example from U+1D400 (bold A).
     folded = unicodedata.normalize("NFKD", folded).casefold()
     return unicodedata.normalize("NFKC", _IGNORABLE.sub("", folded))
 
 
-def username_allowed(username: str) -> None:
-    """Raises ValidationError unless it has letters of any script with their marks, decimal digits
-    and `. _ + -` only, with a letter or digit among them, and no character that shows nothing.
-    """
+def validate_username(username: str) -> None:
+    """Raises ValidationError unless the username consists of letters of any script with their
+    marks, decimal digits and `. _ + -`, has a letter or digit, and no invisible character."""
     if len(username) > USERNAME_LENGTH:
-        return  # the maximum length has a validator of its own
+        return  # another validator checks the length
     kinds = "".join(map(_kind, username))
     if not _USERNAME.fullmatch(kinds) or _IGNORABLE.search(username):
         raise ValidationError(
@@ -64,7 +64,8 @@ def username_allowed(username: str) -> None:
 
 
 def _kind(character: str) -> str:
-    # From the Unicode version that also folds: a letter that `fold()` does not know is refused.
+    # `unicodedata` and `fold()` have the same Unicode version. Letters that `fold()` would leave
+    # unchanged because they are newer are therefore refused.
     category = unicodedata.category(character)
     if category[0] in "LM":
         return category[0]

@@ -10,17 +10,17 @@ MIN_LENGTH = 8
 MAX_LENGTH = 128
 
 
-def normalized(password: str) -> str:
-    """The password in NFKC: two devices may send one text in two forms (NIST SP 800-63B-4,
-    section 3.1.1.2).
+def normalize_password(password: str) -> str:
+    """The password in NFKC: two devices may encode the same password in different ways (NIST SP
+    800-63B-4, section 3.1.1.2).
 
-    Unchanged if it is too long in any form: the API accepts no such password.
+    Unchanged if it is too long in any form. The API accepts no such password.
     """
     return normalize("NFKC", password, MAX_LENGTH)
 
 
 class MinimumLengthValidator(password_validation.MinimumLengthValidator):
-    """Counts the characters that are hashed, as the API does."""
+    """Counts the characters of the normalized password, as the API does."""
 
     def validate(self, password: str, user: Any = None) -> None:
-        super().validate(normalized(password), user)
+        super().validate(normalize_password(password), user)

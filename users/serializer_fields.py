@@ -1,4 +1,4 @@
-"""The text fields of every serializer: stricter about types than DRF's."""
+"""The text fields of all serializers. They are stricter about types than DRF's."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from django.http import Http404
 from rest_framework import serializers
 
 from users.names import EMAIL_LENGTH, nfc
-from users.passwords import MAX_LENGTH, MIN_LENGTH, normalized
+from users.passwords import MAX_LENGTH, MIN_LENGTH, normalize_password
 
 
 class Text(serializers.CharField):
-    """A JSON string, and nothing that could be turned into one; never only white space
-    unless `allow_blank`. NUL is refused by the base class."""
+    """A JSON string; other JSON types are refused, and so is white space alone unless
+    `allow_blank`. The base class refuses NUL."""
 
     default_error_messages = {
         "not_a_string": "must be a string",
@@ -21,7 +21,7 @@ class Text(serializers.CharField):
     }
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        # The base class takes white space for blank only where it trims.
+        # The base class treats white space as blank only if it trims.
         if isinstance(data, str) and not data.strip() and not self.allow_blank:
             self.fail("blank")
         return super().run_validation(data)
@@ -33,27 +33,27 @@ class Text(serializers.CharField):
 
 
 class LongText(Text):
-    """A text whose white space is kept as it is."""
+    """A text that keeps its white space."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, **options)
 
 
 class Name(Text):
-    """A username or an e-mail, in NFC; its length is counted afterwards."""
+    """A username or an e-mail, converted to NFC before its length is counted."""
 
     def to_internal_value(self, data: Any) -> str:
         return nfc(super().to_internal_value(data))
 
 
 class Password(LongText):
-    """A new password, in NFKC; its length is counted afterwards."""
+    """A new password, normalized before its length is counted."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(min_length=MIN_LENGTH, max_length=MAX_LENGTH, **options)
 
     def to_internal_value(self, data: Any) -> str:
-        return normalized(super().to_internal_value(data))
+        return normalize_password(super().to_internal_value(data))
 
 
 class Email(Name):
@@ -62,8 +62,8 @@ class Email(Name):
         self.validators.append(EmailValidator())
 
 
-def refuse_nul(in_path: str) -> None:
-    """Raises Http404 for a name that no row can have: PostgreSQL stores no NUL, and its
-    driver refuses even to ask for one."""
-    if "\0" in in_path:
+def refuse_nul(text: str) -> None:
+    """Raises Http404 for a text with NUL. PostgreSQL cannot store one, and psycopg raises an error
+    for a query with one."""
+    if "\0" in text:
         raise Http404

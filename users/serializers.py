@@ -10,7 +10,7 @@ from rest_framework.exceptions import APIException, AuthenticationFailed
 from users import tokens
 from users.limits import remember_address
 from users.models import User
-from users.names import EMAIL_LENGTH, USERNAME_LENGTH, username_allowed
+from users.names import EMAIL_LENGTH, USERNAME_LENGTH, validate_username
 from users.serializer_fields import Email, LongText, Name, Password
 
 
@@ -40,7 +40,7 @@ class UserSerializer(serializers.Serializer[User]):
     def validate_username(self, username: str) -> str:
         # A name that is stored already may be older than the rule, and front ends send it back.
         if self.instance is None or username != self.instance.username:
-            username_allowed(username)
+            validate_username(username)
         return username
 
     def validate_bio(self, bio: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Rows that are hidden: in no answer and in no count, and restored unchanged."""
+"""Hidden rows: no answer and no count includes them, and they can be shown again unchanged."""
 
 from typing import Any, Self
 
@@ -11,10 +11,10 @@ class HideableQuerySet[Row: models.Model](models.QuerySet[Row]):
 
 
 class Hideable(models.Model):
-    """A model whose rows can be hidden: by a moderator, or because they are being deleted.
+    """A model whose rows can be hidden by a moderator, or because they are being deleted.
 
-    A row that belongs to a hidden user is not visible either, whatever its own mark says.
-    Setting `hidden_at` is enough, also by SQL: triggers keep the counts.
+    A row of a hidden user is not visible either, even if its own `hidden_at` is NULL. To hide a
+    row, set `hidden_at`; plain SQL may do it too, because triggers update the counts.
     """
 
     hidden_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -24,5 +24,5 @@ class Hideable(models.Model):
 
     @classmethod
     def values_when_deleted(cls) -> dict[str, Any]:
-        """The columns to set on a row whose deletion has been requested."""
+        """The values that a row gets when its deletion is queued, by column."""
         return {"hidden_at": models.functions.Now()}

@@ -3,7 +3,7 @@
 from django.utils.crypto import salted_hmac
 
 from users.limits.client_addresses import network_of
-from users.names import LONGEST, fold
+from users.names import MAX_INPUT_LENGTH, fold
 
 
 def hashed(text: str) -> str:
@@ -14,7 +14,7 @@ def hashed(text: str) -> str:
 def account_name(email: str) -> str:
     """The e-mail folded: all spellings of one e-mail share a counter, even if no account has it."""
     # No account has a longer e-mail. Folding a long text can take very long.
-    return fold(email[:LONGEST])
+    return fold(email[:MAX_INPUT_LENGTH])
 
 
 def account_key(email: str) -> str:

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ("email_folded", users.model_fields.FoldedField("email")),
                 (
                     "username",
-                    models.CharField(max_length=64, validators=[users.names.username_allowed]),
+                    models.CharField(max_length=64, validators=[users.names.validate_username]),
                 ),
                 ("username_folded", users.model_fields.FoldedField("username")),
                 ("bio", models.CharField(blank=True, max_length=2000, null=True)),
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                     "is_active",
                     models.BooleanField(
                         default=True,
-                        help_text="Whoever is not active can't log in.",
+                        help_text="Inactive users cannot log in.",
                         verbose_name="active",
                     ),
                 ),

@@ -10,7 +10,7 @@ from django.db import IntegrityError, models
 
 from database.errors import violated_constraint
 from users.models import User
-from users.names import TAKEN_FIELDS, fold, username_allowed
+from users.names import TAKEN_FIELDS, fold, validate_username
 
 TAKEN = "Error: That {} is already taken."
 
@@ -47,7 +47,7 @@ class Command(createsuperuser.Command):
     def _problem(self, username: str, database: str) -> str | None:
         """What is wrong with the username, in a sentence."""
         try:
-            username_allowed(username)
+            validate_username(username)
         except ValidationError as error:
             return f"Error: {error.messages[0]}"
         if User.objects.using(database).filter(username_folded=fold(username)).exists():
