@@ -1,4 +1,4 @@
-"""`Authorization: Token <jwt>`, or `Bearer <jwt>`, and which requests need one."""
+"""Authentication by `Authorization: Token <jwt>` or `Bearer <jwt>`, and which requests need it."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,37 +18,36 @@ from users.models import User
 from users.queries import active_user
 
 if TYPE_CHECKING:
-    # DRF imports this module while it makes the class.
+    # DRF imports this module while it creates the class APIView.
     from rest_framework.views import APIView
 
 SCHEMES = ("token", "bearer")
-MISSING, GOOD = "missing", "good"
+MISSING, VALID = "missing", "valid"
 
 
 class TokenAuthentication(BaseAuthentication):
-    """A request with a bad token is anonymous, like one without a token.
+    """Treats a request with an invalid token as anonymous, like one without a token.
 
-    `token_status` on Django's request is MISSING, GOOD or the code of the error: `logged_in`
-    refuses the request with it, and `token_headers` tells caches and clients.
+    Sets `token_status` on Django's request to MISSING, VALID or the code of the error.
+    `logged_in` refuses the request with it, and `token_headers` sets headers from it.
     """
 
     def authenticate(self, request: Request) -> tuple[User, tokens.Token] | None:
-        noted: Any = request._request
-        noted.token_status = MISSING
-        # Not from `request.headers`, which copies all of them.
+        django_request: Any = request._request
+        django_request.token_status = MISSING
         header = request.META.get("HTTP_AUTHORIZATION", "").split()
         if not header:
             return None
         try:
             authenticated = _user_and_token(header)
         except tokens.InvalidToken as error:
-            noted.token_status = error.code
+            django_request.token_status = error.code
             return None
-        noted.token_status = GOOD
+        django_request.token_status = VALID
         return authenticated
 
     def authenticate_header(self, request: Request) -> str:
-        """The challenge of a 401; without one DRF answers 403."""
+        """The challenge of a 401. Without one, DRF answers 403."""
         return "Token"
 
 
@@ -67,7 +66,8 @@ def _user_and_token(header: list[str]) -> tuple[User, tokens.Token]:
 
 
 def logged_in(request: Request) -> User:
-    """The user of the token; raises NotAuthenticated or AuthenticationFailed without one."""
+    """The user of the token. Raises NotAuthenticated without a token, or AuthenticationFailed if
+    it is invalid."""
     if isinstance(request.user, User):
         return request.user
     status = getattr(request, "token_status", MISSING)
@@ -75,26 +75,27 @@ def logged_in(request: Request) -> User:
 
 
 def account_is_gone(request: Request) -> bool:
-    """Whether the writer's account was deleted since the request began. One statement.
+    """Whether the account of a writing request was deleted since the request began.
 
-    A write then fails with the same errors as if the article had been deleted.
+    The errors of such a write do not tell: they are the same as for a deleted article. Runs one
+    query.
     """
     if request.method in SAFE_METHODS or not isinstance(request.user, User):
         return False
-    # PostgreSQL refuses statements in a transaction that has failed. A view runs in a transaction
-    # only if the request has an Idempotency-Key. The row of the key refers to the account, so the
-    # account cannot be deleted before the transaction ends.
+    # Inside a transaction, the query could fail because the transaction has failed. It is not
+    # needed there: only requests with an Idempotency-Key run in one, and the row of the key
+    # refers to the account, so the account cannot be deleted before the transaction ends.
     return not connection.in_atomic_block and not active_user(pk=request.user.pk)
 
 
 def refuse_if_gone(request: Request) -> None:
-    """For a write that found nothing to write; raises AuthenticationFailed."""
+    """Call it after a write that changed no row. Raises AuthenticationFailed."""
     if account_is_gone(request):
         raise AuthenticationFailed
 
 
 class TokenRequired(BasePermission):
-    """Every request needs a good token: 401 without one."""
+    """Refuses every request without a valid token with 401."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         logged_in(request)
@@ -102,15 +103,15 @@ class TokenRequired(BasePermission):
 
 
 class TokenRequiredToWrite(TokenRequired):
-    """Everyone may read, with a bad token too; a write needs a good one."""
+    """Allows all reads, even with an invalid token. A write needs a valid token."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         return request.method in SAFE_METHODS or super().has_permission(request, view)
 
 
 def token_user(request: HttpRequest) -> User | None:
-    """The user of the token; None without a good one, which the view refuses, and for a view
-    that ignores tokens. One statement.
+    """The user of the token. None without a valid token, and for a view that ignores tokens. Runs
+    one query.
 
     Raises Http404 for a path without a view.
     """
@@ -124,16 +125,16 @@ def token_user(request: HttpRequest) -> User | None:
 def token_headers(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: tells caches which answers depend on the token, and a client that reads with
-    a bad token that it is bad. RFC 9110, section 11.6.1, allows the challenge on any status."""
+    """Middleware: marks answers that depend on the token for caches, and tells a client that its
+    token is invalid. RFC 9110, section 11.6.1, allows the challenge on any status."""
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         status = getattr(request, "token_status", None)
-        if status is None:  # nothing looked for a token
+        if status is None:  # the view does not use tokens
             return response
         patch_vary_headers(response, ["Authorization"])
-        if status == GOOD:
+        if status == VALID:
             response.headers["Cache-Control"] = "private, no-cache"
         elif status != MISSING:
             response.headers.setdefault("WWW-Authenticate", 'Token error="invalid_token"')

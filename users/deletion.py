@@ -1,8 +1,8 @@
-"""Deletion of any size: small at once, large in batches after the request has been answered.
+"""Deletion of rows of any size: small ones at once, large ones in batches after the answer.
 
 A user with 20,000 articles, or an article with 150,000 comments, cannot be deleted within one
-request. Such a row is hidden first and queued as a `Deletion`; `users.deletion_worker` empties
-the queue. The batches are the same that `ON DELETE CASCADE` would delete in one statement.
+request. Such a row is hidden and queued as a `Deletion`, and `users.deletion_worker` works off the
+queue. The batches contain the rows that `ON DELETE CASCADE` would delete in one statement.
 """
 
 import threading
@@ -21,13 +21,13 @@ from psycopg.errors import DeadlockDetected
 from database.backend.base import lift_timeouts
 from users.visibility import Hideable
 
-SMALL = 1_000  # rows: PostgreSQL deletes so many, with their index entries and counts, in 50 ms
-BATCH = 1_000  # rows in a transaction: other writers never wait longer for its locks
-ATTEMPTS = 5  # of a small deletion that meets deadlocks
-LEASE = timedelta(seconds=30)  # longer than a batch, which the statement timeout bounds
+SMALL = 1_000  # rows, which PostgreSQL deletes in 50 ms, with index entries and counts
+BATCH = 1_000  # rows in a transaction; bounds how long other writers wait for its locks
+ATTEMPTS = 5  # for a small deletion, if PostgreSQL cancels it because of a deadlock
+LEASE = timedelta(seconds=30)  # longer than a batch can take with the statement timeout
 
 queued = threading.Event()
-"""Set when a deletion is queued; the worker of this process waits for it."""
+"""Wakes the worker of this process when a deletion is queued."""
 
 
 class DeletionQuerySet(models.QuerySet["Deletion"]):
@@ -35,10 +35,8 @@ class DeletionQuerySet(models.QuerySet["Deletion"]):
         return self.filter(model=_label(type(row)), row_id=row.pk)
 
     def claim(self) -> "ClaimedDeletions | None":
-        """The oldest that no process works on, and others of the same model, reserved for LEASE.
-
-        None if there is none.
-        """
+        """Reserve the oldest free deletion, and others of the same model, for LEASE. Returns None
+        if no deletion is free."""
         with transaction.atomic():
             free = self.filter(models.Q(claimed_until=None) | models.Q(claimed_until__lt=Now()))
             free = free.order_by("pk").select_for_update(skip_locked=True)
@@ -52,7 +50,7 @@ class DeletionQuerySet(models.QuerySet["Deletion"]):
 
 
 class Deletion(models.Model):
-    """A row that is to be deleted, with everything that belongs to it."""
+    """A queued deletion of a row and everything that belongs to it."""
 
     model = models.CharField(max_length=100)  # such as "articles.article"
     row_id = models.BigIntegerField()
@@ -71,7 +69,7 @@ class Deletion(models.Model):
 
 
 class ClaimedDeletions:
-    """Deletions of one model that this process works on."""
+    """Deletions of one model that are reserved for this process."""
 
     def __init__(self, label: str, row_ids: list[int]) -> None:
         self.label = label
@@ -88,13 +86,13 @@ class ClaimedDeletions:
         self._extend_at = monotonic() + LEASE.total_seconds() / 2
 
     def release(self) -> None:
-        """Let other processes claim what is left of them."""
+        """Let other processes claim the remaining deletions."""
         self._deletions.update(claimed_until=None)
 
     def run(self) -> Iterator[int]:
-        """Delete everything, one batch and one transaction at a time; yields the rows of each.
+        """Delete everything, with one transaction for each batch. Yields the rows of each batch.
 
-        It can be stopped after any batch: after the lease another claim goes on from there.
+        The caller may stop after any batch: when the lease ends, another process can continue.
         Raises LookupError if there is no such model.
         """
         model = apps.get_model(self.label)
@@ -111,10 +109,10 @@ class ClaimedDeletions:
 
 
 def delete(rows: models.QuerySet[Any]) -> bool:
-    """Delete the rows with everything that belongs to them.
+    """Delete the rows and everything that belongs to them. Returns whether they are deleted.
 
-    Returns True if that is done. False if it is too much for one request: then the rows are
-    hidden, users among them are deactivated, and a `Deletion` is queued for each.
+    If they are too many for one request, returns False: each row is hidden, a user is also
+    deactivated, and a `Deletion` is queued for it.
     """
     if sum(counts_below(rows, SMALL).values()) <= SMALL:
         _delete_at_once(rows)
@@ -124,8 +122,8 @@ def delete(rows: models.QuerySet[Any]) -> bool:
 
 
 def _delete_at_once(rows: models.QuerySet[Any]) -> None:
-    """Delete the rows; again if PostgreSQL ended a deadlock. Two deletions whose cascades meet,
-    such as those of two users who like each other's articles, lock rows in different orders."""
+    """Delete the rows, with retries after a deadlock. The cascades of two deletions may lock the
+    same rows in different orders, for example if two users like each other's articles."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic():
@@ -138,14 +136,14 @@ def _delete_at_once(rows: models.QuerySet[Any]) -> None:
 
 
 def enqueue(rows: models.QuerySet[Any]) -> None:
-    """Hide the rows and queue their deletion, whatever their size."""
+    """Hide the rows and queue their deletion, even if it is small."""
     label = _label(rows.model)
     selected, parameters = rows.order_by().values("pk").query.sql_with_params()
     with transaction.atomic():
-        # Hiding a popular author subtracts every favorite of their articles from a count.
+        # Hiding a popular author takes long: a trigger updates the count of each favorite.
         lift_timeouts()
         with connection.cursor() as cursor:
-            # The ids do not leave the database: there may be a million.
+            # The ids stay in the database, because there may be a million.
             cursor.execute(
                 "INSERT INTO users_deletion (model, row_id)"  # noqa: S608 -- Django's own SQL
                 f" SELECT %s, id FROM ({selected}) AS selected (id) ORDER BY id"
@@ -164,14 +162,15 @@ def _label(model: type[models.Model]) -> str:
 
 
 def counts_below(rows: models.QuerySet[Any], limit: int) -> Counter[type[models.Model]]:
-    """How many rows of each model would be deleted with `rows`, themselves included.
+    """How many rows of each model would be deleted with `rows`, including `rows`.
 
-    Counting stops early: a figure of more than `limit` means "more than `limit`".
+    Counting stops early: a count above `limit` means "more than `limit`".
     """
     parts = defaultdict(list)
     for each in (rows, *_rows_below(rows)):
         parts[each.model].append(each.order_by().values("pk")[: limit + 1])
-    # A union, because a favorite of one's own article belongs to two rows, and is one row.
+    # A union, because a row may belong to its parents in two ways, such as a user's favorite of
+    # their own article.
     return Counter({model: reduce(_union, found).count() for model, found in parts.items()})
 
 
@@ -188,8 +187,8 @@ def _rows_below(rows: models.QuerySet[Any]) -> Iterator[models.QuerySet[Any]]:
 
 
 def _batches_below(model: type[models.Model], pks: Sequence[int]) -> Iterator[models.QuerySet[Any]]:
-    """What belongs to these rows, the leaves of the tree first. Each batch has to be deleted
-    before the next is asked for."""
+    """Batches of the rows that belong to these rows, children before their parents. Delete each
+    batch before you ask for the next one."""
     for field in _foreign_keys_to(model):
         rows = field.model._base_manager.filter(**{f"{field.name}__in": pks})
         while batch := [*rows.values_list("pk", flat=True)[:BATCH]]:

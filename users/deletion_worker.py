@@ -1,4 +1,4 @@
-"""The thread that empties the queue of deletions, one in each process of the server."""
+"""The thread that works off the queue of deletions. Each server process has one."""
 
 import logging
 import os
@@ -11,19 +11,19 @@ from users.deletion import Deletion, queued
 
 logger = logging.getLogger("users.deletion")
 
-INTERVAL = 30.0  # seconds until it looks for what other processes have queued or left unfinished
+INTERVAL = 30.0  # seconds between looks for deletions that other processes queued or left
 PAUSE = 1.0  # seconds after an error
-LONGEST_BATCH = 10.0  # seconds that `stop` waits; the statement timeout ends a longer one
+LONGEST_BATCH = 10.0  # seconds that `stop` waits; the statement timeout cancels a longer batch
 
 
 class DeletionWorker:
-    """Its thread starts with `ensure_running`, also in a process that was forked later."""
+    """`ensure_running` starts its thread, also in a forked process."""
 
     def __init__(self) -> None:
         self.forget_everything()
 
     def forget_everything(self) -> None:
-        """In a process that was forked: threads are not forked."""
+        """Reset the state in a forked process, which does not inherit threads."""
         self._thread = BackgroundThread("deletion-worker", self._run)
         self._stopping = False
         self._idle = threading.Event()
@@ -34,8 +34,8 @@ class DeletionWorker:
             self._thread.ensure_running()
 
     def stop(self) -> None:
-        """End the thread after the batch that it works on, so that its connection is given back
-        and another process can go on at once."""
+        """Stop the thread after its current batch. Its connection is released, and another process
+        can continue at once."""
         if self._stopping:
             return
         self._stopping = True
@@ -43,7 +43,7 @@ class DeletionWorker:
         self._idle.wait(LONGEST_BATCH)
 
     def empty_queue(self) -> None:
-        """Run every deletion that no other process works on."""
+        """Run all deletions that no other process has claimed."""
         while not self._stopping and (claim := Deletion.objects.claim()):
             logger.info("Deleting %s, with everything that belongs to them", claim)
             rows = 0
@@ -53,7 +53,7 @@ class DeletionWorker:
                     claim.release()
                     return
                 if not connection.in_atomic_block:
-                    connection.close()  # requests may need it between two batches
+                    connection.close()  # between two batches, requests may need it
             logger.info("Deleted %s: %d rows", claim, rows)
 
     def _run(self) -> None:
@@ -61,17 +61,17 @@ class DeletionWorker:
             queued.clear()
             if self._stopping:  # `stop` was called before the clear
                 return
-            # A deletion that failed keeps its lease: others get their turn first.
+            # A failed deletion keeps its lease, so that other deletions run first.
             queued.wait(survive(self._work) or PAUSE)
 
     def _work(self) -> float:
-        """Empty the queue; returns the seconds until the next look."""
+        """Empty the queue. Returns the seconds to wait until the next look."""
         self._idle.clear()
         try:
             self.empty_queue()
         except OperationalError:
-            # The database is away, which the pool logs, or PostgreSQL ended a deadlock. An
-            # unfinished deletion goes on when its lease has run out.
+            # The database is unavailable (the pool logs it), or PostgreSQL has ended a deadlock.
+            # The deletion continues when its lease has ended.
             return PAUSE
         finally:
             try:

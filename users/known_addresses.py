@@ -1,4 +1,4 @@
-"""The addresses that an account was logged in from."""
+"""The client addresses (IP addresses) that an account was logged in from."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,13 +11,13 @@ from database.errors import refers_to_nothing
 
 KEPT_FOR = timedelta(days=90)
 KEPT_FOR_EACH_USER = 20
-# So precise is the time of the last log-in: most log-ins only read.
+# The precision of `last_used_at`. Most log-ins then only read.
 PRECISION = timedelta(days=1)
 
 
 class KnownAddressManager(models.Manager["KnownAddress"]):
     def is_known(self, email_folded: str, address_hmac: str) -> bool:
-        """Whether the account with this e-mail was logged in from the address."""
+        """Whether the account with this e-mail was logged in from this address."""
         return self.filter(
             user__email_folded=email_folded,
             address_hmac=address_hmac,
@@ -25,7 +25,7 @@ class KnownAddressManager(models.Manager["KnownAddress"]):
         ).exists()
 
     def remember(self, user: Any, address_hmac: str) -> None:
-        """One statement; three where the address is new, or was last used a day ago."""
+        """Runs one query, or three if the address is new or was last used over a day ago."""
         now = timezone.now()
         mine = self.filter(user=user)
         if mine.filter(address_hmac=address_hmac, last_used_at__gt=now - PRECISION).exists():
@@ -38,7 +38,7 @@ class KnownAddressManager(models.Manager["KnownAddress"]):
                 update_fields=["last_used_at"],
             )
         except IntegrityError as error:
-            # The account was deleted since its password was checked.
+            # The account was deleted after its password was checked.
             if not refers_to_nothing(error):
                 raise
         newest = mine.order_by("-last_used_at")[:KEPT_FOR_EACH_USER].values("pk")
@@ -46,13 +46,16 @@ class KnownAddressManager(models.Manager["KnownAddress"]):
 
 
 class KnownAddress(models.Model):
-    """An address that an account was logged in from. It is exempt from the limit on failed
-    log-ins from all addresses together, so it outlives restarts and Redis."""
+    """A client address that an account was logged in from.
+
+    The limit on an account's failed log-ins from all addresses does not apply to it: an attacker
+    cannot lock the owner out. A table keeps it, because counters do not survive restarts.
+    """
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.DB_CASCADE, related_name="+", db_index=False
     )
-    # `users.limits.keys.address_key`: nobody can read the address from it.
+    # From `users.limits.keys.address_key`. The address cannot be read from it.
     address_hmac = models.CharField(max_length=32)
     last_used_at = models.DateTimeField()
 

@@ -8,20 +8,19 @@ from rest_framework.response import Response
 
 
 class PartialPutMixin[Row: models.Model](GenericAPIView[Row]):
-    """PUT as this API means it: what the body leaves out stays as it is, so that DRF's
-    PATCH is what answers; but there is a body."""
+    """PUT keeps the fields that the body omits, like DRF's PATCH. An empty body is refused."""
 
     envelope: str
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        row = self.get_object()  # first: 404 and 403 go before 422
+        row = self.get_object()  # before the body is checked: 404 and 403 take precedence
         if request.stream is None:
-            # DRF asks no parser about an empty body.
+            # DRF calls no parser for an empty body.
             raise ValidationError({self.envelope: [""]}, code="blank")
         serializer = self.get_serializer(row, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
         return Response(self.represent(serializer.save()))
 
     def represent(self, row: Row) -> Any:
-        """What the answer says of the row, which has been written."""
+        """The answer to the request. `row` is already saved."""
         return self.get_serializer(row).data

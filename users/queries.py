@@ -1,4 +1,4 @@
-"""What every request with a token asks."""
+"""The query that authenticates each request with a token."""
 
 from django.db.models import QuerySet
 
@@ -8,5 +8,5 @@ from users.models import User
 
 @prepared(User, indexes=["users_user_pkey"])
 def active_user(*, pk: int) -> QuerySet[User]:
-    """The one user with this id, if they may log in."""
+    """The user with this id, if active."""
     return User.objects.filter(pk=pk, is_active=True)

@@ -1,4 +1,4 @@
-"""Oneself, as the API shows and takes it."""
+"""The current user in requests and answers of the API."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from users.serializer_fields import Email, LongText, Name, Password
 
 
 class InvalidCredentials(APIException):
-    """The e-mail is unknown, or the password is not the right one: nobody is told which."""
+    """The e-mail is unknown or the password is wrong; the answer is the same for both."""
 
     status_code = 401
     default_code = "invalid_credentials"
@@ -23,7 +23,7 @@ class InvalidCredentials(APIException):
 
 
 class UserSerializer(serializers.Serializer[User]):
-    """Shows and changes a user."""
+    """Shows and changes the current user."""
 
     email = Email()
     token = serializers.SerializerMethodField()
@@ -38,7 +38,7 @@ class UserSerializer(serializers.Serializer[User]):
         return token.text if token else tokens.issue(user.pk, user.token_generation)
 
     def validate_username(self, username: str) -> str:
-        # A name that is stored already may be older than the rule, and front ends send it back.
+        # An unchanged name is accepted: it may be older than the rule, and front ends send it back.
         if self.instance is None or username != self.instance.username:
             validate_username(username)
         return username
@@ -53,9 +53,9 @@ class UserSerializer(serializers.Serializer[User]):
         if not validated_data:
             return instance
         _write(instance, validated_data)
-        # Only what was sent is written: of two requests at once, neither undoes the other.
-        # The savepoint is for a name that is taken: a constraint answers, and the
-        # transaction around it, if there is one, goes on.
+        # Only the fields that were sent are written, so two simultaneous requests do not undo
+        # each other's changes. The savepoint keeps an outer transaction usable if a unique
+        # constraint refuses a name.
         with transaction.atomic():
             if "password" in validated_data:
                 _end_other_tokens(instance, self.context["request"].auth)
@@ -72,8 +72,8 @@ def _write(user: User, fields: dict[str, Any]) -> None:
 
 
 def _end_other_tokens(user: User, token: tokens.Token) -> None:
-    """Raises AuthenticationFailed if another new password has ended the token since the request
-    began. The lock keeps a third one from doing so before the COMMIT."""
+    """Raises AuthenticationFailed if another request has ended the token since this one began.
+    The row lock makes other changes of the password wait for the COMMIT."""
     rows = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
     row = rows.first()
     if row is None or not token.is_current(row):
@@ -82,14 +82,14 @@ def _end_other_tokens(user: User, token: tokens.Token) -> None:
 
 
 class RegistrationSerializer(UserSerializer):
-    """A new user, who says nothing of themselves yet."""
+    """Creates a user, without a bio and an image."""
 
     bio = LongText(read_only=True)
     image = LongText(read_only=True)
 
     def create(self, validated_data: dict[str, Any]) -> User:
         user = User()
-        # Hashing comes first: it takes long, and in a transaction it would hold a connection up.
+        # Hash outside of the transaction: hashing is slow, and would keep a connection busy.
         _write(user, validated_data)
         with transaction.atomic():
             user.save()
@@ -102,10 +102,7 @@ class LoginSerializer(serializers.Serializer[User]):
     password = LongText()
 
     def create(self, validated_data: dict[str, Any]) -> User:
-        """The user with these credentials; raises InvalidCredentials.
-
-        Django hashes a password for unknown e-mails too: both cases take the same time.
-        """
+        """The user with these credentials. Raises InvalidCredentials."""
         user = authenticate(
             self.context["request"],
             username=validated_data["email"],

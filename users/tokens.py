@@ -1,4 +1,4 @@
-"""JSON Web Tokens that say who somebody is. They are read without the database."""
+"""JSON Web Tokens that identify users. Reading one needs no database."""
 
 import secrets
 from datetime import UTC, datetime
@@ -13,17 +13,17 @@ from users.models import User
 from users.revocation import digest
 
 ALGORITHM = "HS256"
-LEEWAY = 30  # seconds that the clock of another machine may differ from this one's
+LEEWAY = 30  # seconds by which the clocks of two machines may differ
 
 
 class InvalidToken(Exception):
-    """The text is not a token that this server has signed."""
+    """The token is malformed, wrongly signed, ended, or its user is not active."""
 
     code = "authentication_failed"
 
 
 class ExpiredToken(InvalidToken):
-    """The token was valid once."""
+    """The signature is good, but the token has expired."""
 
     code = "token_expired"
 
@@ -38,37 +38,37 @@ class Token(NamedTuple):
     """Seconds since 1970."""
 
     def is_current(self, user: User) -> bool:
-        """Whether no new password has ended it. `user` is the one that the token names."""
+        """Whether the token is still valid for its user. A new password ends other tokens."""
         return (
             self.generation == user.token_generation or digest(self.text) == user.kept_token_sha256
         )
 
 
 def issue(user_id: int, generation: int = 0) -> str:
-    """A token for the user, good for `settings.TOKEN_LIFETIME` from now, or until the user's
-    `token_generation` is another one."""
+    """A new token for the user. It is valid for `settings.TOKEN_LIFETIME`, or until the user's
+    `token_generation` changes."""
     now = datetime.now(UTC)
     claims = {
         "sub": str(user_id),
         "iat": now,
         "exp": now + settings.TOKEN_LIFETIME,
         "gen": generation,
-        # Two log-ins within a second get two tokens, of which one can be kept.
+        # Makes two tokens of the same second different, so that one can be kept and one ended.
         "jti": secrets.token_urlsafe(12),
     }
     return jwt.encode(claims, settings.SECRET_KEY, algorithm=ALGORITHM)
 
 
 def read(text: str) -> Token:
-    """The token, whose user may not exist any more, or may have ended it.
+    """The token in the text. Its user may be deleted, or may have ended the token.
 
-    Raises ExpiredToken or InvalidToken, and nothing else.
+    Raises only ExpiredToken and InvalidToken.
     """
     try:
         token = _verified(text, settings.SECRET_KEY)
     except jwt.ExpiredSignatureError as error:
         raise ExpiredToken from error
-    # PyJWT lets some errors of the parsers below it through.
+    # PyJWT passes on some errors of the parsers that it calls.
     except (jwt.InvalidTokenError, ValueError, RecursionError) as error:
         raise InvalidToken from error
     if token.expires_at <= time() - LEEWAY:
@@ -76,14 +76,15 @@ def read(text: str) -> Token:
     return token
 
 
-# Verifying a token takes 33 µs, and most requests bring a token that was verified before. The
-# cache keeps only good tokens, 0.5 kB each: clients cannot fill it with tokens of their own.
+# Most requests have a token that was verified before: without the cache, an authenticated list
+# request takes 20 % more CPU time. The cache keeps only valid tokens, 0.5 kB each, so clients
+# cannot fill it with invented ones.
 @lru_cache(maxsize=4096)
 def _verified(text: str, key: str) -> Token:
     claims = jwt.decode(
         text,
         key,
-        # Pinned: whoever could choose the algorithm could choose "none".
+        # Pinned: an attacker who could choose the algorithm would choose "none".
         algorithms=[ALGORITHM],
         leeway=LEEWAY,
         options={"require": ["sub", "iat", "exp"]},
@@ -91,7 +92,7 @@ def _verified(text: str, key: str) -> Token:
     return Token(
         text=text,
         user_id=int(claims["sub"]),
-        # Tokens from before there were generations are of the first.
+        # Old tokens have no generation, and belong to the first one.
         generation=claims.get("gen", 0),
         expires_at=int(claims["exp"]),
     )

@@ -8,6 +8,6 @@ router.register("users", RegistrationViewSet, basename="user")
 
 urlpatterns = [
     *router.urls,
-    # One resource without a list or an id: a shape that routers don't know.
+    # A router cannot make a route for a single resource without an id.
     path("user", CurrentUserViewSet.as_view({"get": "retrieve", "put": "update"})),
 ]

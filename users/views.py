@@ -16,7 +16,7 @@ from users.serializers import LoginSerializer, RegistrationSerializer, UserSeria
 
 
 class RegistrationViewSet(mixins.CreateModelMixin, GenericViewSet[User]):
-    """POST /users and POST /users/login: a token in the header, good or bad, is ignored."""
+    """POST /users and POST /users/login. Both ignore a token, even an invalid one."""
 
     envelope = "user"
     serializer_class = RegistrationSerializer
@@ -41,7 +41,7 @@ class RegistrationViewSet(mixins.CreateModelMixin, GenericViewSet[User]):
 
 
 class CurrentUserViewSet(mixins.RetrieveModelMixin, PartialPutMixin[User], GenericViewSet[User]):
-    """GET and PUT /user: oneself."""
+    """GET and PUT /user."""
 
     envelope = "user"
     serializer_class = UserSerializer

@@ -253,7 +253,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(store: FileStore, folder:
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
 
-    with pytest.raises(PermissionError, match="not a folder of this user alone"):
+    with pytest.raises(PermissionError, match="not a private folder of this system user"):
         count(store)
     assert not store.path.exists()
 

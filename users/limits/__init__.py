@@ -1,4 +1,4 @@
-"""Limits: how often a log-in may fail, and how often an address or an account may do something."""
+"""Limits on failed log-ins, and on the requests of a client address or an account."""
 
 from users.limits.client_addresses import client_address, network_of
 from users.limits.logins import LoginAttempt, LoginRefused, remember_address

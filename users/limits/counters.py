@@ -1,4 +1,4 @@
-"""Counters that all processes of the machine share, or all machines through Redis."""
+"""Counters that all processes of the machine share, or all machines if there is a Redis."""
 
 import logging
 import threading
@@ -12,11 +12,11 @@ from users.limits.file_store import FileBusy, FileStore
 
 logger = logging.getLogger(__name__)
 
-PAUSE = 5  # seconds until a store that failed is asked again: asking it may take time
+PAUSE = 5  # seconds without a call to a store that failed, because each call may wait for a timeout
 
 
 class Store(Protocol):
-    """A place for counters. A counter starts with its first count, and ends `seconds` later."""
+    """Stores counters. A counter starts with its first count, and ends `seconds` later."""
 
     name: str
     errors: tuple[type[Exception], ...]
@@ -25,24 +25,24 @@ class Store(Protocol):
         """The counters that have reached their limit, with the seconds until they end."""
 
     def count_unless_full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
-        """What `full()` returns. If no counter has reached its limit, one is added to every
-        counter, in the same transaction."""
+        """Like `full()`. If no counter has reached its limit, also adds one to every counter, in
+        the same transaction."""
 
     def location(self) -> str:
-        """Where the counters are, for people; without a password."""
+        """Where the counters are, for messages. Contains no password."""
 
     def delete(self, key: str) -> None: ...
 
     def delete_matching(self, pattern: str) -> int:
-        """Delete the counters whose keys match, with "*" for any text; return their number."""
+        """Delete the counters whose keys match; "*" matches any text. Returns their number."""
 
 
 class StoreFailed(Exception):
-    """Says which store, and why."""
+    """The message names the store and the error."""
 
 
 class _WatchedStore:
-    """A store, and whether it works."""
+    """A store that may fail. Logs when it fails and when it works again."""
 
     def __init__(self, store: Store, consequence: str) -> None:
         self.store = store
@@ -52,7 +52,7 @@ class _WatchedStore:
         self._lock = threading.Lock()
 
     def may_be_used(self) -> bool:
-        """During a pause, only one caller every PAUSE seconds may ask."""
+        """After a failure, True for one caller every PAUSE seconds."""
         if self._retry_at is None:
             return True
         with self._lock:
@@ -66,7 +66,7 @@ class _WatchedStore:
     def failed(self, error: Exception) -> None:
         with self._lock:
             first, self.failing = not self.failing, True
-            # A busy file has no pause: nothing is limited during one.
+            # No pause for a busy file: nothing would be limited during the pause.
             busy = isinstance(error, FileBusy)
             self._retry_at = None if busy else time.monotonic() + PAUSE
         if first:
@@ -82,8 +82,8 @@ class _WatchedStore:
 
 
 class Counters:
-    """Counts in the first store, or while that fails, in the next. If all fail, nothing has
-    reached its limit: people can log in while a disk is full."""
+    """Counts in the first store that works. If all fail, no counter reaches its limit: users can
+    log in while a disk is full."""
 
     def __init__(self, machine: Store, shared: Store | None = None) -> None:
         self._stores = [_WatchedStore(machine, "Nothing is limited until it works.")]
@@ -93,22 +93,22 @@ class Counters:
 
     def full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
         """See `Store.full`."""
-        return self._ask(lambda store: store.full(limits, seconds)) or {}
+        return self._first_working(lambda store: store.full(limits, seconds)) or {}
 
     def count_unless_full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
         """See `Store.count_unless_full`."""
-        return self._ask(lambda store: store.count_unless_full(limits, seconds)) or {}
+        return self._first_working(lambda store: store.count_unless_full(limits, seconds)) or {}
 
     def locations(self) -> list[str]:
-        """See `Store.location`; of every store."""
+        """See `Store.location`. Returns one for each store."""
         return [watched.store.location() for watched in self._stores]
 
     def delete(self, key: str) -> None:
-        self._ask(lambda store: store.delete(key))
+        self._first_working(lambda store: store.delete(key))
 
     def delete_matching(self, pattern: str) -> int:
-        """See `Store.delete_matching`; in every store. Raises StoreFailed, after it has asked
-        all of them."""
+        """See `Store.delete_matching`. Deletes in every store, and raises StoreFailed at the end if
+        one has failed."""
         deleted, failures = 0, []
         for store in (watched.store for watched in self._stores):
             try:
@@ -119,17 +119,17 @@ class Counters:
             raise StoreFailed(". ".join(failures))
         return deleted
 
-    def _ask[T](self, question: Callable[[Store], T]) -> T | None:
+    def _first_working[T](self, call: Callable[[Store], T]) -> T | None:
         for watched in self._stores:
             if not watched.may_be_used():
                 continue
             try:
-                answer = question(watched.store)
+                result = call(watched.store)
             except watched.store.errors as error:
                 watched.failed(error)
             else:
                 watched.worked()
-                return answer
+                return result
         return None
 
 
@@ -137,7 +137,7 @@ def _configured() -> Counters:
     machine = FileStore()
     if not settings.CACHE_URL:
         return Counters(machine)
-    # Imported only where it is used: it takes a tenth of a second.
+    # Imported only if it is used, because the import takes 0.1 s.
     from users.limits.redis_store import RedisStore
 
     return Counters(machine, RedisStore(settings.CACHE_URL))

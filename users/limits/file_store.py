@@ -1,9 +1,9 @@
 """Counters in a SQLite file, shared by all processes of this machine.
 
-SQLite is atomic between processes without a server, and a process that is killed leaves
-nothing half written. Memory is private to each process; Django's file cache cannot add to a
-value atomically; a table in PostgreSQL would be part of the request's transaction, which is
-rolled back when the request fails. Counting takes about 0.02 ms.
+SQLite has atomic transactions between processes, also if a process is killed, and needs no server.
+The alternatives fail: memory is private to each process, Django's file cache cannot increment
+atomically, and a table in PostgreSQL would be rolled back with the transaction of a failed request.
+Counting takes about 0.02 ms.
 """
 
 import os
@@ -18,17 +18,17 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from django.utils.crypto import salted_hmac
+from users.limits.keys import hashed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Seconds to wait for other processes, and for other threads. Each needs a fraction of a
+# Seconds to wait for other processes and for other threads. Each holds the file for less than a
 # millisecond.
 BUSY_TIMEOUT = 0.5
 MAX_COUNTERS = 200_000  # 30 MB
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-TIDY_EVERY = 1000  # counts of this process
+TIDY_EVERY = 1000  # counts by this process
 
 SCHEMA = """
     CREATE TABLE counters (
@@ -37,7 +37,7 @@ SCHEMA = """
 """
 SELECT = "SELECT key, count, ends_at FROM counters WHERE key IN ({})"
 DELETE_EXPIRED = "DELETE FROM counters WHERE ends_at <= ?"
-# The ones that end first: counters with a short window are the cheapest to make.
+# Delete the counters that end first: an attacker creates counters with a short window most easily.
 DELETE_TOO_MANY = """
     DELETE FROM counters WHERE key IN (
         SELECT key FROM counters ORDER BY ends_at
@@ -47,14 +47,14 @@ DELETE_TOO_MANY = """
 
 
 def default_folder() -> Path:
-    """The same for all processes of one installation and one system user, so that commands
-    find it too. TMPDIR names the folder for temporary files."""
-    installation = salted_hmac("users.limits.machine", "", algorithm="sha256").hexdigest()[:16]
+    """The same folder for all processes of an installation and a system user, so that commands
+    find the server's counters. The environment variable TMPDIR can move it."""
+    installation = hashed("installation")[:16]
     return Path(tempfile.gettempdir(), f"conduit-limits-{os.geteuid()}-{installation}")
 
 
 class FileBusy(TimeoutError):
-    """Other threads or processes have used the file for BUSY_TIMEOUT. The next call may succeed."""
+    """The file was locked for BUSY_TIMEOUT by other threads or processes. A retry may succeed."""
 
 
 class FileStore:
@@ -68,7 +68,7 @@ class FileStore:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_folder()
         self.path = self.folder / "counters.sqlite3"
-        # Connections that a fork has left here are the parent's, and must not be closed here.
+        # After a fork, the child must not close the parent's connections, so it keeps them here.
         self._inherited: list[sqlite3.Connection | None] = []
         self._begin()
         os.register_at_fork(after_in_child=self._after_fork)
@@ -115,7 +115,7 @@ class FileStore:
 
     @contextmanager
     def _alone(self) -> "Iterator[None]":
-        """One thread at a time. Raises FileBusy: a thread may wait for a disk that hangs."""
+        """Lets one thread in at a time. Raises FileBusy, for example if a disk hangs."""
         if not self._lock.acquire(timeout=BUSY_TIMEOUT):
             raise FileBusy(f"Another thread has waited for {self.path} for too long")
         try:
@@ -132,18 +132,18 @@ class FileStore:
                 with connection:  # commits, or rolls back
                     yield connection
             except sqlite3.DatabaseError as error:
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without details
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended code
                 if code == sqlite3.SQLITE_BUSY:
                     raise FileBusy(str(error)) from error
-                # The next call makes a new one. Otherwise nothing would ever be limited again.
+                # Delete a damaged file; the next call creates a new one. Otherwise every call
+                # would fail, and nothing would be limited.
                 if code in DAMAGED:
                     self._close()
                     shutil.rmtree(self.folder, ignore_errors=True)
                 raise
 
     def _opened(self) -> sqlite3.Connection:
-        """The open connection. A new one is opened if there is none, or if the file was deleted
-        or replaced."""
+        """The open connection, or a new one if the file was deleted or replaced."""
         if self._connection and self._inode == _inode(self.path):
             return self._connection
         self._close()
@@ -154,29 +154,29 @@ class FileStore:
         self._connection = sqlite3.connect(
             self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
         )
-        # A commit does not wait for the disk. A crash of the machine may lose the last counts.
+        # Commits do not wait for the disk. A crash of the machine may lose the last counts.
         self._connection.execute("PRAGMA synchronous = NORMAL")
         return self._connection
 
     def _make_folder(self) -> None:
-        """Raises OSError if another user owns the folder or can use it: every user of the machine
-        can create a folder of this name first."""
+        """Raises OSError if another system user owns the folder or can use it. Any user of the
+        machine could create a folder of this name first."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         found = self.folder.lstat()
         is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
         if not is_ours or found.st_mode & 0o077:
-            raise PermissionError(f"{self.folder} is not a folder of this user alone")
+            raise PermissionError(f"{self.folder} is not a private folder of this system user")
 
     def _make_file(self) -> None:
-        """Gives the file its name when it is complete: if two processes switch the same file to
-        WAL at once, one of them fails. In WAL mode readers and the writer do not wait for each
-        other; the mode is kept in the file."""
+        """Creates a complete file, then gives it its name: if two processes switch one file to WAL
+        at the same time, one of them fails. In WAL mode, readers and the writer do not wait for
+        each other. The file stores its mode."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             new = Path(folder, self.path.name)
             with closing(sqlite3.connect(new)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(SCHEMA)
-            with suppress(FileExistsError):  # another process was faster
+            with suppress(FileExistsError):  # another process has created it
                 os.link(new, self.path)
 
     def _begin(self) -> None:
@@ -198,15 +198,15 @@ class FileStore:
 def _read(
     connection: sqlite3.Connection, keys: Iterable[str], seconds: float
 ) -> tuple[float, dict[str, tuple[int, float]]]:
-    """The time, and the number and the end of each counter that has not ended."""
+    """The time now, and the count and the end of each counter that has not ended."""
     names = [*keys]
     rows = connection.execute(SELECT.format(", ".join("?" * len(names))), names).fetchall()
-    # After the rows were read: the query may have waited for other processes.
+    # Taken after the query, which may have waited for other processes.
     now = time.time()
     return now, {
         key: (number, ends_at)
         for key, number, ends_at in rows
-        # One that ends too late was made before the clock was set back.
+        # A counter that ends too late was created before the clock was set back: ignore it.
         if now < ends_at <= now + seconds
     }
 
@@ -220,7 +220,7 @@ def _full(
 
 
 def _inode(path: Path) -> int:
-    """0 without a file."""
+    """0 if there is no file."""
     try:
         return path.stat().st_ino
     except FileNotFoundError:

@@ -16,17 +16,17 @@ from users.models import User
 logger = logging.getLogger(__name__)
 
 WINDOW = 900  # seconds from the first failure
-# People who have forgotten their password give up earlier. An attacker can try 2,000 a day.
+# Users who have forgotten their password try less often. An attacker can try 2,000 a day.
 MAX_FOR_ACCOUNT_FROM_ADDRESS = 20
-# Higher, because many people may share an address: an office, a mobile network.
+# Higher, because many users may share an address, as in an office or a mobile network.
 MAX_FROM_ADDRESS = 100
-# Against an attacker with many addresses.
+# Limits an attacker with many addresses.
 MAX_FOR_ACCOUNT = 500
-LOGGED = "logged:"  # before the name of a counter: its lock has a line in the log
+LOGGED = "logged:"  # prefix of the key of a counter whose lock was logged
 
 
 class LoginRefused(Exception):
-    """Too many log-ins have failed: whether the password is right is not told."""
+    """Too many log-ins have failed. Does not tell whether the password is correct."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -34,11 +34,11 @@ class LoginRefused(Exception):
 
 
 class LoginAttempt:
-    """One log-in for an account, which need not exist, from the address of a request.
+    """An attempt to log in from the client address of a request. The account need not exist.
 
-    Call `check()` before the password is verified, and then `failed()` or `succeeded()`. Each
-    raises LoginRefused. The last two decide: any number of requests at once can pass the first
-    check, but only as many as the limits allow learn whether their password is right.
+    Call `check()` before the password is verified, then `failed()` or `succeeded()`. All three
+    raise LoginRefused. Many simultaneous requests may pass `check()`; the other two refuse those
+    over the limit, so that these do not learn whether their password is correct.
     """
 
     def __init__(self, request: HttpRequest | Request, email: str) -> None:
@@ -61,15 +61,15 @@ class LoginAttempt:
         self._refuse_if_full(counters.count_unless_full)
 
     def succeeded(self, user: User) -> None:
-        """Clears the counter of this account and this address. The address keeps its own
-        counter: an attacker may have an account too."""
+        """Clears the counter of this account from this address. The counter of the address stays,
+        because an attacker may have an account too."""
         self._refuse_if_full(counters.full)
         counters.delete(self._by_both)
         KnownAddress.objects.remember(user, self._address)
 
     def _refuse_if_full(self, ask: Callable[[dict[str, int], float], dict[str, float]]) -> None:
         full = ask(self._limits, WINDOW)
-        # A stranger must not lock the owner out.
+        # An attacker must not lock the owner out.
         if full.keys() == {self._by_account} and self._is_known():
             del self._limits[self._by_account]
             full = ask(self._limits, WINDOW)
@@ -81,8 +81,8 @@ class LoginAttempt:
         return KnownAddress.objects.is_known(account_name(self._email), self._address)
 
     def _log(self, full: dict[str, float]) -> None:
-        """One line for each counter, not one for each request of a flood."""
-        what = {
+        """Writes one line for each counter, not one for each refused request."""
+        which = {
             self._by_both: f"for an account from {self._network}",
             self._by_address: f"from {self._network}",
             self._by_account: "for an account from unknown addresses",
@@ -90,23 +90,23 @@ class LoginAttempt:
         for key, seconds in full.items():
             if not counters.count_unless_full({LOGGED + key: 1}, WINDOW):
                 logger.warning(
-                    "Log-ins %s are refused for %.0f s: too many failed", what[key], seconds
+                    "Log-ins %s are refused for %.0f s: too many failed", which[key], seconds
                 )
 
 
 def remember_address(user: User, request: HttpRequest | Request) -> None:
-    """For a user who has just registered: they need no log-in."""
+    """Remember the client address of a registration, which is also a log-in."""
     KnownAddress.objects.remember(user, address_key(client_address(request)))
 
 
 def unlock_account(email: str) -> int:
-    """Forget the failed log-ins of an account. Returns the number of counters. Raises
+    """Forget the failed log-ins of an account. Returns the number of deleted counters. Raises
     StoreFailed."""
     return _unlock(f"login:{account_key(email)}:*")
 
 
 def unlock_address(address: str) -> int:
-    """Forget the failed log-ins from an address. Returns the number of counters. Raises
+    """Forget the failed log-ins from an address. Returns the number of deleted counters. Raises
     StoreFailed."""
     return _unlock(f"login:*:{address_key(address)}")
 
@@ -118,5 +118,5 @@ def _unlock(pattern: str) -> int:
 
 
 def counter_locations() -> str:
-    """Where `unlock_account()` and `unlock_address()` look for counters, for a message."""
+    """Where `unlock_account()` and `unlock_address()` look for counters, for messages."""
     return " or in ".join(counters.locations())

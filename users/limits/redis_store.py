@@ -6,12 +6,12 @@ from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-TIMEOUT = 0.25  # seconds, to connect and for each answer: then the machine counts for itself
+TIMEOUT = 0.25  # seconds, to connect and for each answer; then the machine uses its own counters
 PREFIX = "conduit:"
 
-# One script, because Redis runs it as one transaction. It returns the milliseconds until each
-# counter ends that has reached its limit, and -1 for the others.
-FULL = """
+# Redis runs a script as one transaction. It returns a number for each counter: the milliseconds
+# until the counter ends if it has reached its limit, otherwise -1.
+COUNT_UNLESS_FULL = """
     local waits, free = {}, true
     for i, key in ipairs(KEYS) do
         waits[i] = -1
@@ -39,10 +39,10 @@ class RedisStore:
             url,
             socket_connect_timeout=TIMEOUT,
             socket_timeout=TIMEOUT,
-            # Once, at once: a connection that was idle may have been closed.
+            # One immediate retry: an idle connection may have been closed.
             retry=Retry(NoBackoff(), 1),
         )
-        self._script = self._client.register_script(FULL)
+        self._script = self._client.register_script(COUNT_UNLESS_FULL)
 
     def full(self, limits: Mapping[str, int], seconds: float) -> dict[str, float]:
         return self._run(limits, seconds, count=False)

@@ -1,4 +1,4 @@
-"""Rates of requests: `REGISTER_RATE` and the like."""
+"""Limits on the rate of requests, such as `REGISTER_RATE`."""
 
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -11,11 +11,11 @@ from users.limits.keys import hashed
 
 
 class RateThrottle(ScopedRateThrottle):
-    """The rate that the view's `throttle_scope` names, for each account, or for each address
-    where nobody is logged in. Requests that only read are free.
+    """Limits writes to the rate of the view's `throttle_scope`, for each account, or for each
+    client address without a log-in. Reads are not limited.
 
-    DRF's own throttle keeps the time of every request in Django's cache, and two requests at
-    once overwrite each other there; this one counts.
+    DRF's own throttle stores a list of request times in Django's cache, where two simultaneous
+    requests overwrite each other. This one uses atomic counters.
     """
 
     def allow_request(self, request: Request, view: APIView) -> bool:

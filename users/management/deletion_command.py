@@ -1,4 +1,4 @@
-"""What the commands that delete have in common."""
+"""The base class of the commands that delete."""
 
 import time
 from argparse import ArgumentParser
@@ -12,25 +12,25 @@ from tqdm import tqdm
 from database.backend.base import lift_timeouts
 from users.deletion import Deletion, counts_below, enqueue
 
-MOST = 10_000_000  # rows of each kind that are counted for the question
+MAX_COUNTED = 10_000_000  # rows of each model, for the question before the deletion
 
 
 class DeletionCommand(BaseCommand):
-    """Deletes one row with everything that belongs to it, in batches, with a progress bar.
+    """Deletes a row and everything that belongs to it, in batches, with a progress bar.
 
-    The row is hidden first. If the command is interrupted, the server goes on with the deletion;
-    so does the command when it is called again.
+    The row is hidden first. If the command is interrupted, the server continues the deletion, and
+    so does the next call of the command.
     """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--noinput", action="store_true", help="do not ask")
+        parser.add_argument("--noinput", action="store_true", help="do not ask for confirmation")
 
     def delete(self, rows: QuerySet[Any], *, noinput: bool, verbosity: int) -> None:
-        """`rows` finds one row. Raises CommandError without a "yes"."""
+        """`rows` must contain exactly one row. Raises CommandError unless the answer is "yes"."""
         row = rows.get()
         with transaction.atomic():
             lift_timeouts()
-            counts = counts_below(rows, MOST)
+            counts = counts_below(rows, MAX_COUNTED)
         total = sum(counts.values())
         below = ", ".join(
             f"{number:,} {model._meta.verbose_name_plural}"
@@ -51,5 +51,5 @@ class DeletionCommand(BaseCommand):
                 if claimed := deletion.claim():
                     for deleted in claimed.run():
                         bar.update(deleted)
-                else:  # a server works on it
+                else:  # a server has claimed it
                     time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Django's `changepassword`, for an e-mail in any case, that writes the password alone."""
+"""Django's `changepassword`, for an e-mail in any case. Writes only the password."""
 
 import getpass
 from typing import Any
@@ -25,7 +25,7 @@ class Command(changepassword.Command):
             raise CommandError(f"There is no account with the e-mail {email!r}.") from error
         self.stdout.write(f"Changing the password of {user.email}")
         user.set_password(self._ask(user))
-        # Not the whole row: it may have changed since the first question.
+        # Not the whole row, which may have changed while the command waited for input.
         user.save(update_fields=["password"])
         return f"The password of {user.email} is changed."
 

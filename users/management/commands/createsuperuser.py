@@ -1,4 +1,4 @@
-"""Django's `createsuperuser`, which checks the username before it asks for a password."""
+"""Django's `createsuperuser`, but it checks the username before it asks for a password."""
 
 import os
 from typing import Any, cast
@@ -26,7 +26,7 @@ class Command(createsuperuser.Command):
         try:
             super().handle(*args, **options)
         except IntegrityError as error:
-            # Another session took the name while this one waited for the password.
+            # Another process took the name while this one waited for the password.
             field = TAKEN_FIELDS.get(violated_constraint(error) or "")
             if field is None:
                 raise
@@ -45,7 +45,7 @@ class Command(createsuperuser.Command):
         return value
 
     def _problem(self, username: str, database: str) -> str | None:
-        """What is wrong with the username, in a sentence."""
+        """The error message for the username, or None."""
         try:
             validate_username(username)
         except ValidationError as error:

@@ -1,4 +1,4 @@
-"""manage.py delete_user: delete a user with everything that they have written."""
+"""manage.py delete_user: delete a user and everything they have written."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,8 +13,8 @@ from users.names import fold
 
 class Command(DeletionCommand):
     help = (
-        "Delete a user with their articles, comments, favorites and follows, and what others have "
-        "added to their articles. The user is deactivated and hidden first."
+        "Delete a user with their articles, comments, favorites and follows, and with the comments "
+        "and favorites of others on these articles. The user is deactivated and hidden first."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

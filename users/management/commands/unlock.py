@@ -1,4 +1,4 @@
-"""manage.py unlock: let people log in again after too many failures."""
+"""manage.py unlock: allow log-ins again after too many failures."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from ipaddress import ip_address
@@ -13,9 +13,9 @@ from users.limits.logins import counter_locations, unlock_account, unlock_addres
 
 class Command(BaseCommand):
     help = (
-        "Forget the failed log-ins of an account, from all addresses, or those from an address, "
-        "for all accounts. Run it as the system user of the server and with its environment: "
-        "SECRET_KEY, CACHE_URL and TMPDIR say where the counters are. Without CACHE_URL it "
+        "Forget the failed log-ins of an account from all addresses, or those from an address for "
+        "all accounts. Run it as the system user of the server and with the server's SECRET_KEY, "
+        "CACHE_URL and TMPDIR, which determine where the counters are. Without CACHE_URL it "
         "unlocks this machine only."
     )
     requires_system_checks = []

@@ -1,4 +1,4 @@
-"""manage.py verify_names: whether usernames and e-mails are stored as the model stores them."""
+"""manage.py verify_names: find and repair usernames and e-mails that are stored wrongly."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,17 +11,17 @@ from users.name_repair import COLUMNS, NameRepair, repair
 
 class Command(BaseCommand):
     help = (
-        "Check that each username and e-mail is in Normalization Form C, and that its folded "
-        "column, which log-ins and unique constraints use, fits it. The exit status is 1 if any "
-        "is wrong. Nothing is locked meanwhile."
+        "Check that each username and e-mail is in Unicode Normalization Form C, and that its "
+        "folded column, which log-ins and unique constraints use, is right. The exit status is 1 "
+        "if any is wrong. The check takes no locks."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--repair",
             action="store_true",
-            help="correct what is wrong, in batches, also while others write; accounts that have "
-            "one name are listed and left as they are",
+            help="correct wrong rows in batches; the server may run meanwhile. Accounts that would "
+            "get the same name are listed and stay unchanged",
         )
 
     def handle(self, *, repair: bool, verbosity: int, **options: Any) -> None:
