@@ -1,6 +1,6 @@
-"""Check a `.env` file before django-environ reads it.
+"""Checks a `.env` file before django-environ reads it.
 
-`environ.Env.read_env()` logs a line that it cannot parse, with the secret in it, and goes on
+`environ.Env.read_env()` logs a line that it cannot parse, with the secret in it, and continues
 without the variable. Here such a line is an error. No message contains a value.
 """
 
@@ -8,24 +8,24 @@ import re
 from pathlib import Path
 
 EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
-# docker-compose.yml reads these from the same file.
-PASSWORDS = {"POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD"}
+# Variables of docker-compose.yml, which reads the same file.
+DOCKER_VARIABLES = {"POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD"}
 
-# The lines that read_env() of django-environ 0.14 accepts, and indented comments. Text after "#"
-# is part of the value.
+# The lines that read_env() of django-environ 0.14 accepts, and indented comments. In a value, "#"
+# starts no comment.
 _LINE = re.compile(r"\s*(?:#.*)?|(?:export )?[A-Za-z_0-9]+=(?P<value>.*)")
 _FIRST_WORD = re.compile(r"\W*(?:export\W+)?(\w*)")
-# All but \n at which str.splitlines(), and so read_env(), ends a line; and NUL.
+# NUL, and every character except \n that ends a line for str.splitlines(), which read_env() uses.
 _CONTROL = re.compile("[\0\v\f\x1c-\x1e\x85\u2028\u2029]")
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 class EnvFileError(Exception):
-    """A sentence that says what is wrong with the file, without the full stop."""
+    """The message is a sentence that says what is wrong with the file, without the full stop."""
 
 
 def checked_text(file: Path) -> str:
-    """The text of `file`, for `read_env()`.
+    """Return the text of `file` in a form that `read_env()` can parse.
 
     Raises OSError, and EnvFileError if the file is not UTF-8 or a line cannot be parsed.
     """
@@ -54,15 +54,17 @@ def _fault(line: str) -> str | None:
         return None
     if quote in value[1:]:
         return "has text after the closing quote: put the comment on a line of its own"
-    # A value of several lines: read_env() would end it at the first.
+    # read_env() would cut a value of several lines after the first.
     return "has a quote that is not closed on the same line"
 
 
 def _name(line: str) -> str:
-    """The variable that the line seems to set, if the project knows it: a line of a key or of
-    a password can look like a name."""
+    """The name of the variable that the line seems to set, if the project knows the variable.
+
+    A part of a key or of a password can look like a name, and must not be shown.
+    """
     match = _FIRST_WORD.match(line)
-    known = set(PASSWORDS)
-    if EXAMPLE.exists():  # not in the image for Docker
+    known = set(DOCKER_VARIABLES)
+    if EXAMPLE.exists():  # the Docker image has no such file
         known.update(re.findall("(?m)^([A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8")))
     return f" ({match[1]})" if match and match[1] in known else ""

@@ -1,20 +1,21 @@
-"""Whether a host name or an origin in the settings can match what a browser sends."""
+"""Checks that a host name or an origin in the settings can match what a browser sends."""
 
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-# What django.http.request.host_validation_re accepts, without the port and the final dot that
-# Django takes off; a first dot stands for all subdomains.
+# The hosts that django.http.request.host_validation_re accepts, without a port and a final dot,
+# which Django removes. A first dot stands for all subdomains.
 _HOST = re.compile(r"\*|\.?[a-z0-9-]+(\.[a-z0-9-]+)*|\[[a-f0-9]*:[a-f0-9.:]+\]", re.IGNORECASE)
 
-# As the URL standard writes them (url.spec.whatwg.org, "host serializing").
+# The format of the URL standard (url.spec.whatwg.org, "host serializing").
 _WEB_ORIGIN = re.compile(
     r"(?P<scheme>https?)://(?P<host>[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[(?P<ipv6>[a-f0-9:.]+)\])"
     r"(:(?P<port>[1-9][0-9]{0,4}))?"
 )
-# Of an app or a browser extension, such as capacitor://localhost: its host may be anything.
+# The origin of an app or a browser extension, such as capacitor://localhost. Any host is allowed.
 _APP_ORIGIN = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://[^\s/?#*]+")
-# django-cors-headers accepts these: a page of a sandbox, or of a file in Chrome on Android.
+# django-cors-headers accepts these. Browsers send them for a sandboxed page, and Chrome on Android
+# for a file.
 _OPAQUE_ORIGINS = ("null", "file://")
 _DEFAULT_PORTS = {("http", 80), ("https", 443)}
 

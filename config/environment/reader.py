@@ -1,8 +1,14 @@
-"""Typed readers of the process environment.
+"""Typed readers of the environment of this process.
 
-A value that can't be read stops the process with one sentence that names the
-variable: a server that starts with a setting it did not understand is worse than
-one that does not start. An empty value means "not set".
+django-environ reads the `.env` file, finds the variables and casts them. This module adds rules
+that it does not have:
+
+- An empty value means "not set".
+- A value may start with "$", for example a secret. environ would take it for a reference to
+  another variable, and print the value if there is no such variable.
+- Numbers have bounds.
+- A switch accepts certain words only. environ would take every unknown word for False.
+- A value that cannot be used stops the process with a sentence that names the variable.
 """
 
 import io
@@ -10,7 +16,8 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,22 +26,22 @@ import environ
 from config.environment.file import EnvFileError, checked_text
 from config.environment.hosts import is_host, is_origin
 
-# PostgreSQL and libpq keep a time-out as milliseconds in 32 bits: 24 days.
+# PostgreSQL and libpq store a timeout as milliseconds in 32 bits: 24 days.
 MAX_MILLISECONDS = 2**31 - 1
 MAX_SECONDS = MAX_MILLISECONDS // 1000
 
-_ON = frozenset(environ.Env.BOOLEAN_TRUE_STRINGS)
-_OFF = frozenset({"false", "off", "n", "no", "0"})
+_TRUE = environ.Env.BOOLEAN_TRUE_STRINGS
+_FALSE = ("false", "off", "n", "no", "0")
 
 
 class Env:
-    """The variables of this process, with what a `.env` file adds to them."""
+    """The variables of this process and of a `.env` file, as they are when this is made."""
 
     def __init__(self, file: Path, *, required: bool = False) -> None:
-        """Read `file`; variables that are already set win over it.
+        """Read `file`. A variable that is already set keeps its value.
 
-        A file that cannot be read, or a line that cannot be parsed, stops the process. Without
-        `required`, there need not be a file.
+        A file that cannot be read, or a line that cannot be parsed, stops the process. If the file
+        is not `required`, it may be missing.
         """
         try:
             environ.Env.read_env(io.StringIO(checked_text(file)))
@@ -45,22 +52,26 @@ class Env:
                 self.refuse("ENV_FILE", f"names {file}, which can't be read: {error.strerror}")
             if not isinstance(error, FileNotFoundError):
                 _stop(f"{file} can't be read: {error.strerror}")
+        self._environ = environ.Env()
+        # An escaped "$" is no reference. environ removes the backslash.
+        self._environ.escape_proxy = True
+        self._environ.ENVIRON = {
+            name: value.replace("$", r"\$") for name, value in os.environ.items() if value
+        }
 
     def refuse(self, name: str, why: str) -> NoReturn:
-        """Stop the process: the variable `name` is as `why` says.
+        """Stop the process with the sentence "<name> <why>."
 
-        Raises SystemExit with the status that sysexits.h keeps for a configuration error,
-        78: a supervisor can tell it from a crash, and need not try again.
+        Raises SystemExit with status 78, EX_CONFIG of sysexits.h: a supervisor knows that a
+        restart does not help.
         """
         _stop(f"{name} {why}")
 
     def text(self, name: str, default: str = "") -> str:
-        # Not environ.Env.str(): it takes a value that starts with "$" for the name of
-        # another variable, and prints it when there is none. Secrets may start with "$".
-        return os.environ.get(name) or default
+        return str(self._environ.str(name, default=default))
 
     def secret(self, name: str, minimum_bytes: int, *, required: bool = True) -> str:
-        """A text of a minimum length; it is never part of a message."""
+        """A text with a minimum length. No message shows it."""
         value = self.text(name)
         if required and not value:
             self.refuse(name, "is not set")
@@ -69,40 +80,38 @@ class Env:
         return value
 
     def switch(self, name: str, *, default: bool) -> bool:
-        value = self.text(name).strip().lower()
-        if not value:
-            return default
-        if value not in _ON | _OFF:
-            self.refuse(name, f"must be on or off, and is {value!r}")
-        return value in _ON
+        word = self.text(name).strip().lower()
+        if word and word not in (*_TRUE, *_FALSE):
+            self.refuse(name, f"must be on or off, and is {word!r}")
+        return word in _TRUE if word else default
 
     def count(self, name: str, default: int, *, minimum: int = 0) -> int:
         """A whole number, not below `minimum`."""
         what = f"a whole number, {minimum} or more"
-        return int(self._number(name, default, int, (minimum, math.inf), what))
+        return self._number(name, int, default, (minimum, math.inf), what)
 
     def seconds(
         self, name: str, default: float, *, minimum: float = 0, maximum: float = MAX_SECONDS
     ) -> float:
-        """A length of time in seconds, fractions allowed."""
+        """A duration in seconds. Fractions are allowed."""
         what = f"a number of seconds from {minimum} to {maximum}"
-        return self._number(name, default, float, (minimum, maximum), what)
+        return self._number(name, float, default, (minimum, maximum), what)
 
     def milliseconds(self, name: str, default: int, *, minimum: int = 0) -> int:
-        """A length of time in whole milliseconds."""
+        """A duration in whole milliseconds."""
         what = f"a whole number of milliseconds from {minimum} to {MAX_MILLISECONDS}"
-        return int(self._number(name, default, int, (minimum, MAX_MILLISECONDS), what))
+        return self._number(name, int, default, (minimum, MAX_MILLISECONDS), what)
 
     def choice(self, name: str, choices: Sequence[str], default: str = "") -> str:
-        """One of `choices`, or "" where the variable is not set and has no default."""
+        """One of `choices`, or "" if the variable is not set and has no default."""
         value = self.text(name, default)
         if value and value not in choices:
             self.refuse(name, f"must be one of {', '.join(choices)}, and is {value!r}")
         return value
 
     def rate(self, name: str, default: str, *, optional: bool = False) -> str | None:
-        """So many requests a second, minute, hour or day, such as `600/minute`; None for an
-        empty value, where the rate is `optional`."""
+        """A number of requests per second, minute, hour or day, such as `600/minute`. None if the
+        value is empty and the rate is `optional`."""
         if optional and os.environ.get(name) == "":
             return None
         value = self.text(name, default)
@@ -115,7 +124,7 @@ class Env:
         value = self.text(name)
         if not value:
             return ""
-        # Imported only where it is used: it takes a tenth of a second.
+        # Imported only where it is used: the import takes 0.1 s.
         from redis import ConnectionPool
 
         try:
@@ -127,53 +136,39 @@ class Env:
             )
         return value
 
-    def words(self, name: str, default: Sequence[str] = ()) -> list[str]:
-        """Texts separated by commas."""
-        values = environ.Env.parse_value(self.text(name), list)
-        return [word for value in values if (word := value.strip())] or list(default)
-
     def hosts(self, name: str, default: Sequence[str]) -> list[str]:
         """Host names for ALLOWED_HOSTS, separated by commas."""
-        hosts = self.words(name, default)
-        for host in hosts:
-            if not is_host(host):
-                self.refuse(
-                    name,
-                    f"has {host!r}, which matches no host: a name has no scheme, port or path;"
-                    " .example.com stands for all subdomains, * for every host",
-                )
-        return hosts
+        why = (
+            "matches no host: a name has no scheme, port or path; .example.com stands for all"
+            " subdomains, * for every host"
+        )
+        return self._words(name, is_host, why) or list(default)
 
     def origins(self, name: str) -> list[str]:
         """Origins of web pages, separated by commas."""
-        origins = self.words(name)
-        for origin in origins:
-            if not is_origin(origin):
-                self.refuse(
-                    name,
-                    f"has {origin!r}, which no browser sends: an origin reads https://example.com"
-                    " or http://localhost:3000, in lower case, without a wildcard, a path or the"
-                    " default port",
-                )
-        return origins
+        why = (
+            "no browser sends: an origin reads https://example.com or http://localhost:3000, in"
+            " lower case, without a wildcard, a path or the default port"
+        )
+        return self._words(name, is_origin, why)
 
-    def _number(
-        self,
-        name: str,
-        default: float,
-        kind: type[int | float],
-        bounds: tuple[float, float],
-        what: str,
-    ) -> float:
-        text = self.text(name)
-        try:
-            value = kind(text) if text else default
-        except ValueError:
-            value = math.nan
-        # `not <=`, because a NaN is neither above nor below anything.
-        if not bounds[0] <= value <= bounds[1]:
-            self.refuse(name, f"must be {what}, and is {text!r}")
-        return value
+    def _words(self, name: str, is_valid: Callable[[str], bool], why: str) -> list[str]:
+        values = self._environ.list(name, default=[])
+        words = [word for value in values if (word := value.strip())]
+        for word in words:
+            if not is_valid(word):
+                self.refuse(name, f"has {word!r}, which {why}")
+        return words
+
+    def _number[N: (int, float)](
+        self, name: str, kind: type[N], default: N, bounds: tuple[float, float], what: str
+    ) -> N:
+        with suppress(ValueError):
+            # Not `cast=float`: environ removes the letters, and reads "1e12" as 112.
+            value: N = self._environ(name, cast=lambda text: kind(text), default=default)
+            if bounds[0] <= value <= bounds[1]:  # False for a NaN
+                return value
+        self.refuse(name, f"must be {what}, and is {self.text(name)!r}")
 
 
 def _stop(sentence: str) -> NoReturn:

@@ -136,10 +136,13 @@ def test_a_bad_value_stops_the_process_with_a_sentence(
     assert stopped.stderr == f"{sentence}\n"
 
 
-def test_a_secret_may_begin_with_a_dollar_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_KEY", "$ECRET" * 8)
+@pytest.mark.parametrize("secret", ["$ECRET" * 8, "$" * 32, "$PATH" * 8, r"\$ECRET\\$" * 4])
+def test_a_dollar_sign_in_a_secret_has_no_meaning(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("SECRET_KEY", secret)
 
-    assert Env(Path(os.devnull)).secret("SECRET_KEY", 32) == "$ECRET" * 8
+    assert Env(Path(os.devnull)).secret("SECRET_KEY", 32) == secret
 
 
 def test_a_file_adds_variables_and_the_environment_wins_over_it(tmp_path: Path) -> None:
