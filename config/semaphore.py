@@ -1,23 +1,23 @@
-"""How many requests of a process run at once."""
+"""Limits how many requests of a process run at once."""
 
 from collections import deque
 from threading import Lock
 
 
-class Turns:
-    """A fixed number of turns. The request that has waited longest gets the next one.
+class FairSemaphore:
+    """A semaphore that serves threads in the order in which they came.
 
-    `serve` has more threads than turns, because a thread may also wait for the body of a request.
-    A threading.Semaphore costs four times as much, and does not keep the order.
+    `serve` has more threads than slots, because a thread may also wait for the body of a request.
+    threading.Semaphore costs four times as much, and does not keep the order.
     """
 
-    def __init__(self, number: int) -> None:
-        self._free = number
+    def __init__(self, slots: int) -> None:
+        self._free = slots
         self._waiting: deque[Lock] = deque()
         self._lock = Lock()
 
-    def take(self) -> None:
-        """Wait for a turn. The caller must call give_back() later."""
+    def acquire(self) -> None:
+        """Wait for a free slot, and take it. The caller must call release() later."""
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -27,8 +27,8 @@ class Turns:
             self._waiting.append(turn)
         turn.acquire()
 
-    def give_back(self) -> None:
-        """Hand the turn to the request that has waited longest."""
+    def release(self) -> None:
+        """Give the slot to the thread that has waited longest, or free it."""
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().release()

@@ -29,7 +29,7 @@ urlpatterns = [
     re_path(r"^api(/|$)", UnknownPath.as_view()),
 ]
 
-handler400 = "config.errors.bad_request"
-handler403 = "config.errors.permission_denied"
-handler404 = "config.errors.page_not_found"
-handler500 = "config.errors.server_error"
+handler400 = "config.errors.handlers.bad_request"
+handler403 = "config.errors.handlers.permission_denied"
+handler404 = "config.errors.handlers.page_not_found"
+handler500 = "config.errors.handlers.server_error"

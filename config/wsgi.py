@@ -1,4 +1,4 @@
-"""The WSGI application, for granian and every other WSGI server."""
+"""The WSGI application, for `manage.py serve` and for other WSGI servers."""
 
 import atexit
 import os
@@ -20,7 +20,7 @@ django.setup(set_prefix=False)
 
 from config import access_log, bodies  # noqa: E402 -- they need the settings
 from config.bodies import Body  # noqa: E402
-from config.semaphore import Turns  # noqa: E402
+from config.semaphore import FairSemaphore  # noqa: E402
 from database.backend.base import close_pools, open_pools  # noqa: E402
 from database.health import probe  # noqa: E402
 from database.serving import default_database  # noqa: E402
@@ -30,9 +30,9 @@ from users.deletion_worker import worker as deletion_worker  # noqa: E402
 class Handler(WSGIHandler):
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         response = super().get_response(request)
-        # CommonMiddleware sets the length, but not for the errors of the middleware outside of it.
-        # The connection of a late body stays open after the answer (`_end`), so the client needs
-        # the length to see the end of the answer.
+        # CommonMiddleware sets the length, but not for errors of the middleware outside of it. The
+        # connection of a late body stays open after the answer (`_finish`), so the client needs
+        # the length to find the end of the answer.
         if isinstance(response, HttpResponse) and response.status_code >= 400:
             response.setdefault("Content-Length", str(len(response.content)))
         response.wsgi_request = request  # type: ignore[attr-defined]  # for the access log
@@ -40,39 +40,39 @@ class Handler(WSGIHandler):
 
 
 django_application = Handler()
-# The process opens its connections before it takes requests, so that the first requests don't wait
-# for them. Without a database it starts all the same: it serves the requests that need none, and
+# The process opens its connections before it accepts requests, so that the first requests do not
+# wait for them. It starts without a database too: then it serves the requests that need none, and
 # answers 503 to the others. The log has the reason.
 with suppress(OperationalError):
     open_pools(default_database().limits.acquire_timeout)
 deletion_worker.ensure_running()
 # granian's workers are children of multiprocessing, which does not run atexit functions before
-# Python 3.13. PostgreSQL logs an error for each connection that is not closed.
-Finalize(None, deletion_worker.stop, exitpriority=1)  # before its pool is closed
-atexit.register(
-    deletion_worker.stop
-)  # the same from Python 3.13 on: the last registered runs first
+# Python 3.13. PostgreSQL logs an error for each connection that is not closed. The deletion worker
+# stops before its pool is closed: the highest priority and the last atexit function run first.
+Finalize(None, deletion_worker.stop, exitpriority=1)
+atexit.register(deletion_worker.stop)
 for close in (probe.close, close_pools, access_log.write):
     Finalize(None, close, exitpriority=0)
 
-turns = Turns(settings.SERVER_THREADS)
+slots = FairSemaphore(settings.SERVER_THREADS)
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Receives the body, waits for a turn, and lets Django answer.
+    """Receive the body, wait for a slot, and let Django answer.
 
     At most SERVER_THREADS requests are in Django at once.
     """
     started = monotonic()
-    deletion_worker.ensure_running()  # here too, because a server may fork after the import
+    deletion_worker.ensure_running()  # here too: a server may fork after the import
     body = bodies.receive(environ)
-    # If the server sent a file by itself, the access log would not know how many bytes it sent.
+    # Without this key, the server does not send files directly, so that the access log can count
+    # the bytes.
     environ.pop("wsgi.file_wrapper", None)
-    turns.take()
+    slots.acquire()
     try:
         response = django_application(environ, start_response)
     except BaseException:
-        _end(body)
+        _finish(body)
         raise
     return Answer(response, started, body)
 
@@ -97,10 +97,10 @@ class Answer:
             if settings.ACCESS_LOG:
                 access_log.log(self._response, started=self._started, sent=self._sent)
         finally:
-            _end(self._body)
+            _finish(self._body)
 
 
-def _end(body: Body | None) -> None:
-    turns.give_back()
+def _finish(body: Body | None) -> None:
+    slots.release()
     if body:
-        body.end()
+        body.close()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.bodies import REFUSED, receive
-from config.bodies.quotas import Shares
+from config.bodies.budget import SharedBudget
 
 LARGEST = 2_621_440  # bytes: 2.5 MiB
 
@@ -16,7 +16,7 @@ def received(content: bytes, **environ: Any) -> tuple[bytes, str | None]:
     environ |= {"wsgi.input": BytesIO(content), "REMOTE_ADDR": "192.0.2.1"}
     body = receive(environ)
     if body:
-        body.end()
+        body.close()
     return environ["wsgi.input"].read(), environ.get(REFUSED)
 
 
@@ -49,20 +49,20 @@ def test_a_length_matters_more_than_chunks() -> None:
 
 
 def test_a_network_can_take_three_quarters_and_others_still_get_something() -> None:
-    shares = Shares(256)
+    budget = SharedBudget(256)
 
-    assert sum(shares.take("a") for _ in range(300)) == 192
-    assert sum(shares.take("b") for _ in range(300)) == 13
-    assert [shares.take(str(number)) for number in range(20)] == [True] * 20
+    assert sum(budget.take("a") for _ in range(300)) == 192
+    assert sum(budget.take("b") for _ in range(300)) == 13
+    assert [budget.take(str(number)) for number in range(20)] == [True] * 20
 
     for _ in range(192):
-        shares.give_back("a")
-    assert sum(shares.take("a") for _ in range(300)) == 159
+        budget.give_back("a")
+    assert sum(budget.take("a") for _ in range(300)) == 159
 
 
 @pytest.mark.parametrize(("total", "most"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 4)])
 def test_of_a_few_there_is_one_for_another_network(total: int, most: int) -> None:
-    shares = Shares(total)
+    budget = SharedBudget(total)
 
-    assert sum(shares.take("a") for _ in range(10)) == most
-    assert sum(shares.take("b") for _ in range(10)) == min(1, total - most)
+    assert sum(budget.take("a") for _ in range(10)) == most
+    assert sum(budget.take("b") for _ in range(10)) == min(1, total - most)

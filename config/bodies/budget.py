@@ -1,28 +1,29 @@
-"""Divides something that is scarce between clients, so that one client cannot take all of it."""
+"""Divides a limited amount between clients, so that one client cannot take all of it."""
 
 import os
 from threading import Lock
 
 
-class Shares:
-    """Divides an amount between client networks.
+class SharedBudget:
+    """An amount, of bytes for example, that client networks share.
 
-    The last quarter is kept for the networks that have little: from there on, a network may have
-    a quarter of what is free, at least 1. So it takes some twenty networks to use everything up,
-    and clients that share an address, behind a proxy for example, may use three quarters.
+    A network may take three quarters of the total: clients behind a proxy may share one address.
+    The last quarter is for networks that have little: a network may then have a quarter of the
+    free amount, at least 1. So about twenty networks are needed to use up the total.
     """
 
     _free: int
-    _taken: dict[str, int]  # by network; none has 0
+    _taken: dict[str, int]  # by network; no entry is 0
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._reserve = max(1, total // 4)
-        self._forget()
-        os.register_at_fork(after_in_child=self._forget)
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
 
     def take(self, network: str, amount: int = 1) -> bool:
-        """Whether the network may have so much more. If so, it has to be given back."""
+        """Take an amount for the network. Returns False, and takes nothing, if the network may not
+        have it. The caller must give it back later."""
         with self._lock:
             has = self._taken.get(network, 0) + amount
             left = self._free - amount
@@ -39,8 +40,8 @@ class Shares:
             if not self._taken[network]:
                 del self._taken[network]
 
-    def _forget(self) -> None:
-        """Begin anew, also in a process that was forked: its requests are not."""
+    def _reset(self) -> None:
+        """Free the whole amount. A forked process does this too: it has none of the requests."""
         self._free = self._total
         self._taken = {}
         self._lock = Lock()

@@ -2,8 +2,8 @@
 
 A WSGI application asks its server for the body, and blocks until the client has sent it. granian
 has no timeout for that, and Python cannot interrupt the call. So a reader thread makes the call,
-and the thread of the request waits for the reader, with a timeout. When the time is over, the
-request can be answered. The reader stays blocked until the client sends more or hangs up.
+and the thread of the request waits for the reader, with a timeout. After the timeout, the request
+can be answered. The reader stays blocked until the client sends more or closes the connection.
 
 For a body that is already there this costs two switches between threads: 2 to 6 % of the CPU time
 of a server process for a new comment, and nothing for a request without a body.
@@ -14,15 +14,15 @@ from collections import deque
 from threading import Lock, Thread
 from typing import Protocol
 
-from config.bodies.quotas import Shares
+from config.bodies.budget import SharedBudget
 
-# Bytes that a reader asks for at once: the most that a late body keeps in memory.
-PIECE = 65_536
+# Bytes of one read(). A late body keeps at most this much memory.
+CHUNK_SIZE = 65_536
 MAX_IDLE_READERS = 16
 
 
 class TooManyBodies(Exception):
-    """The client's network may have no more bodies on the way, or no more bytes in memory."""
+    """The client's network may not send another body, or no more bytes, at the moment."""
 
 
 class TooSlow(Exception):
@@ -40,9 +40,10 @@ class Stream(Protocol):
 
 
 class Body:
-    """The next `size` bytes of a stream, or fewer if the client hangs up. A reader reads it."""
+    """The next `size` bytes of a stream, or fewer if the client closes the connection. A reader
+    thread calls `read()`, and the thread of the request calls the other methods."""
 
-    def __init__(self, stream: Stream, size: int, network: str, memory: Shares) -> None:
+    def __init__(self, stream: Stream, size: int, network: str, memory: SharedBudget) -> None:
         self.network = network
         self.received = 0  # bytes
         self.refused = False  # because it does not fit into memory
@@ -50,7 +51,7 @@ class Body:
         self._missing = size
         self._memory = memory
         self._reserved = 0  # bytes of memory
-        self._pieces: list[bytes] = []
+        self._chunks: list[bytes] = []
         self._abandoned = False
         self._finished = False
         # Held until the reader has finished. An Event costs several times as much.
@@ -58,21 +59,21 @@ class Body:
         self._reading.acquire()
 
     def wait(self, seconds: float = -1) -> bool:
-        """Whether the reader finishes within this many seconds; -1: no limit."""
+        """Whether the reader finishes within this many seconds; -1 means no limit."""
         self._finished = self._finished or self._reading.acquire(timeout=seconds)
         return self._finished
 
     def abandon(self) -> None:
-        """Make the reader finish after its current piece, and free the other ones."""
+        """Make the reader stop after its current chunk, and free the other chunks."""
         self._abandoned = True
-        self._pieces = []
+        self._chunks = []
 
     def take_content(self) -> bytes:
-        """What was received. The body does not keep it."""
-        content, self._pieces = b"".join(self._pieces), []
+        """Return the received bytes, and free the memory that this body has for them."""
+        content, self._chunks = b"".join(self._chunks), []
         return content
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Wait for the reader, and give the memory back. To be called after the answer."""
         self.wait()
         self._memory.give_back(self.network, self._reserved)
@@ -81,41 +82,42 @@ class Body:
     def read(self) -> None:
         try:
             while self._missing and not self._abandoned:
-                size = min(self._missing, PIECE)
+                size = min(self._missing, CHUNK_SIZE)
                 if not self._memory.take(self.network, size):
                     self.refused = True
                     break
                 self._reserved += size
-                piece = self._stream.read(size)
-                if not piece:
+                chunk = self._stream.read(size)
+                if not chunk:
                     break
-                self._pieces.append(piece)
-                self.received += len(piece)
-                self._missing -= len(piece)
+                self._chunks.append(chunk)
+                self.received += len(chunk)
+                self._missing -= len(chunk)
         except OSError:
-            pass  # some servers raise it when the client has hung up
+            pass  # some servers raise it when the client has closed the connection
         finally:
             self._reading.release()
 
 
-class Readers:
-    """Threads that read at most `most` bodies at once, and wait `timeout` seconds for each.
+class ReaderPool:
+    """Threads that read at most `max_bodies` bodies at once, each for at most `timeout` seconds.
 
-    All bodies together have at most `memory` bytes. A body counts until its request ends. No client
-    can use up either: see Shares.
+    All bodies together have at most `max_bytes` of memory. A body counts until its request ends.
+    SharedBudget divides both between clients.
     """
 
-    def __init__(self, *, timeout: float, most: int, memory: int) -> None:
+    def __init__(self, *, timeout: float, max_bodies: int, max_bytes: int) -> None:
         self._timeout = timeout
-        self._slots = Shares(most)
-        self._memory = Shares(memory)
-        self._forget()
-        os.register_at_fork(after_in_child=self._forget)
+        self._slots = SharedBudget(max_bodies)
+        self._memory = SharedBudget(max_bytes)
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
 
     def receive(self, stream: Stream, size: int, network: str) -> Body:
-        """The next `size` bytes of the stream, for a client of this network.
+        """Read the next `size` bytes of the stream, for a client of this network.
 
-        The caller has to end() the body, also that of TooSlow. Raises TooManyBodies or TooSlow.
+        The caller must close() the body, also the body of TooSlow. Raises TooManyBodies or
+        TooSlow.
         """
         if not self._slots.take(network):
             raise TooManyBodies
@@ -123,43 +125,43 @@ class Readers:
         try:
             reader = self._idle.pop()
         except IndexError:
-            reader = _Reader(self._idle, self._slots)
+            reader = _ReaderThread(self._idle, self._slots)
             self._start(reader, network)
-        reader.take(body)
+        reader.assign(body)
         if not body.wait(self._timeout):
             body.abandon()
             raise TooSlow(body)
         if body.refused:
             body.abandon()
-            body.end()
+            body.close()
             raise TooManyBodies
         return body
 
-    def _start(self, reader: "_Reader", network: str) -> None:
+    def _start(self, reader: "_ReaderThread", network: str) -> None:
         try:
             reader.start()
         except RuntimeError as error:  # the operating system allows no more threads
             self._slots.give_back(network)
             raise TooManyBodies from error
 
-    def _forget(self) -> None:
-        """Begin without readers, also in a process that was forked: threads are not."""
-        self._idle: deque[_Reader] = deque()
+    def _reset(self) -> None:
+        """Start without readers. A forked process does this too: it has none of the threads."""
+        self._idle: deque[_ReaderThread] = deque()
 
 
-class _Reader(Thread):
+class _ReaderThread(Thread):
     """Reads one body after another. It is a daemon, so that it does not keep the process alive."""
 
     _body: Body
 
-    def __init__(self, idle: "deque[_Reader]", slots: Shares) -> None:
+    def __init__(self, idle: "deque[_ReaderThread]", slots: SharedBudget) -> None:
         super().__init__(name="body-reader", daemon=True)
         self._idle = idle
         self._slots = slots
         self._waiting = Lock()
         self._waiting.acquire()
 
-    def take(self, body: Body) -> None:
+    def assign(self, body: Body) -> None:
         self._body = body
         self._waiting.release()
 

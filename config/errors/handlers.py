@@ -1,0 +1,108 @@
+"""What DRF, Django and the database layer call after an error. The settings and
+`config/urls.py` name these functions."""
+
+from typing import Any
+
+from django.core.signals import got_request_exception
+from django.http import HttpRequest, HttpResponse
+from django.utils.log import log_response
+from django.views import defaults
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.errors.mapping import StatusError, as_api_exception
+from config.errors.rendering import error_json, error_response, is_api, rendered
+from database.errors import Failure, failure_of
+from users.authentication import account_is_gone
+
+# Seconds. The database is back soon, or an operator must act.
+RETRY_AFTER = 1
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """The response to an exception of an API view.
+
+    None for a failure of the database: DRF raises it again, and the middleware of `database`
+    answers with `database_failure`.
+    """
+    request, view = context["request"], context["view"]
+    if failure_of(exc, writes=True):
+        return None
+    error = as_api_exception(exc)
+    if isinstance(error, exceptions.NotFound) and account_is_gone(request):
+        error = exceptions.AuthenticationFailed()
+    if error is None:
+        error = StatusError(500, "failed")
+        # Django sends this for an exception that is not handled. Error trackers listen to it.
+        got_request_exception.send(sender=type(view), request=request)
+    response = rendered(error, noun=view.envelope)
+    # Django logs each response of 400 or more that is not logged yet, without the exception.
+    if response.status_code == 500:
+        path = request.get_full_path()
+        log_response(
+            "Internal Server Error: %s", path, response=response, request=request, exception=exc
+        )
+    elif response.status_code == 429:
+        log_throttled(request, response)
+    return response
+
+
+def log_throttled(request: HttpRequest, response: HttpResponse) -> None:
+    """Log at the level DEBUG: in a flood, a line for each refused request costs a fifth of the
+    CPU time. The metrics count these responses."""
+    log_response("Throttled", response=response, request=request, level="debug")
+
+
+def database_failure(request: HttpRequest, failure: Failure) -> HttpResponse:
+    """The response to a request that failed because of the database."""
+    status = 504 if failure is Failure.TIMED_OUT else 503
+    response = error_response(request, status, failure.value)
+    # Not if the outcome is unknown: a retry could do a committed write again.
+    if failure is Failure.UNAVAILABLE:
+        response["Retry-After"] = RETRY_AFTER
+    return response
+
+
+def idempotency_key_refused(code: str) -> HttpResponse:
+    """The response to a request whose `Idempotency-Key` cannot be used."""
+    return error_json(422, "idempotencyKey", code)
+
+
+class UnknownPath(APIView):
+    """The view of every path under /api that has no other route. It answers 404, also if DEBUG is
+    on."""
+
+    envelope = "path"
+    authentication_classes = ()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise exceptions.NotFound
+
+
+# Django calls these for an error outside a view of the API.
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_api(request):
+        return error_json(400, "request", "malformed")
+    return defaults.bad_request(request, exception)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_api(request):
+        return error_json(403, "request", "permission_denied")
+    return defaults.permission_denied(request, exception)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_api(request):
+        return error_json(404, "path", "not_found")
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if is_api(request):
+        return error_json(500, "server", "failed")
+    return defaults.server_error(request)

@@ -1,0 +1,53 @@
+"""Maps the exceptions of a view to DRF's exceptions, which have a status and a code."""
+
+from django.core.exceptions import (
+    ObjectNotUpdated,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.db import IntegrityError
+from django.http import Http404, UnreadablePostError
+from rest_framework import exceptions
+
+from database.errors import refers_to_nothing, violated_constraint
+from users.limits import LoginRefused
+from users.names import TAKEN_FIELDS
+from users.password_queue import PasswordQueueFull
+
+
+class StatusError(exceptions.APIException):
+    """An error for which DRF has no class."""
+
+    def __init__(self, status_code: int, code: str, field: str | None = None) -> None:
+        super().__init__({field: [""]} if field else "", code)
+        self.status_code = status_code
+
+
+def as_api_exception(exc: Exception) -> exceptions.APIException | None:
+    """DRF's exception for `exc`, or None if `exc` is a bug."""
+    match exc:
+        case exceptions.APIException():
+            return exc
+        case Http404() | ObjectNotUpdated():
+            return exceptions.NotFound()
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case RequestDataTooBig():
+            return StatusError(413, "too_large")
+        case SuspiciousOperation():
+            return StatusError(400, "malformed")
+        case UnreadablePostError():
+            return exceptions.ParseError()
+        case IntegrityError():
+            return _violation(exc)
+        case PasswordQueueFull() | LoginRefused():
+            return exceptions.Throttled(exc.retry_after)
+    return None
+
+
+def _violation(exc: IntegrityError) -> exceptions.APIException | None:
+    if refers_to_nothing(exc):
+        return exceptions.NotFound()
+    field = TAKEN_FIELDS.get(violated_constraint(exc) or "")
+    return StatusError(409, "taken", field) if field else None

@@ -1,0 +1,68 @@
+"""Builds the response to an error: JSON under /api, an HTML page elsewhere."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from config.errors.wording import KEYS, TEXTS
+
+PAGE = "<!doctype html><title>{status}</title><h1>{sentence}</h1>"
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path == "/api" or request.path.startswith("/api/")
+
+
+def error_response(request: HttpRequest, status: int, code: str) -> HttpResponse:
+    """The response to an error that no view has raised."""
+    key = KEYS[code]
+    if is_api(request):
+        return error_json(status, key, code)
+    return error_page(status, f"The {key} {TEXTS[code]}.")
+
+
+def error_json(status: int, key: str, code: str) -> JsonResponse:
+    return JsonResponse({"errors": {key: [TEXTS[code]]}}, status=status)
+
+
+def error_page(status: int, sentence: str) -> HttpResponse:
+    return HttpResponse(PAGE.format(status=status, sentence=sentence), status=status)
+
+
+def rendered(error: exceptions.APIException, noun: str) -> Response:
+    """The response to an error that a view has raised. `noun` is the view's `envelope`."""
+    return Response(
+        {"errors": _errors(error, noun)},
+        status=422 if isinstance(error, exceptions.ValidationError) else error.status_code,
+        headers=_headers(error),
+    )
+
+
+def _errors(error: exceptions.APIException, noun: str) -> dict[str, list[str]]:
+    if isinstance(error.detail, dict):
+        # A list of tags with the same fault in many tags has one message for it.
+        return {key: [*dict.fromkeys(_texts(detail))] for key, detail in error.detail.items()}
+    code = str(error.get_codes())
+    return {KEYS.get(code, noun): [TEXTS.get(code, str(error.detail))]}
+
+
+def _texts(detail: Any) -> Iterator[str]:
+    """The texts for a field and, if it is a list, for its items."""
+    if isinstance(detail, dict | list):
+        for part in detail.values() if isinstance(detail, dict) else detail:
+            yield from _texts(part)
+    else:
+        yield TEXTS.get(detail.code, detail)
+
+
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    headers = {}
+    if error.status_code == 401:
+        headers["WWW-Authenticate"] = "Token"
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(math.ceil(wait))
+    return headers
