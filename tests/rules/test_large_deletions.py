@@ -297,14 +297,14 @@ def test_delete_user_deletes_a_user_with_everything(large: Article) -> None:
 
     assert not User.objects.filter(username="alice").exists()
     deleted = output.getvalue().removeprefix("Deleted alice: ").removesuffix(".\n")
-    assert sorted(deleted.split(", ")) == [
+    assert set(deleted.split(", ")) == {
         "1 articles",
         "1 users",
         f"{MANY + 1:,} comments",
         "2 follows",
         "2 taggings",
         "4 favorites",
-    ]
+    }
     assert not Deletion.objects.exists()
     assert verified()
 
