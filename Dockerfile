@@ -1,15 +1,15 @@
 FROM python:3.13-slim AS build
 WORKDIR /app
 RUN python -m venv /venv
-# Before the code, so that a change of the code alone installs nothing anew.
+# Before the code: a change of the code alone then reuses the installed packages.
 COPY requirements.lock .
 RUN /venv/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock
 COPY . .
-# Settings are read, nothing is connected to: these values leave no trace in the image.
+# collectstatic reads the settings and connects to nothing. The values are not in the image.
 RUN SECRET_KEY=only-while-static-files-are-collected \
     DATABASE_URL=postgresql://nobody@localhost/nothing \
     /venv/bin/python manage.py collectstatic --noinput
-# COPY keeps modes: in a clone made under umask 077 only its owner may read the files.
+# COPY keeps file modes. In a clone made under umask 077, only the owner may read the files.
 RUN chmod -R a+rX .
 
 FROM python:3.13-slim
@@ -19,7 +19,7 @@ COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1
-# By number: Kubernetes (runAsNonRoot) cannot tell from a name that it is not root.
+# A number: with a name, Kubernetes (runAsNonRoot) cannot tell that the user is not root.
 USER 10001:10001
 EXPOSE 8000
 CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--port", "8000"]

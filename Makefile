@@ -1,4 +1,4 @@
-# Python 3.12 or newer and make are all that these need.
+# The commands need only Python 3.12 or newer and make.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$python && break; done)
 HOST ?= 127.0.0.1
@@ -10,52 +10,52 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 
 .PHONY: dev serve test test-faults test-redis test-django bench check lock audit
 .DEFAULT_GOAL := dev
-# What a failed command has begun to write is not taken for done.
+# After a failed command, make deletes its target: a half-written file would look finished.
 .DELETE_ON_ERROR:
 
-dev: .venv/installed .env  ## the API on http://127.0.0.1:8000, with a database and demo content
+dev: .venv/installed .env  ## serve the API on http://127.0.0.1:8000, with a database and demo content
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) demo_data --if-empty
 	@printf '\n  API      http://$(HOST):$(PORT)/api/articles\n  Admin    http://$(HOST):$(PORT)/admin/\n  Health   http://$(HOST):$(PORT)/health\n\n'
 	@exec env DJANGO_RUNSERVER_HIDE_WARNING=true $(MANAGE) runserver $(HOST):$(PORT)
 
-serve: .venv/installed .env  ## the production server, with HOST and PORT
+serve: .venv/installed .env  ## run the production server; HOST and PORT say where
 	@exec $(MANAGE) serve --host $(HOST) --port $(PORT)
 
-# Two workers, each with a test database of its own. A file runs on one worker, because its
-# tests share PostgreSQL servers that take seconds to start.
-test: .venv/installed  ## every test that needs no tool beyond the lock file
+# Two workers, each with its own test database. All tests of a file run on one worker, because they
+# share PostgreSQL servers that take seconds to start.
+test: .venv/installed  ## run all tests that need nothing beyond the lock file
 	$(BIN)/pytest -m "not faults and not browser and not redis" -n 2 --dist loadfile
 
-test-faults: .venv/installed  ## what happens when PostgreSQL is stopped, frozen, killed or cut off
+test-faults: .venv/installed  ## stop, freeze, kill and cut off PostgreSQL under load
 	$(BIN)/pytest -m faults
 
-test-redis: .venv/installed  ## counters that machines share; needs redis-server
+test-redis: .venv/installed  ## test the counters that machines share; needs redis-server
 	$(BIN)/pytest -m redis
 
-test-django: .venv/installed  ## Django's own tests with this backend; downloads Django's source once
+test-django: .venv/installed  ## run Django's own tests with this backend; downloads Django's source once
 	$(BIN)/python -m tests.django_suite
 
-bench: .venv/installed  ## what pooling and a request cost, beside others; QUICK=1 for three minutes
+bench: .venv/installed  ## compare the cost of connections and requests with others; QUICK=1 takes 3 minutes
 	@$(BIN)/python -m tests.benchmarks.pooling $(if $(QUICK),--quick)
 	@$(BIN)/python -m tests.benchmarks.speed $(if $(QUICK),--quick)
 
-check: .venv/installed  ## format, lint, types, imports, migrations
+check: .venv/installed  ## check format, lint, types, import contracts, missing migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports --no-cache
 	DJANGO_SETTINGS_MODULE=tests.settings $(MANAGE) makemigrations --check --dry-run
 
-lock: .venv/installed  ## the newest versions that pyproject.toml allows
+lock: .venv/installed  ## write the newest versions that pyproject.toml allows into both lock files
 	$(COMPILE) --upgrade --output-file requirements.lock
 	$(COMPILE) --upgrade --output-file requirements-dev.lock --group dev --constraint requirements.lock
 
-audit: .venv/installed  ## known vulnerabilities of what production installs
+audit: .venv/installed  ## list known vulnerabilities of the packages that production installs
 	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes --requirement requirements.lock
 
 .venv/installed: requirements-dev.lock
-	@test -n "$(PYTHON)" || { echo "Python 3.12 or newer is needed: make PYTHON=/path/to/python3.12"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.12 or newer was not found. Name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
 	@touch $@
@@ -63,5 +63,5 @@ audit: .venv/installed  ## known vulnerabilities of what production installs
 .env:
 	@umask 077; $(or $(PYTHON),python3) -c 'import re, secrets; secret = lambda name: f"{name}={secrets.token_urlsafe(48)}"; \
 		print(re.sub("(?m)^SECRET_KEY=.*", secret("SECRET_KEY"), open(".env.example").read())); \
-		print("# Passwords for docker-compose.yml, which says whose."); \
+		print("# Passwords of database roles, for docker-compose.yml."); \
 		print(*map(secret, ("POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD")), sep="\n")' > $@

@@ -154,6 +154,8 @@ def is_ignored(path: str) -> bool:
         "tests/settings.py",
         "docs/roles.sql",
         "requirements-dev.lock",
+        "SECURITY.md",
+        ".github/dependabot.yml",
     ],
 )
 def test_what_production_does_not_need_stays_out_of_the_image(path: str) -> None:
