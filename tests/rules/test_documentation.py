@@ -144,6 +144,24 @@ def test_every_command_of_make_and_manage_exists() -> None:
     assert {*re.findall(r"manage\.py ([a-z_]+)", text)} - {*get_commands()} == set()
 
 
+def test_every_file_that_a_page_names_exists() -> None:
+    for page in PAGES:
+        for name in re.findall(r"`([\w.-]+/[\w./-]*)`", page.read_text()):
+            # Others are folders of another project.
+            if (BASE_DIR / name.split("/")[0]).exists():
+                assert (BASE_DIR / name).exists(), f"{page.name} names {name}"
+
+
+def test_the_contributors_page_has_every_target_of_make() -> None:
+    (targets,) = re.findall(r"(?m)^\.PHONY: (.*)$", (BASE_DIR / "Makefile").read_text())
+    page = (BASE_DIR / "CONTRIBUTING.md").read_text()
+
+    assert set(re.findall(r"(?m)^\| `make ([\w-]+)`", page)) == {*targets.split()} - {
+        "dev",
+        "serve",
+    }
+
+
 # --- The commands --------------------------------------------------------------------
 
 
