@@ -17,6 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
+from psycopg import pq
 
 from database import embedded
 from database.backend.checkouts import Checkout, checked_out
@@ -32,6 +33,8 @@ from database.embedded.supervisor import EmbeddedError
 from database.errors import NotConnected
 from database.metrics.histogram import flush
 from database.settings.limits import Limits
+
+READY = (pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS)
 
 _DEFAULT_LIMITS = Limits()
 
@@ -62,7 +65,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _new_pool(self, options: dict[str, Any] | bool) -> Pool:
         if self.settings_dict["CONN_MAX_AGE"] != 0:
-            raise ImproperlyConfigured("A pool and persistent connections exclude each other.")
+            raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
         # The pool outlives this object, which belongs to a thread.
         template = self.copy()
         return Pool(
@@ -109,13 +112,26 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self.pool:
             connection: Connection = super().get_new_connection(conn_params)
             return connection
+        level = self._isolation_level()
         connection = self._connect(conn_params)
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        if level := self.settings_dict["OPTIONS"].get("isolation_level"):
-            connection.isolation_level = self.isolation_level = psycopg.IsolationLevel(level)
+        if level is not None:
+            connection.isolation_level = self.isolation_level = level
         Checkout(connection, pool=None).begin()
         watchdog.wake()
         return connection
+
+    def _isolation_level(self) -> psycopg.IsolationLevel | None:
+        options = self.settings_dict["OPTIONS"]
+        try:
+            return psycopg.IsolationLevel(options["isolation_level"])
+        except KeyError:
+            return None
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"Invalid transaction isolation level {options['isolation_level']} specified."
+                " Use one of the psycopg.IsolationLevel values."
+            ) from error
 
     def _connect(self, params: dict[str, Any]) -> Connection:
         """A connection without a pool; for a request it is tried again, as a pool would."""
@@ -176,7 +192,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return wrapped
 
     def is_usable(self) -> bool:
-        return self.connection is not None and self.connection.ping(self.limits.ping_timeout)
+        """Whether the connection runs statements: an empty query is answered in an aborted
+        transaction too, where every statement fails."""
+        connection = self.connection
+        if connection is None or connection.pgconn.transaction_status not in READY:
+            return False
+        usable: bool = connection.ping(self.limits.ping_timeout)
+        return usable
 
     def forget_connection(self) -> None:
         """Let go of a connection that another process has."""
