@@ -56,9 +56,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @property
     def pool(self) -> Pool | None:
-        pool = self._connection_pools.get(self.alias)  # Django asks nine times a request
-        options = None if pool else self.settings_dict["OPTIONS"].get("pool")
-        if options and self.alias != NO_DB_ALIAS:
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if not options or self.alias == NO_DB_ALIAS:
+            return None
+        pool = self._connection_pools.get(self.alias)
+        if pool is None:
             # Two threads may make one each: the first counts, and none was opened yet.
             pool = self._connection_pools.setdefault(self.alias, self._new_pool(options))
         return pool

@@ -39,6 +39,13 @@ RECONNECT_INTERVAL = 0.5
 # Seconds after its last answer in which a connection may be lent without a ping; HikariCP's.
 TRUSTED_FOR = 0.5
 
+DEFAULTS: dict[str, Any] = {
+    "reconnect_timeout": RECONNECT_INTERVAL,
+    # Begins the next attempt, whether or not a request waits for it.
+    "reconnect_failed": ConnectionPool.check,
+}
+Callback = Callable[[Connection], object]
+
 
 class Pool(ConnectionPool[Connection]):
     def __init__(
@@ -51,12 +58,15 @@ class Pool(ConnectionPool[Connection]):
         resets: bool,
         max_waiting: float = inf,
         max_waiting_when_stalled: float = inf,
+        check: Callback | None = None,
+        reset: Callback | None = None,
         **options: Any,
     ) -> None:
         """`params` is asked for every new connection, and so may read a password anew;
         `resets` is off behind a pooler that hands sessions around; `max_waiting` bounds the
-        clients beyond `max_size`, `max_waiting_when_stalled` those of a pool that is stalled
-        (`admission.py`); other `options` are psycopg's."""
+        clients beyond `max_size`, with no bound if it is 0, `max_waiting_when_stalled` those of a
+        pool that is stalled (`admission.py`); `check`, `reset` and other `options` are psycopg's.
+        Both callbacks are bounded by the ping timeout."""
         self.limits = limits
         self.outage = outage
         self._params_of_now = params
@@ -70,18 +80,17 @@ class Pool(ConnectionPool[Connection]):
             connection_class=Connection,
             configure=self._prepare,
             # The ping is made outside, because psycopg sleeps 1, 2, 4 … s after each that fails.
-            check=None,
+            check=self._bounded(None if check is ConnectionPool.check_connection else check),
+            reset=self._bounded(reset),
             open=False,
-            name=f"database-{outage.alias}",
             max_waiting=0,  # no bound: `_admission` is the queue
-            reconnect_timeout=RECONNECT_INTERVAL,
-            # Begins the next attempt, whether or not somebody waits for it.
-            reconnect_failed=ConnectionPool.check,
-            **options,
+            **DEFAULTS | {"name": f"database-{outage.alias}"} | options,
         )
         # As many clients as connections are inside psycopg's pool; the others wait here. psycopg
         # itself would refuse clients for whom it is opening a connection.
-        self._admission = AdmissionQueue(self.max_size, max_waiting, max_waiting_when_stalled)
+        self._admission = AdmissionQueue(
+            self.max_size, max_waiting or inf, max_waiting_when_stalled
+        )
 
     @property
     def in_use(self) -> int:
@@ -217,6 +226,17 @@ class Pool(ConnectionPool[Connection]):
         metrics.RECONNECTS.inc()
         logger.warning("A connection does not answer; all idle ones of %r are replaced", self.name)
         self.drain()
+
+    def _bounded(self, callback: Callback | None) -> Callable[[Connection], None] | None:
+        """The same callback, which cannot wait for a frozen server."""
+        if callback is None:
+            return None
+
+        def bounded(connection: Connection) -> None:
+            with watchdog.bounded(connection, self.limits.ping_timeout):
+                callback(connection)
+
+        return bounded
 
     def _why(self) -> str:
         if self.outage.cause:
