@@ -126,6 +126,16 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(file), target
 
 
+def test_every_folder_of_the_readme_exists() -> None:
+    tree = re.findall(r"(?m)^    ( *)(\w+)/ ", README.read_text())
+    parents: dict[int, Path] = {-2: BASE_DIR}
+    for indent, name in tree:
+        folder = parents[len(indent) - 2] / name
+        parents[len(indent)] = folder
+        assert folder.is_dir(), folder
+    assert len(tree) > 10
+
+
 def test_the_example_of_a_prepared_query_is_code_of_the_project() -> None:
     (example,) = blocks(BASE_DIR / "docs/prepared-queries.md", "python")
     code = (BASE_DIR / "profiles/queries.py").read_text()
