@@ -1,4 +1,4 @@
-"""URLs that answers name: the next page of a list, and an article whose slug has changed."""
+"""URLs in response headers: the next page of a list, and the current URL of an article."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +12,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from articles.queries import current_slug
+from users.serializer_fields import refuse_nul
 
-# What may stand in a query string (RFC 3986, section 3.4), and brackets, which clients send as
-# they are.
+# The characters allowed in a query string (RFC 3986, section 3.4), and brackets, which clients
+# send unescaped.
 QUERY_CHARACTERS = "!$&'()*+,;=:@/?%[]"
 
 
@@ -25,40 +26,46 @@ class ArticleNotFound(NotFound):
         super().__init__({"article": ["not found"]})
 
 
-class OldSlugMixin(APIView):
-    """Redirects a read of an article under an old slug to the slug that it has now.
+class SlugInPathMixin(APIView):
+    """A view whose path may contain the slug of an article.
 
-    Only a read that finds no article costs the statement that looks for the slug.
+    A GET for an old slug is redirected to the current slug. The extra query runs only if no
+    article was found.
     """
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        refuse_nul(kwargs.get("slug", ""), "article")
+
     def handle_exception(self, exc: Exception) -> Response:
-        # PostgreSQL stores no NUL, and its driver refuses to ask for one.
         if (
             isinstance(exc, ArticleNotFound)
             and self.request.method in ("GET", "HEAD")
-            and "\0" not in self.kwargs["slug"]
             and (rows := current_slug(any_slug=self.kwargs["slug"]))
         ):
             return self._redirect(rows[0].slug)
         return super().handle_exception(exc)
 
     def _redirect(self, slug: str) -> Response:
-        """The slug may be the one in the path, if the article has got it back since the first
-        look-up: the client then comes again and finds it."""
+        """Redirect to the same route with this slug.
+
+        It may be the slug of the request, if the article got it back after the first query. The
+        client then repeats the request and finds the article.
+        """
         route = resolve(self.request.path_info).view_name
         location = reverse(route, kwargs={**self.kwargs, "slug": slug})
         if query := query_string(self.request):
             location += "?" + quote(query.encode("latin-1"), safe=QUERY_CHARACTERS)
         return Response(
             status=status.HTTP_301_MOVED_PERMANENTLY,
-            # Without it, browsers keep a 301 for good. The article may get its old slug back:
-            # the browser would then go back and forth between the two.
+            # By default browsers cache a 301 forever. If the article gets its old slug back, two
+            # cached redirects would form a loop.
             headers={"Location": location, "Cache-Control": "no-cache"},
         )
 
 
 def query_string(request: Request) -> str:
-    """The text after the "?", in Latin-1, as WSGI has it. WSGI makes the variable optional."""
+    """The text after the "?", decoded as Latin-1, as in WSGI. WSGI servers may leave it out."""
     text: str = request.META.get("QUERY_STRING", "")
     return text
 
@@ -66,7 +73,7 @@ def query_string(request: Request) -> str:
 def link_to_next(
     request: Request, rows: Sequence[Any], *, limit: int, offset: int
 ) -> dict[str, str]:
-    """The header `Link` of a page, if `rows` has more than the `limit` that the page shows."""
+    """The header `Link` of a page, or no header if `rows` has at most `limit` rows."""
     if len(rows) <= limit:
         return {}
     parameters = request.query_params.copy()

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from articles.links import ArticleNotFound, OldSlugMixin, link_to_next, query_string
+from articles.links import ArticleNotFound, SlugInPathMixin, link_to_next, query_string
 from articles.models import Article, Comment, Favorite, Tag
 from articles.permissions import IsAuthorOrReadOnly
 from articles.queries import (
@@ -45,35 +45,30 @@ from users.authentication import (
 )
 from users.limits import RateThrottle
 from users.partial_put import PartialPutMixin
-from users.serializer_fields import refuse_nul
 
 
-def the_one(rows: list[ArticleRow]) -> ArticleRow:
-    """Raises ArticleNotFound where there is none."""
+def _first_or_404(rows: list[ArticleRow]) -> ArticleRow:
+    """Raises ArticleNotFound if the list is empty."""
     if not rows:
         raise ArticleNotFound
     return rows[0]
 
 
 class ArticleViewSet(
-    OldSlugMixin,
+    SlugInPathMixin,
     mixins.CreateModelMixin,
     PartialPutMixin[Article],
     mixins.DestroyModelMixin,
     GenericViewSet[Article],
 ):
     envelope = "article"
-    queryset = Article.objects.visible()  # for writes; queries.py fetches what is shown
+    queryset = Article.objects.visible()  # for writes; reads use queries.py
     serializer_class = ArticleSerializer
     permission_classes = (TokenRequiredToWrite, IsAuthorOrReadOnly)
     throttle_classes = (RateThrottle,)
     throttle_scope = "article"
     lookup_field = "slug"
     lookup_value_regex = "[^/]+"
-
-    def get_object(self) -> Article:
-        refuse_nul(self.kwargs["slug"])
-        return super().get_object()
 
     def list(self, request: Request) -> Response:
         return self._page()
@@ -104,7 +99,7 @@ class ArticleViewSet(
     )
     def favorite(self, request: Request, slug: str) -> Response:
         row = self._with_slug(slug)
-        # Idempotent in one statement, also when two requests do it at once.
+        # One idempotent statement: two requests at the same time both succeed.
         favorite = Favorite(user=logged_in(request), article_id=row.pk)
         Favorite.objects.bulk_create([favorite], ignore_conflicts=True)
         return rebuildable(Response(self.represent(row)), row.pk)
@@ -121,35 +116,31 @@ class ArticleViewSet(
         return Response(article(self._with_id(pk)))
 
     def represent(self, row: Article | ArticleRow) -> dict[str, Any]:
-        return article(self._seen(row))
-
-    def _seen(self, written: Article | ArticleRow) -> ArticleRow:
-        """The article as it is now, after a write, and as the viewer sees it."""
-        return self._with_id(written.pk)
+        """The JSON of the article as it is stored after a write."""
+        return article(self._with_id(row.pk))
 
     def _with_id(self, pk: int) -> ArticleRow:
-        return the_one(article_with_id(pk=pk, viewer=self.request.user.pk))
+        return _first_or_404(article_with_id(pk=pk, viewer=self.request.user.pk))
 
     def _with_slug(self, slug: str) -> ArticleRow:
-        refuse_nul(slug)
-        return the_one(article_with_slug(slug=slug, viewer=self.request.user.pk))
+        return _first_or_404(article_with_slug(slug=slug, viewer=self.request.user.pk))
 
     def _page(self, feed_of: int | None = None) -> Response:
-        """The page that the query parameters ask for, with the count of all that match."""
+        """The page for the query parameters, with the number of all matching articles."""
         filters = list_query(article_list, query_string(self.request))
         limit, offset = filters.pop("limit"), filters.pop("offset")
         if feed_of is not None:
             filters["feed_of"] = feed_of
         viewer = self.request.user.pk
         rows = list_articles(**filters, viewer=viewer, limit=limit, offset=offset)
-        # A page past the end has no row to say how many there are.
-        some = rows or (list_articles(**filters, limit=1) if offset else [])
-        count = some[0].total if some else 0
+        # Every row has the total, but a page past the end of the list has no row.
+        counted = rows or (list_articles(**filters, limit=1) if offset else [])
+        count = counted[0].total if counted else 0
         return Response({"results": [article_in_list(row) for row in rows], "count": count})
 
 
-class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comment]):
-    """The comments of one article, whose slug stands in the path."""
+class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[Comment]):
+    """The comments of the article whose slug is in the path."""
 
     envelope = "comment"
     serializer_class = CommentSerializer
@@ -164,14 +155,14 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
         except ValidationError:
             self._article_id()  # 404 comes before 422
             raise
-        rows = [] if "\0" in slug else comments_on(slug=slug, viewer=request.user.pk, **page)
+        rows = comments_on(slug=slug, viewer=request.user.pk, **page)
         if not rows:
-            self._article_id()  # an article without comments is no 404
+            self._article_id()  # 404 for an unknown article, [] for one without comments
         shown = [comment(row) for row in rows[: page["limit"]]]
         return Response(shown, headers=link_to_next(request, rows, **page))
 
     def create(self, request: Request, slug: str) -> Response:
-        article_id = self._article_id()  # first: 404 goes before 422
+        article_id = self._article_id()  # first, so that 404 comes before 422
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         author = logged_in(request)
@@ -189,7 +180,7 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
             author__username=author.username,
             author__bio=author.bio,
             author__image=author.image,
-            following=False,  # nobody follows themselves
+            following=False,  # users cannot follow themselves
         )
         return rebuildable(Response(comment(row), status=status.HTTP_201_CREATED), row.id)
 
@@ -200,8 +191,8 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
         return Response(comment(rows[0]))
 
     def get_object(self) -> Comment:
-        article_id = self._article_id()  # first: the article's 404 goes before the comment's
-        # int() would take "1_000" and the digits of other scripts too.
+        article_id = self._article_id()  # first, so that the article's 404 comes first
+        # int() would also accept "1_000" and the digits of other scripts.
         if not re.fullmatch("[0-9]+", self.kwargs["pk"]):
             raise Http404
         comment = get_object_or_404(
@@ -216,14 +207,13 @@ class CommentViewSet(OldSlugMixin, mixins.DestroyModelMixin, GenericViewSet[Comm
 
     def _article_id(self) -> int:
         try:
-            refuse_nul(self.kwargs["slug"])
             return Article.objects.with_slug(self.kwargs["slug"]).values_list("pk", flat=True).get()
-        except (Http404, Article.DoesNotExist) as error:
+        except Article.DoesNotExist as error:
             raise ArticleNotFound from error
 
 
 class TagViewSet(GenericViewSet[Tag]):
-    """The tags that articles carry. A token, good or bad, is ignored."""
+    """The tags of articles. A token in the request is ignored, also if it is invalid."""
 
     envelope = "tag"
     authentication_classes = ()

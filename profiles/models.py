@@ -1,4 +1,4 @@
-"""People as others see them, and who follows whom."""
+"""Profiles and follows."""
 
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -11,28 +11,28 @@ from users.models import User
 
 
 class Viewer(Protocol):
-    """Whoever looks: a user, or somebody without a name, whose `pk` is None."""
+    """The user who makes the request. `pk` is None for an anonymous user."""
 
     @property
     def pk(self) -> int | None: ...
 
 
 class ViewerId(NamedTuple):
-    """A viewer of whom nothing else is known."""
+    """A viewer of whom only the id is known."""
 
     pk: int | None
 
 
 class FollowQuerySet(models.QuerySet["Follow"]):
     def by(self, viewer: Viewer) -> Self:
-        """What the viewer follows; nothing for somebody without a name."""
+        """The follows of the viewer; empty for an anonymous viewer."""
         return self.filter(follower=viewer.pk)
 
 
 class Follow(models.Model):
-    """`follower` wants to read what `followed` writes. It goes with either of them."""
+    """`followed`'s articles are in the feed of `follower`. Deleted when either user is deleted."""
 
-    # No index of its own for the follower: `follow_once` begins with that column.
+    # No separate index for the follower: the index of `follow_once` begins with this column.
     follower = models.ForeignKey(User, models.DB_CASCADE, related_name="follows", db_index=False)
     followed = models.ForeignKey(User, models.DB_CASCADE, related_name="followers")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -52,29 +52,29 @@ class Follow(models.Model):
 
 
 def following(viewer: Viewer, author: str) -> Coalesce | models.Value:
-    """Whether the viewer follows the person whose id stands in the column `author`."""
+    """Whether the viewer follows the user whose id is in the column `author` of the outer query."""
     if viewer.pk is None:
         return models.Value(False)
-    return there_is(Follow.objects.by(viewer).filter(followed=models.OuterRef(author)))
+    return row_exists(Follow.objects.by(viewer).filter(followed=models.OuterRef(author)))
 
 
-def there_is(rows: models.QuerySet[Any]) -> Coalesce:
-    """Whether a row of the outer query has one of these: a look into an index for each row.
+def row_exists(rows: models.QuerySet[Any]) -> Coalesce:
+    """Whether `rows` has a row for a row of the outer query: one index lookup for each outer row.
 
-    For an EXISTS, PostgreSQL may fetch all that the viewer has instead, and look the rows of
-    the page up in them: ten thousand favorites, for a page of twenty articles.
+    Not EXISTS: PostgreSQL may turn it into a join that reads all of the viewer's rows, such as
+    ten thousand favorites for a page of twenty articles.
     """
     return Coalesce(models.Subquery(rows.values_list(models.Value(True))[:1]), False)
 
 
 class ProfileQuerySet(FoldedQuerySet["Profile"]):
     def seen_by(self, viewer: Viewer) -> Self:
-        """Profiles with `following`, in one statement; any further look-up is an error."""
+        """The profiles with `following`. Loading any other column later raises an error."""
         return self.annotate(following=following(viewer, "pk")).fetch_mode(models.FETCH_RAISE)
 
 
 class Profile(User):
-    """A user as others see it: the same row under another name, with `following`."""
+    """A user as other users see it. A proxy of User with `following`."""
 
     following: bool
 

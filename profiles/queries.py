@@ -1,4 +1,4 @@
-"""What the API asks of people as others see them."""
+"""The prepared queries for profiles."""
 
 from typing import NamedTuple
 
@@ -18,11 +18,11 @@ class ProfileRow(NamedTuple):
 
 @prepared(ProfileRow, indexes=["username_once"])
 def profile_named(*, username: str, viewer: int | None = None) -> QuerySet[Profile]:
-    """The one profile with this name, as typed."""
+    """The profile with exactly this username, if any."""
     return Profile.objects.seen_by(ViewerId(viewer)).filter(username=username, hidden_at=None)
 
 
 @prepared(ProfileRow, indexes=["users_user_pkey"])
 def profile_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Profile]:
-    """The one profile with this id."""
+    """The profile with this id, if any."""
     return Profile.objects.seen_by(ViewerId(viewer)).filter(pk=pk, hidden_at=None)

@@ -1,5 +1,8 @@
-"""People as the API shows them. Plain functions: DRF's serializers look at each field of each
-row, which takes five times as long, and are for what is written."""
+"""Profiles in the JSON of responses.
+
+Plain functions and not DRF serializers, which are used for input only: see
+`articles.representations`.
+"""
 
 from typing import Any
 
@@ -11,5 +14,5 @@ def profile(row: ProfileRow) -> dict[str, Any]:
 
 
 def person(username: str, bio: str | None, image: str | None, *, following: bool) -> dict[str, Any]:
-    """A profile, also where it is the author of something."""
+    """A profile, or the author of an article or a comment."""
     return {"username": username, "bio": bio, "image": image, "following": following}

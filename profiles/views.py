@@ -19,7 +19,7 @@ class ProfileViewSet(GenericViewSet[Profile]):
     throttle_classes = (RateThrottle,)
     throttle_scope = "follow"
     lookup_field = "username"
-    # The router's own pattern ends a name at a dot.
+    # The router's default pattern does not allow a dot.
     lookup_value_regex = "[^/]+"
 
     def retrieve(self, request: Request, username: str) -> Response:
@@ -31,7 +31,7 @@ class ProfileViewSet(GenericViewSet[Profile]):
         follower = logged_in(request)
         if followed.pk == follower.pk:
             raise ValidationError({"profile": ["can't follow yourself"]}, code="self_follow")
-        # Idempotent in one statement, also when two requests do it at once.
+        # One idempotent statement: two requests at the same time both succeed.
         follow = Follow(follower=follower, followed_id=followed.pk)
         Follow.objects.bulk_create([follow], ignore_conflicts=True)
         shown = profile(followed._replace(following=True))
@@ -46,14 +46,14 @@ class ProfileViewSet(GenericViewSet[Profile]):
         return Response(profile(followed._replace(following=False)))
 
     def show_again(self, request: Request, pk: int) -> Response:
-        return Response(profile(_the_one(profile_with_id(pk=pk, viewer=request.user.pk))))
+        return Response(profile(_first_or_404(profile_with_id(pk=pk, viewer=request.user.pk))))
 
     def _named(self, username: str) -> ProfileRow:
-        refuse_nul(username)
-        return _the_one(profile_named(username=nfc(username), viewer=self.request.user.pk))
+        refuse_nul(username, self.envelope)
+        return _first_or_404(profile_named(username=nfc(username), viewer=self.request.user.pk))
 
 
-def _the_one(rows: list[ProfileRow]) -> ProfileRow:
+def _first_or_404(rows: list[ProfileRow]) -> ProfileRow:
     if not rows:
         raise NotFound
     return rows[0]

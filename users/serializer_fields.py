@@ -3,8 +3,8 @@
 from typing import Any
 
 from django.core.validators import EmailValidator
-from django.http import Http404
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 
 from users.names import EMAIL_LENGTH, nfc
 from users.passwords import MAX_LENGTH, MIN_LENGTH, normalize_password
@@ -62,8 +62,11 @@ class Email(Name):
         self.validators.append(EmailValidator())
 
 
-def refuse_nul(text: str) -> None:
-    """Raises Http404 for a text with NUL. PostgreSQL cannot store one, and psycopg raises an error
-    for a query with one."""
-    if "\0" in text:
-        raise Http404
+def refuse_nul(in_path: str, noun: str) -> None:
+    """Raise NotFound for a text from a path that contains NUL. PostgreSQL stores no NUL, and
+    psycopg raises an error for a parameter that contains one.
+
+    `noun` is the key in the error body, such as "article".
+    """
+    if "\0" in in_path:
+        raise NotFound({noun: ["not found"]})

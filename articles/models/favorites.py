@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from articles.counts import Tally, tallied
 from articles.models.listed import OfArticle, OfArticleQuerySet
-from profiles.models import Viewer, there_is
+from profiles.models import Viewer, row_exists
 from users.models import User
 
 
@@ -49,7 +49,7 @@ def favorited(viewer: Viewer) -> Coalesce | models.Value:
     """Whether the viewer likes the article of the outer query."""
     if viewer.pk is None:
         return models.Value(False)
-    return there_is(Favorite.objects.by(viewer).filter(article=models.OuterRef("pk")))
+    return row_exists(Favorite.objects.by(viewer).filter(article=models.OuterRef("pk")))
 
 
 def favorites_count() -> Coalesce:

@@ -276,7 +276,7 @@ def test_a_500_is_not_kept_and_its_writes_are_rolled_back(
 ) -> None:
     client = api(alice, raise_request_exception=False)
     with monkeypatch.context() as patched:
-        patched.setattr("articles.views.ArticleViewSet._seen", lambda view, article: 1 / 0)
+        patched.setattr("articles.views.ArticleViewSet.represent", lambda view, row: 1 / 0)
 
         assert send(client, ARTICLES, NEW_ARTICLE).status_code == 500
     assert not Article.objects.exists()
