@@ -46,26 +46,26 @@ class ArticleAdmin(ModelAdmin):
         return int(article.likes)
 
 
-class CarriedFilter(admin.SimpleListFilter):
-    title = "carried by"
-    parameter_name = "carried"
+class HasArticlesFilter(admin.SimpleListFilter):
+    title = "has articles"
+    parameter_name = "has_articles"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "articles"), ("no", "no article")]
+        return [("yes", "yes"), ("no", "no")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Tag]) -> QuerySet[Tag]:
         match self.value():
             case "yes":
-                return queryset.filter(articles_count__gt=0)  # type: ignore[misc]  # TagAdmin's own
+                return queryset.filter(articles_count__gt=0)  # type: ignore[misc]  # by TagAdmin
             case "no":
-                return queryset.filter(articles_count=0)  # type: ignore[misc]  # TagAdmin's own
+                return queryset.filter(articles_count=0)  # type: ignore[misc]  # by TagAdmin
         return queryset
 
 
 @admin.register(Tag)
 class TagAdmin(ModelAdmin):
     list_display = ("name", "articles")
-    list_filter = (CarriedFilter,)
+    list_filter = (HasArticlesFilter,)
     search_fields = ("name",)
     ordering = ("name",)
 

@@ -119,7 +119,7 @@ def feed(reader: int, page: Page) -> ArticleQuerySet:
 
 
 def feed_tagged(reader: int, tag: str, page: Page) -> ArticleQuerySet:
-    """The articles of the reader's feed that carry the tag."""
+    """The articles of the reader's feed that have the tag."""
     taggings = Tagging.objects.filter(
         tag=_tag_id(tag), article_hidden=False, article_author=OuterRef("followed")
     )
@@ -139,7 +139,7 @@ def feed_by_author(reader: int, author: str, page: Page) -> ArticleQuerySet:
 
 
 def feed_tagged_by_author(reader: int, tag: str, author: str, page: Page) -> ArticleQuerySet:
-    """The articles of the author that carry the tag, if the reader follows the author."""
+    """The articles of the author that have the tag, if the reader follows the author."""
     taggings = Tagging.objects.filter(
         tag=_tag_id(tag),
         article_hidden=False,
@@ -223,7 +223,7 @@ def _article_is_visible() -> Exact:
 
 
 def _article_is_tagged(tag: str) -> Exact:
-    """Whether the article of a favorite is not hidden and carries the tag.
+    """Whether the article of a favorite is not hidden and has the tag.
 
     Not an EXISTS, because PostgreSQL may turn it into a join that reads all taggings of the tag.
     The time is compared too: rows in the order of time then go through the index in its own

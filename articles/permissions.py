@@ -6,7 +6,7 @@ from articles.models import Authored
 
 
 class IsAuthorOrReadOnly(BasePermission):
-    """Only its author may change or delete what somebody wrote."""
+    """Only the author may change or delete an article or a comment."""
 
     def has_object_permission(self, request: Request, view: APIView, obj: Authored) -> bool:
         return request.method in SAFE_METHODS or obj.author_id == request.user.pk

@@ -1,4 +1,4 @@
-"""What the API asks of articles, comments and tags: each one prepared statement."""
+"""The prepared queries for articles, comments and tags."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from database.prepared import Slice, prepared
 from profiles.models import ViewerId
 from users.models import is_hidden
 
-# Rows of a page where the client gives no limit.
+# Rows of a page if the client sends no limit.
 DEFAULT_LIMIT = 20
 COMMENTS_LIMIT = 500
 TAGS_LIMIT = 10_000
@@ -34,7 +34,7 @@ class ArticleInListRow(NamedTuple):
     author__image: str | None
     following: bool
     total: int
-    """How many articles the filters have found."""
+    """The number of articles in the whole list."""
 
 
 class ArticleRow(NamedTuple):
@@ -75,19 +75,19 @@ class SlugRow(NamedTuple):
 
 @prepared(ArticleRow, indexes=["slug_once"])
 def article_with_slug(*, slug: str, viewer: int | None = None) -> QuerySet[Article]:
-    """The one article with this slug."""
+    """The article with this slug, if any."""
     return Article.objects.with_slug(slug).seen_by(ViewerId(viewer))
 
 
 @prepared(SlugRow, indexes=["slug_once", "old_slug_once", "articles_article_pkey"])
 def current_slug(*, any_slug: str) -> QuerySet[Article]:
-    """The slug of the article that has this slug, or had it before."""
+    """The current slug of the article that has this slug or had it before."""
     return Article.objects.with_any_slug(any_slug)
 
 
 @prepared(ArticleRow, indexes=["articles_article_pkey"])
 def article_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Article]:
-    """The one article with this id: what was written is shown as it is now."""
+    """The article with this id, if any. It shows an article after a write."""
     return Article.objects.visible().seen_by(ViewerId(viewer)).filter(pk=pk)
 
 
@@ -95,15 +95,17 @@ def article_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Article]:
 def comments_on(
     *, slug: str, viewer: int | None = None, limit: Slice = COMMENTS_LIMIT, offset: Slice = 0
 ) -> QuerySet[Comment]:
-    """A page of the comments on the article with this slug, newest first, and one row more if
-    there is a next page."""
+    """A page of the comments on the article with this slug, newest first.
+
+    There is one extra row if there is a next page.
+    """
     article = Article.objects.with_slug(slug).values("pk")[:1]
     comments = Comment.objects.filter(article=Subquery(article)).newest_first()
     if offset == 0:
         page = comments.visible()[: limit + 1]
     else:
-        # The ids come from the index alone. Otherwise PostgreSQL would look up the author of
-        # each comment before the page too.
+        # Read the ids first, by an index-only scan. Otherwise PostgreSQL would also look up the
+        # authors of all comments before the page.
         visible = comments.filter(hidden_at=None).exclude(is_hidden("author"))
         ids = visible.values("pk")[offset : offset + limit + 1]
         page = Comment.objects.filter(pk__in=ids).newest_first()
@@ -112,17 +114,19 @@ def comments_on(
 
 @prepared(CommentRow, indexes=["articles_comment_pkey"])
 def comment_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Comment]:
-    """The one comment with this id, unless it or its article is hidden."""
+    """The comment with this id, unless the comment or its article is hidden."""
     comments = Comment.objects.visible().filter(article__in=Article.objects.visible())
     return comments.seen_by(ViewerId(viewer)).filter(pk=pk)
 
 
 @prepared(TagRow, indexes=["tally_of_key", "articles_tag_pkey"])
 def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> QuerySet[Tally, Any]:
-    """A page of the names of the tags that articles carry, and one row more if there is a next
-    page."""
-    # From the counts to the names, because in the other direction each count is looked up for
-    # the filter and once more for the order: twice the time.
+    """A page of the names of the tags that have articles.
+
+    There is one extra row if there is a next page.
+    """
+    # From the tallies to the names. A query from the tags would look up each count twice, for
+    # the filter and for the order, and take twice as long.
     counts = Tally.objects.filter(counted=Tally.Counted.ARTICLES_OF_TAG).values("key")
     used = counts.annotate(articles_count=Sum("count")).filter(articles_count__gt=0)
     name = Tag.objects.filter(pk=OuterRef("key")).values("name")[:1]
@@ -132,7 +136,7 @@ def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> Que
 
 @prepared(
     ArticleInListRow,
-    # What front ends ask for beside the default.
+    # The usual limit of front ends besides the default.
     literals={"limit": [10]},
     indexes=[
         "newest_visible_articles",

@@ -1,4 +1,4 @@
-"""Articles, and the slugs that they had before."""
+"""Articles and their old slugs."""
 
 from typing import Any, Self
 
@@ -19,17 +19,17 @@ BODY_LENGTH = 200_000
 
 class ArticleQuerySet(AuthoredQuerySet["Article"]):
     def with_slug(self, slug: str) -> Self:
-        """The one article with this slug, unless it is hidden."""
+        """The article with this slug, unless it is hidden."""
         return self.visible().filter(slug=slug)
 
     def with_any_slug(self, slug: str) -> Self:
-        """The one article that has this slug, or else the one that had it before."""
+        """The article that has this slug now, or else the article that had it before."""
         live = Article.objects.filter(slug=slug).values("pk")
         old = OldSlug.objects.filter(slug=slug).values("article")
         return self.visible().filter(pk=Coalesce(models.Subquery(live), models.Subquery(old)))
 
     def seen_by(self, viewer: Viewer) -> Self:
-        """With all that the API shows of an article beside its own columns and its author's."""
+        """The articles with everything that the API shows of them."""
         return (
             super()
             .seen_by(viewer)
@@ -86,10 +86,10 @@ class Article(Authored):
         return self.title
 
     def save(self, **options: Any) -> None:
-        """Save the article; a new title gets a new slug.
+        """Save the article. A new title gets a new slug.
 
         The row is locked before the titles are compared. Without the lock, two writers could
-        leave the title of one with the slug of the other.
+        store the title of one with the slug of the other.
         """
         fields = options.get("update_fields")
         if fields is not None and "title" not in fields:
@@ -98,22 +98,24 @@ class Article(Authored):
         with transaction.atomic(savepoint=False):
             stored = None if self._state.adding else self._locked()
             if stored and stored.title == self.title:
-                self.slug = stored.slug  # another writer may have changed it since it was loaded
+                self.slug = stored.slug  # another writer may have changed it after it was loaded
                 super().save(**options)
             else:
                 self._save_with_new_slug(stored.slug if stored else "", options)
 
     def _locked(self) -> "Article | None":
-        """The stored title and slug; other writers of the row wait until the transaction ends.
+        """Lock the row until the transaction ends; return its title and slug, or None.
 
-        Comments and favorites do not wait: their foreign keys need the id alone.
+        New comments and favorites do not wait for the lock, because it does not cover the id.
         """
         rows = Article.objects.select_for_update(no_key=True).only("title", "slug")
         return rows.filter(pk=self.pk).first()
 
     def _save_with_new_slug(self, last: str, options: dict[str, Any]) -> None:
-        """Save with the first slug that the database accepts: no two articles have one slug,
-        even when they are written at the same moment."""
+        """Save with the first slug that the database accepts.
+
+        The unique constraints decide, so two transactions at the same time cannot use one slug.
+        """
         if (fields := options.get("update_fields")) is not None:
             options["update_fields"] = {*fields, "slug"}
         for slug in slugs_for(self.title, except_for=last):
@@ -129,9 +131,9 @@ class Article(Authored):
 
 
 class OldSlug(models.Model):
-    """A slug that an article had before; its URLs redirect to the article.
+    """A slug that an article had before. Its URLs redirect to the article.
 
-    The database writes and deletes these rows, and refuses an old slug to every other article
+    Triggers write and delete these rows, and refuse an old slug to every other article
     (`migrations/0008_old_slugs.py`).
     """
 

@@ -12,12 +12,14 @@ from users.visibility import Hideable, HideableQuerySet
 
 class AuthoredQuerySet[Row: "Authored"](HideableQuerySet[Row]):
     def visible(self) -> Self:
-        """The rows that are not hidden, and whose author is not."""
+        """The rows that are not hidden and whose author is not hidden."""
         return super().visible().filter(author__hidden_at=None)
 
     def seen_by(self, viewer: Viewer) -> Self:
-        """The rows with their author, and whether the viewer follows the author; any
-        look-up beyond that is an error, and not a slow page."""
+        """The rows with their author and `following`: whether the viewer follows the author.
+
+        Loading any other column later raises an error, instead of one query for each row.
+        """
         return (
             self.select_related("author")
             .annotate(following=following(viewer, "author"))
@@ -25,12 +27,12 @@ class AuthoredQuerySet[Row: "Authored"](HideableQuerySet[Row]):
         )
 
     def newest_first(self) -> Self:
-        # Many rows can bear one instant: the id settles their order.
+        # Rows may have the same time. The id makes their order unique.
         return self.order_by("-created_at", "-id")
 
 
 class Authored(Hideable):
-    """What somebody wrote, and when."""
+    """A text with its author and the times of its creation and last change."""
 
     author = models.ForeignKey(User, models.DB_CASCADE, related_name="%(class)ss", db_index=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -40,7 +42,7 @@ class Authored(Hideable):
         abstract = True
 
     def save(self, **options: Any) -> None:
-        """Every save moves `updated_at`; the first one makes it equal to `created_at`."""
+        """Save, and set `updated_at`. On the first save it is equal to `created_at`."""
         self.updated_at = self.created_at if self._state.adding else timezone.now()
         if (fields := options.get("update_fields")) is not None:
             options["update_fields"] = {*fields, "updated_at"}

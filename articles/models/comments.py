@@ -30,9 +30,9 @@ class Comment(Authored):
                 include=["author", "hidden_at"],
                 name="newest_comments_of_article",
             ),
-            # For the end of a user alone.
+            # Used only when a user is deleted.
             models.Index(fields=["author"], name="comments_of_author"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.author_id} on article {self.article_id}"
+        return f"comment of user {self.author_id} on article {self.article_id}"

@@ -1,4 +1,4 @@
-"""Favorites, and what an article shows of them."""
+"""Favorites, and the columns of an article that come from them."""
 
 from typing import Self
 
@@ -7,18 +7,18 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from articles.counts import Tally, tallied
-from articles.models.listed import OfArticle, OfArticleQuerySet
+from articles.models.entries import ArticleEntry, ArticleEntryQuerySet
 from profiles.models import Viewer, row_exists
 from users.models import User
 
 
-class FavoriteQuerySet(OfArticleQuerySet["Favorite"]):
+class FavoriteQuerySet(ArticleEntryQuerySet["Favorite"]):
     def by(self, viewer: Viewer) -> Self:
         return self.filter(user=viewer.pk)
 
 
-class Favorite(OfArticle):
-    """That somebody likes an article; authors may like their own."""
+class Favorite(ArticleEntry):
+    """A user likes an article. Authors may like their own articles."""
 
     user = models.ForeignKey(User, models.DB_CASCADE, related_name="favorites", db_index=False)
     article = models.ForeignKey(
@@ -53,5 +53,5 @@ def favorited(viewer: Viewer) -> Coalesce | models.Value:
 
 
 def favorites_count() -> Coalesce:
-    """How many like the article of the outer query."""
+    """The number of users who like the article of the outer query."""
     return tallied(Tally.Counted.FAVORITES_OF_ARTICLE, models.OuterRef("pk"))

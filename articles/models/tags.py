@@ -1,4 +1,4 @@
-"""Tags, and the articles that carry them."""
+"""Tags and taggings."""
 
 from collections.abc import Iterable
 
@@ -6,16 +6,16 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
 from django.db.models.functions import Collate
 
-from articles.models.listed import OfArticle, OfArticleQuerySet
+from articles.models.entries import ArticleEntry, ArticleEntryQuerySet
 from articles.texts import one_line
 
 
 class TagQuerySet(models.QuerySet["Tag"]):
     def named(self, names: Iterable[str]) -> "list[Tag]":
-        """The tags with these names, made where they don't exist yet.
+        """The tags with these names. Missing tags are created.
 
-        In the order of their names: two writers who make the same tags then wait for
-        each other in turn, and not in a circle.
+        They are created in the order of their names: two writers that create the same tags in
+        opposite order would deadlock.
         """
         tags = [Tag(name=name) for name in sorted(set(names))]
         self.bulk_create(tags, ignore_conflicts=True)
@@ -37,17 +37,17 @@ class Tag(models.Model):
         return self.name
 
 
-class Tagging(OfArticle):
-    """That an article carries a tag."""
+class Tagging(ArticleEntry):
+    """A tag of an article."""
 
     article = models.ForeignKey(
         "Article", models.DB_CASCADE, related_name="taggings", db_index=False
     )
     tag = models.ForeignKey(Tag, models.DB_CASCADE, related_name="taggings", db_index=False)
-    # Favorites have no such copy: to hide an article would update all of its favorites.
+    # Favorites have no such copy, because hiding an article would update all of its favorites.
     article_hidden = models.BooleanField(db_default=False, editable=False)
 
-    objects = OfArticleQuerySet["Tagging"].as_manager()
+    objects = ArticleEntryQuerySet["Tagging"].as_manager()
 
     class Meta:
         constraints = [
@@ -67,13 +67,13 @@ class Tagging(OfArticle):
         ]
 
     def __str__(self) -> str:
-        return f"article {self.article_id} carries tag {self.tag_id}"
+        return f"tag {self.tag_id} of article {self.article_id}"
 
 
 def tag_names() -> ArraySubquery:
-    """The names of the tags of the article of the outer query, sorted by code point."""
-    # Each name by a look-up of its own. Of a join PostgreSQL thinks that reading all tags costs
-    # less, for each article anew: 2 ms a page with a thousand tags.
+    """The tag names of the article of the outer query, sorted by code point."""
+    # One index lookup for each name. For a join PostgreSQL reads all tags for each article,
+    # because it estimates a lower cost: 2 ms a page with a thousand tags.
     name = models.Subquery(Tag.objects.filter(pk=models.OuterRef("tag")).values("name")[:1])
     taggings = Tagging.objects.filter(article=models.OuterRef("pk"))
     return ArraySubquery(taggings.annotate(name=Collate(name, "C")).order_by("name").values("name"))

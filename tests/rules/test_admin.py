@@ -188,7 +188,7 @@ def test_the_tags_that_no_article_carries_can_be_found(site: Client, content: Ar
     Tag.objects.create(name="forgotten")
     url = reverse("admin:articles_tag_changelist")
 
-    assert [*site.get(url, {"carried": "no"}).context["cl"].queryset] == [
+    assert [*site.get(url, {"has_articles": "no"}).context["cl"].queryset] == [
         Tag.objects.get(name="forgotten")
     ]
-    assert site.get(url, {"carried": "yes"}).context["cl"].result_count == 2
+    assert site.get(url, {"has_articles": "yes"}).context["cl"].result_count == 2

@@ -61,13 +61,13 @@ FIELDS = {
     "profiles_follow": ["id", "follower", "created_at", "follower__username"],
     "articles_article": ["id", "title", "created_at", "updated_at", "author", "tags", "likes",
                          "tags__name", "author__username", "body", "slug"],
-    "articles_tag": ["id", "name", "carried", "articles_count", "taggings"],
+    "articles_tag": ["id", "name", "has_articles", "articles_count", "taggings"],
     "articles_favorite": ["id", "user", "article", "article_created_at", "created_at"],
     "articles_comment": ["id", "body", "created_at", "author", "article__title"],
 }  # fmt: skip
 SPECIAL = [
     *("q", "p", "o", "e", "all", "_facets", "_popup", "_to_field", "_source_model", "", "__", "\0"),
-    *("_changelist_filters", "created_at__", "__year", "carried", "é", "pk__pk"),
+    *("_changelist_filters", "created_at__", "__year", "has_articles", "é", "pk__pk"),
 ]
 QUERIES = [
     *("created_at__year=9999", "created_at__year=0", "created_at__year=abc", "created_at__month=0"),
@@ -79,7 +79,7 @@ QUERIES = [
     *("created_at__time=25:61", "created_at__week_day=abc", "created_at__isnull=abc"),
     *("o=1.-2.99", "o=-", "o=x", "o=" + "." * 99, "p=-1", "p=" + HUGE, "q=%00", "q=%22%00"),
     *("e=1", "e=1&id__regex=(", "e=1&q=%00", "_popup=1&_to_field=id", "_to_field=%00", "all=&p=9"),
-    *("_facets=1", "_facets=1&q=%00", "_facets=1&created_at__gte=abc", "_facets=1&carried=x"),
+    *("_facets=1", "_facets=1&q=%00", "_facets=1&created_at__gte=abc", "_facets=1&has_articles=x"),
     *("q=" + "a+" * 300, "q=" + "%22" * 300, "=", "&&&", "%", "%ff=%ff", "q=%ff%fe", "a" * 9000),
     *("q=1&q=2", "id__in=" + "1," * 2000, "id__in=,", "is_active__exact=7", "pk=" + HUGE),
 ]

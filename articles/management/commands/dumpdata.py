@@ -1,4 +1,4 @@
-"""manage.py dumpdata: Django's own, without the counts and without time-outs."""
+"""manage.py dumpdata: Django's command, without the tallies and without timeouts."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from database.backend.base import lift_timeouts
 
 
 class Command(dumpdata.Command):
-    # Triggers count what loaddata loads. The stored counts would come on top.
+    # When loaddata loads the rows, triggers count them. Loaded tallies would be added to that.
     def handle(self, *labels: str, exclude: list[str], **options: Any) -> None:
-        # To sort a large table takes longer than any request may.
+        # Sorting a large table takes longer than the statement timeout.
         lift_timeouts(options["database"])
         super().handle(*labels, exclude=[*exclude, "articles.tally"], **options)
