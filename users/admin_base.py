@@ -1,4 +1,4 @@
-"""What every model's pages in the admin have in common."""
+"""The base class of the admin pages of all models, and the action that deletes rows."""
 
 from typing import Any, cast
 
@@ -18,16 +18,16 @@ from django.template.response import TemplateResponse
 from users.admin_forms import ChangeForm, LineField, TextField
 from users.deletion import Deletion, counts_below, delete
 
-MOST_COUNTED = 100_000  # of a model, on a confirmation page: takes 20 ms
-MOST_LOGGED = 1_000  # rows of one action with a line of their own in the history
-LINE_LENGTH = 255  # characters: a longer text may have many lines
+MAX_COUNTED = 100_000  # rows of a model that a confirmation page counts, in 20 ms
+MAX_LOGGED = 1_000  # rows of an action that get log entries of their own
+LINE_LENGTH = 255  # characters; a longer field is edited in a textarea
 
 
 class ModelAdmin(admin.ModelAdmin):
-    """Saves only the fields that the editor has changed, and deletes any number of rows."""
+    """Saves only the fields that the editor has changed, and can delete any number of rows."""
 
     form = ChangeForm
-    delete_confirmation_max_display = 0  # the page counts what goes, and lists nothing
+    delete_confirmation_max_display = 0  # the page shows counts, not lists
     delete_selected_confirmation_template = "admin/delete_counted_confirmation.html"
 
     def formfield_for_dbfield(
@@ -35,22 +35,22 @@ class ModelAdmin(admin.ModelAdmin):
     ) -> Field | None:
         if isinstance(db_field, models.CharField | models.TextField):
             if db_field.max_length and db_field.max_length <= LINE_LENGTH:
-                # Not type="email": a browser would rewrite the domain of an address.
+                # Not type="email": browsers would change the domain of an e-mail.
                 options.update(form_class=LineField, widget=AdminTextInputWidget)
             else:
                 options.update(form_class=TextField, widget=AdminTextareaWidget)
         return super().formfield_for_dbfield(db_field, request, **options)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet:
-        """Every row, hidden ones too, except those whose deletion was requested."""
+        """All rows, including hidden ones, except those whose deletion is queued."""
         deletions = Deletion.objects.filter(model=self.opts.label_lower, row_id=OuterRef("pk"))
         return super().get_queryset(request).exclude(Exists(deletions))
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> models.Model | None:
-        """The row, or None. A request that changes it keeps it locked until it commits: the row
-        can be neither changed nor deleted between this look and the write."""
+        """The row, or None. A POST locks the row until its COMMIT, so that no other transaction can
+        change or delete the row before this one writes it."""
         row = super().get_object(request, object_id, from_field)
         if row and request.method == "POST" and connection.in_atomic_block:
             rows = self.model._base_manager.select_for_update(no_key=True)
@@ -71,21 +71,21 @@ class ModelAdmin(admin.ModelAdmin):
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[str], dict[str, Any], set[str], list[str]]:
-        """Counts of what is deleted with the rows, and the models whose rows may not be deleted."""
+        """Counts of the rows to delete, by model, and the models that the editor may not delete."""
         rows = objs if isinstance(objs, models.QuerySet) else self._rows([row.pk for row in objs])
         counts, lacking = {}, set()
-        for model, count in counts_below(rows, MOST_COUNTED).items():
+        for model, count in counts_below(rows, MAX_COUNTED).items():
             if not count:
                 continue
-            many = count > MOST_COUNTED
+            many = count > MAX_COUNTED
             name = str(model._meta.verbose_name_plural)
-            counts[name] = f"more than {MOST_COUNTED:,}" if many else count
+            counts[name] = f"more than {MAX_COUNTED:,}" if many else count
             if not self._may_delete(model, request):
                 lacking.add(str(model._meta.verbose_name))
         return [], counts, lacking, []
 
     def _may_delete(self, model: type[models.Model], request: HttpRequest) -> bool:
-        """As in Django: a model without pages of its own goes with the rows it belongs to."""
+        """As in Django, a model without admin pages needs no permission."""
         if not self.admin_site.is_registered(model):
             return True
         return self.admin_site.get_model_admin(model).has_delete_permission(request)
@@ -102,13 +102,13 @@ class ModelAdmin(admin.ModelAdmin):
     def log_rows(
         self, request: HttpRequest, rows: models.QuerySet, flag: int, message: str = ""
     ) -> Any:
-        """A line for each of the first MOST_LOGGED rows, and one for all the others."""
-        # A line has the name of its row: a thousand bodies of 200 kB would fill the memory.
+        """Log one entry for each of the first MAX_LOGGED rows, and one for all others."""
+        # Do not load large texts: an entry needs only the name of the row.
         texts = (field.name for field in self.opts.fields if isinstance(field, models.TextField))
         editor_id = cast(int, request.user.pk)
-        first = rows.defer(*texts)[:MOST_LOGGED]
+        first = rows.defer(*texts)[:MAX_LOGGED]
         entries = LogEntry.objects.log_actions(editor_id, first, flag, message)
-        if (more := rows.count() - MOST_LOGGED) > 0:
+        if (more := rows.count() - MAX_LOGGED) > 0:
             LogEntry.objects.create(
                 user_id=editor_id,
                 content_type=ContentType.objects.get_for_model(self.model),
@@ -123,7 +123,7 @@ class ModelAdmin(admin.ModelAdmin):
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet) -> None:
         if not delete(queryset):
-            text = "The rows are deleted in the background. This page does not list them any more."
+            text = "The rows are deleted in the background. This page does not list them."
             self.message_user(request, text, messages.INFO)
 
 
@@ -131,15 +131,19 @@ class ModelAdmin(admin.ModelAdmin):
 def delete_selected(
     modeladmin: admin.ModelAdmin, request: HttpRequest, queryset: models.QuerySet
 ) -> TemplateResponse | None:
-    """Django's action of this name, for any number of rows: they are neither loaded nor listed."""
+    """Replaces Django's action of this name. Works for any number of rows, because it does not
+    load them."""
     if not request.POST.get("post"):
         page = cast(TemplateResponse, actions.delete_selected(modeladmin, request, queryset))
         pks = queryset.order_by("-pk").values_list("pk", flat=True)
         across = request.POST.get("select_across") == "1"
-        ours = {"newest": pks.first(), "pks": pks[:1] if across else pks, "across": int(across)}
-        page.context_data = (page.context_data or {}) | ours
+        page.context_data = (page.context_data or {}) | {
+            "newest": pks.first(),
+            "pks": pks[:1] if across else pks,
+            "across": int(across),
+        }
         return page
-    # What was added after the confirmation page had been shown was not confirmed.
+    # The editor has not confirmed rows that were added after the confirmation page.
     if newest := request.POST.get("newest"):
         queryset = queryset.filter(pk__lte=newest)
     if modeladmin.get_deleted_objects(queryset, request)[2]:
@@ -147,7 +151,7 @@ def delete_selected(
     with transaction.atomic():
         count = queryset.count()
         modeladmin.log_deletions(request, queryset)
-        # Without the order, the annotations and the joins of the list.
+        # A new queryset, without the order, annotations and joins of the list.
         rows = modeladmin.model._base_manager.filter(pk__in=queryset.order_by().values("pk"))
         modeladmin.delete_queryset(request, rows)
     name = model_ngettext(modeladmin.opts, count)

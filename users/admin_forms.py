@@ -1,7 +1,7 @@
-"""Forms of the admin that write only what the editor has changed.
+"""Forms of the admin that write only the fields that the editor has changed.
 
-A browser alters text on its way through a form: a textarea sends every line break as CRLF, and a
-one-line input drops line breaks. Django's own forms take the altered text for a change.
+Browsers change text in forms: a textarea sends each line break as CRLF, and a one-line input
+removes line breaks. Django's own forms treat this as a change by the editor.
 """
 
 import re
@@ -13,39 +13,39 @@ from django.forms.boundfield import BoundField
 
 
 class TextField(forms.CharField):
-    """A text of many lines, with its white space. Changed texts get "\\n" as line end."""
+    """A text of several lines that keeps its white space. Changed texts have "\\n" line breaks."""
 
     def __init__(self, *, strip: bool = False, **options: Any) -> None:
         super().__init__(strip=strip, **options)
 
     def as_shown(self, text: str | None) -> str:
-        """The text as a form shows it. A stored text and the text that a browser sends back are
-        equal in this form if the editor has not changed it."""
+        """The text as a form shows it. If the editor changes nothing, the stored text and the text
+        from the browser are equal in this form."""
         return re.sub(r"\r\n?", "\n", text or "")
 
     def digest(self, text: str | None) -> str:
-        """A hash of the text as shown, 32 characters. The page holds it instead of a second copy
-        of the text."""
+        """A hash of the text as shown, with 32 characters. The page contains it instead of a second
+        copy of the text."""
         return blake2b(self.as_shown(text).encode(), digest_size=16).hexdigest()
 
     def to_python(self, value: str | None) -> str | None:
-        # Before the length is checked: a browser sends two characters for a line break.
+        # Before the length is checked, because a browser sends two characters for a line break.
         return super().to_python(self.as_shown(value))
 
     def validate(self, value: str | None) -> None:
-        """White space alone is not accepted for a required text."""
+        """Refuses white space alone for a required text."""
         super().validate(value and value.strip())
 
     def has_changed(self, initial: str | None, data: str | None) -> bool:
         return self.as_shown(initial) != self.as_shown(data)
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        # Without maxlength: browsers count UTF-16 units, PostgreSQL counts characters.
+        # No maxlength: browsers count UTF-16 code units, PostgreSQL counts characters.
         return {}
 
 
 class LineField(TextField):
-    """A text of one line, trimmed when it is changed."""
+    """A text of one line. A changed text is trimmed."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(strip=True, **options)
@@ -55,7 +55,7 @@ class LineField(TextField):
 
 
 class RememberingBoundField(BoundField):
-    """A field whose page remembers what it has shown: the value, or the digest of a text."""
+    """Keeps the value that the page shows, or the digest of a text, in a hidden input."""
 
     form: "ChangeForm"
 
@@ -66,7 +66,7 @@ class RememberingBoundField(BoundField):
         return forms.HiddenInput().render(self.html_initial_name, shown)
 
     def _has_changed(self) -> bool:
-        if not self.form.remembers:
+        if not self.form.has_hidden_inputs:
             return self.field.has_changed(self.initial, self.data)
         if isinstance(self.field, TextField):
             shown: str | None = self.form.data.get(self.html_initial_name)
@@ -76,9 +76,8 @@ class RememberingBoundField(BoundField):
 
 
 class ChangeForm(forms.ModelForm):
-    """A form that leaves alone each field of an existing row that the editor has not changed: it
-    is neither validated nor written, even if somebody else has changed it since the page was shown.
-    """
+    """Neither validates nor writes a field that the editor has not changed, even if another
+    request has changed it after the page was shown. Validates all fields of a new row."""
 
     bound_field_class = RememberingBoundField
 
@@ -89,8 +88,8 @@ class ChangeForm(forms.ModelForm):
             field.show_hidden_initial = not (self.is_new or field.disabled)
 
     @property
-    def remembers(self) -> bool:
-        """Whether the page was one of these, and not a request that a program has made up."""
+    def has_hidden_inputs(self) -> bool:
+        """Whether the request has the hidden inputs of this form. A script may not send them."""
         return any(bound.html_initial_name in self.data for bound in self)
 
     def _post_clean(self) -> None:

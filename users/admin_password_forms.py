@@ -1,7 +1,7 @@
 """The admin's forms for a new password.
 
-Django's forms save the whole row, as it was read before the password was hashed: they undo each
-change that another request has committed meanwhile.
+Django's forms save the whole row as it was read before the password was hashed. This would undo
+the changes that other requests have committed meanwhile.
 """
 
 from django.contrib.admin.forms import AdminPasswordChangeForm as DjangoOwnPasswordForm
@@ -11,7 +11,7 @@ from users.models import User
 
 
 class SavesPasswordAlone:
-    """Writes only the password and the columns that `Revocable.save()` adds."""
+    """Writes only the password, and the columns that `Revocable.save()` adds."""
 
     def save(self, commit: bool = True) -> User:
         user: User = super().save(commit=False)  # type: ignore[misc]  # of Django's form
@@ -21,8 +21,8 @@ class SavesPasswordAlone:
 
 
 class PasswordForm(SavesPasswordAlone, DjangoPasswordForm[User]):
-    """For the password of any user."""
+    """Sets the password of any user."""
 
 
 class OwnPasswordForm(SavesPasswordAlone, DjangoOwnPasswordForm):
-    """For the editor's own password; asks for the old one."""
+    """Changes the editor's own password; asks for the old one."""

@@ -1,5 +1,5 @@
-"""Find and repair usernames and e-mails that are not stored as the model stores them: rows that
-plain SQL has written, or an earlier version with other rules."""
+"""Finds and repairs usernames and e-mails that are not stored as the model stores them, because
+plain SQL or an earlier version with other rules has written them."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ from users.names import fold, nfc
 
 COLUMNS = {"username": "username_folded", "email": "email_folded"}
 BATCH = 5000  # rows
-SHOWN = 20  # pairs
+SHOWN = 20  # pairs of accounts in an error message
 
 CONFLICTS = """\
-These pairs of accounts have the same username or e-mail, since case, compatible letter forms and
-invisible characters make no difference:
+These pairs of accounts have the same username or e-mail, because case, compatible letter forms and
+invisible characters do not count:
 {pairs}
-Change one of each pair (UPDATE users_user SET username = …), then run this command again.
-All other accounts are right."""
+Change one account of each pair (UPDATE users_user SET username = …), then run this command again.
+All other accounts are correct."""
 
 WRITE = """
     UPDATE {table} SET {column} = fresh.text, {folded} = fresh.folded
@@ -34,16 +34,16 @@ class Row(NamedTuple):
     folded: str
 
     @property
-    def right(self) -> "Row":
+    def correct(self) -> "Row":
         return Row(self.pk, nfc(self.text), fold(self.text))
 
 
 class NameRepair:
-    """The work on one column of users and its folded column. `users` is a queryset of all users,
-    of the model or of a migration's."""
+    """Repairs one column of users and its folded column. `users` contains all users, of the real
+    model or of a migration's model."""
 
     def __init__(self, users: models.QuerySet[Any], column: str) -> None:
-        # Not the manager's queryset, which refuses to write a folded column alone.
+        # The manager's queryset would refuse to write a folded column alone.
         self._users: models.QuerySet[Any] = models.QuerySet(users.model, using=users.db)
         self._columns = ("pk", column, COLUMNS[column])
         self._write_sql = WRITE.format(
@@ -52,22 +52,22 @@ class NameRepair:
         self.repaired = 0
 
     def wrong(self) -> Iterator[list[int]]:
-        """The ids of the rows that are wrong, a list for each batch that was read."""
+        """The ids of the wrong rows, in one list for each batch that is read."""
         last = None
         while rows := self._batch_after(last):
             last = rows[-1].pk
-            yield [row.pk for row in rows if row != row.right]
+            yield [row.pk for row in rows if row != row.correct]
 
     def run(self) -> dict[int, int]:
-        """Repair what can be, each batch in a transaction of its own.
+        """Repair as many rows as possible, with one transaction for each batch.
 
-        Returns the id of each row that is still wrong, with that of the user who has its name.
+        Returns the id of each row that is still wrong, with the id of the user who has its name.
         """
         blocked: list[int] = []
         for wrong in self.wrong():
             blocked += self._repair(wrong)
-            reset_queries()  # with DEBUG on, Django keeps every statement
-        # Again, all at once: a row may wait for the name that a later row gives up.
+            reset_queries()  # with DEBUG, Django keeps all statements in memory
+        # Try again: a row may need a name that a row of a later batch has given up.
         return self._repair(blocked)
 
     def _batch_after(self, last: int | None) -> list[Row]:
@@ -84,38 +84,37 @@ class NameRepair:
             with transaction.atomic(using=self._users.db):
                 return self._repair_locked(pks)
         except IntegrityError:
-            # Another session has taken a name since. The next attempt finds its row.
+            # Another transaction has taken a name meanwhile. The next attempt finds its row.
             if attempts == 1:
                 raise
             return self._repair(pks, attempts - 1)
 
     def _repair_locked(self, pks: list[int]) -> dict[int, int]:
         locked = self._users.select_for_update().filter(pk__in=pks).order_by("pk")
-        rows = [row for row in self._rows(locked) if row != row.right]
+        rows = [row for row in self._rows(locked) if row != row.correct]
         holders = self._holders(rows)
         blocked = _blocked(rows, holders)
         free = [row for row in rows if row.pk not in blocked]
-        # PostgreSQL checks a unique constraint after each row, not after the statement. If a row
-        # gets the name of another row, the other row therefore gives it up first: it gets a text
-        # that cannot be the name of any user.
+        # PostgreSQL checks a unique constraint after each row, not after the statement. So a row
+        # that holds a name for another row first gets a text that cannot be a name.
         for pk in sorted({holder for row in free for holder in holders[row.pk]}):
             self._users.filter(pk=pk).update(**{self._columns[2]: f"\n{pk}"})
-        self._write([row.right for row in free])
+        self._write([row.correct for row in free])
         return blocked
 
     def _holders(self, rows: list[Row]) -> dict[int, set[int]]:
-        """The other users who have the name of each row, in either column."""
+        """The other users who have the correct text of each row, in either column."""
         _, column, folded = self._columns
-        texts = {row.right.text for row in rows}
-        names = {row.right.folded for row in rows}
-        having: dict[tuple[str, str], int] = {}
+        texts = {row.correct.text for row in rows}
+        names = {row.correct.folded for row in rows}
+        holder_of: dict[tuple[str, str], int] = {}
         for row in self._rows(
             self._users.filter(Q((f"{column}__in", texts)) | Q((f"{folded}__in", names)))
         ):
-            having[column, row.text] = having[folded, row.folded] = row.pk
+            holder_of[column, row.text] = holder_of[folded, row.folded] = row.pk
         return {
-            pk: {having.get((column, text), pk), having.get((folded, name), pk)} - {pk}
-            for pk, text, name in (row.right for row in rows)
+            pk: {holder_of.get((column, text), pk), holder_of.get((folded, name), pk)} - {pk}
+            for pk, text, name in (row.correct for row in rows)
         }
 
     def _write(self, rows: list[Row]) -> None:
@@ -126,13 +125,13 @@ class NameRepair:
 
 
 def _blocked(rows: list[Row], holders: dict[int, set[int]]) -> dict[int, int]:
-    """The rows that can't get their name, each with the user who has it and keeps it."""
+    """The ids of the rows that cannot get their name, with the id of the user who keeps it."""
     moving = {row.pk for row in rows}
     blocked: dict[int, int] = {}
     first: dict[str, int] = {}
-    # Of two with one name, the row that holds it already comes first.
-    for row in sorted(rows, key=lambda row: row.folded != row.right.folded):
-        owner = first.setdefault(row.right.folded, row.pk)
+    # If two rows need one name, the row that already holds it comes first.
+    for row in sorted(rows, key=lambda row: row.folded != row.correct.folded):
+        owner = first.setdefault(row.correct.folded, row.pk)
         if owner != row.pk:
             blocked[row.pk] = owner
     while more := {
@@ -146,10 +145,10 @@ def _blocked(rows: list[Row], holders: dict[int, set[int]]) -> dict[int, int]:
 
 
 def repair(users: models.QuerySet[Any]) -> int:
-    """Repair all rows, and return how many values were wrong.
+    """Repair all rows. Returns the number of repaired values.
 
-    Raises CommandError that lists pairs of accounts with one name; all other rows are repaired
-    then.
+    If pairs of accounts have the same name, repairs all other rows, and raises CommandError with a
+    list of the pairs.
     """
     number = 0
     conflicts: list[str] = []
@@ -163,8 +162,8 @@ def repair(users: models.QuerySet[Any]) -> int:
 
 
 def _conflicts(users: models.QuerySet[Any], column: str, blocked: dict[int, int]) -> Iterator[str]:
-    """A line for each of the first pairs. Without e-mail addresses, which logs may not have, and
-    with usernames escaped: they may look alike, or control a terminal."""
+    """A line for each of the first pairs. Shows no e-mails, which must not be in logs, and escapes
+    usernames, which may look alike or contain control characters."""
     pairs = sorted({(min(pair), max(pair)) for pair in blocked.items()})
     shown = pairs[:SHOWN]
     pks = {pk for pair in shown for pk in pair}

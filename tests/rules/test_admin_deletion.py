@@ -74,7 +74,7 @@ def test_the_confirmation_for_a_large_row_is_small(site: Client, alice: User) ->
 def test_a_confirmation_stops_counting(
     site: Client, article: Article, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_base, "MOST_COUNTED", 2)
+    monkeypatch.setattr(admin_base, "MAX_COUNTED", 2)
     for _ in range(3):
         write_comment(alice, article)
 
@@ -95,7 +95,7 @@ def test_all_rows_of_a_long_list_are_deleted(
 
     assert (response.status_code, response["Location"]) == (302, TAGS)
     assert Tag.objects.count() == 0
-    assert LogEntry.objects.count() == admin_base.MOST_LOGGED + 1
+    assert LogEntry.objects.count() == admin_base.MAX_LOGGED + 1
     assert LogEntry.objects.filter(object_repr="500 more tags", object_id=None).exists()
 
 

@@ -306,7 +306,7 @@ def test_the_action_is_logged_for_each_user(site: Client, dora: User, alice: Use
 def test_any_number_of_users_is_logged_out_by_one_update(
     site: Client, dora: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_base, "MOST_LOGGED", 2)
+    monkeypatch.setattr(admin_base, "MAX_LOGGED", 2)
     names = [f"user{number}" for number in range(5)]
     User.objects.bulk_create(
         User(username=n, username_folded=n, email=f"{n}@x.y", email_folded=f"{n}@x.y")

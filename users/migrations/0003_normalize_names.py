@@ -1,8 +1,8 @@
 """Usernames and e-mails are stored in NFC, and folded by NFKC case folding.
 
-Not in one transaction: each batch commits, so that no row is locked for long. Only rows that
-change are written: those with characters outside ASCII. Where two accounts have one name now,
-the migration says which and stops; run it again when one of each pair has another name.
+Each batch is a transaction of its own, so that no row is locked for long. Only wrong rows are
+written, which have characters outside ASCII. If two accounts now have the same name, the migration
+lists them and stops; run it again after one account of each pair has another name.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from users.name_repair import repair
 
 
 def repair_names(apps: Any, schema_editor: Any) -> None:
-    # The plain manager of the migration's model.
+    # The migration's model has a plain manager.
     users = apps.get_model("users", "User").objects.using(schema_editor.connection.alias)
     repair(users.all())
 
@@ -31,6 +31,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             "user", "username", users.model_fields.NormalizedCharField(max_length=64)
         ),
-        # Nothing to do on the way back: the former folding tells more names apart, not fewer.
+        # Backwards needs no change: the previous folding made fewer names equal.
         migrations.RunPython(repair_names, migrations.RunPython.noop),
     ]

@@ -1,4 +1,4 @@
-"""Users can be hidden, and a queue holds the rows whose deletion takes long."""
+"""Users can be hidden, and a table queues large deletions."""
 
 import django.db.models.functions.datetime
 from django.db import migrations, models

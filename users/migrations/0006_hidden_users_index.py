@@ -1,4 +1,4 @@
-"""The index of hidden users. Writers wait until it is built; readers do not."""
+"""The index of hidden users. Writes wait until it is built; reads do not."""
 
 from django.db import migrations, models
 
@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 condition=models.Q(("hidden_at__isnull", False)), fields=["id"], name="hidden_users"
             ),
         ),
-        # Without statistics PostgreSQL would believe that almost all users are hidden.
+        # Without statistics, PostgreSQL would estimate that almost all users are hidden.
         migrations.RunSQL("ANALYZE users_user (hidden_at)", migrations.RunSQL.noop),
         lock("users_user", backwards=EVERYBODY),
     ]
