@@ -4,6 +4,7 @@ comes from the environment (`.env.example` lists every variable)."""
 import os
 import sys
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from corsheaders.defaults import default_headers
@@ -99,9 +100,12 @@ METRICS_TOKEN = env.secret("METRICS_TOKEN", minimum_bytes=8, required=False)
 # command has few threads, and runserver has as many as clients come, so that it always has one
 # to refuse a request. `serve` runs in manage.py; the server that it becomes, granian, does not.
 threads = 4 if Path(sys.argv[0]).name == "manage.py" else SERVER_THREADS
-DATABASES = {
-    "default": database(env, embedded=BASE_DIR / ".postgres" if DEBUG else None, threads=threads)
-}
+embedded = None
+if DEBUG and find_spec("database.embedded"):  # a production install does not contain it
+    from database.embedded import EmbeddedServer
+
+    embedded = EmbeddedServer(BASE_DIR / ".postgres")
+DATABASES = {"default": database(env, debug=DEBUG, embedded=embedded, threads=threads)}
 # Each body that is on its way keeps a thread, which `serve` has in addition to SERVER_THREADS. But
 # with persistent connections each thread has one, so there the number of threads is fixed.
 persistent = DATABASES["default"]["CONN_MAX_AGE"] > 0

@@ -21,9 +21,8 @@ django.setup(set_prefix=False)
 from config import access_log, bodies  # noqa: E402 -- they need the settings
 from config.bodies import Body  # noqa: E402
 from config.semaphore import FairSemaphore  # noqa: E402
-from database.backend.base import close_pools, open_pools  # noqa: E402
+from database.backend import close_pools, database_wrapper, open_pools  # noqa: E402
 from database.health import probe  # noqa: E402
-from database.serving import default_database  # noqa: E402
 from users.deletion_worker import worker as deletion_worker  # noqa: E402
 
 
@@ -44,7 +43,7 @@ django_application = Handler()
 # wait for them. It starts without a database too: then it serves the requests that need none, and
 # answers 503 to the others. The log has the reason.
 with suppress(OperationalError):
-    open_pools(default_database().limits.acquire_timeout)
+    open_pools(database_wrapper().limits.acquire_timeout)
 deletion_worker.ensure_running()
 # granian's workers are children of multiprocessing, which does not run atexit functions before
 # Python 3.13. PostgreSQL logs an error for each connection that is not closed. The deletion worker

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from articles.models import Article
-from database.health.probe import probe
+from database.health.probes import probe
 from tests.builders import follow, make_user, write_article
 from tests.client import ApiClient
 from users.limits.counters import counters

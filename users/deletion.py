@@ -18,7 +18,7 @@ from django.db import OperationalError, connection, models, transaction
 from django.db.models.functions import Now
 from psycopg.errors import DeadlockDetected
 
-from database.backend.base import lift_timeouts
+from database.backend import lift_timeouts
 from users.visibility import Hideable
 
 SMALL = 1_000  # rows, which PostgreSQL deletes in 50 ms, with index entries and counts

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from prometheus_client import Counter, Gauge
 
-from database.backend.base import release
+from database.backend import release_connection
 
 HASHES = Counter(
     "password_hashes",
@@ -92,7 +92,7 @@ class PasswordQueue:
             yield
             return
         with self.slot():
-            release()
+            release_connection()
             with WAITING.track_inprogress():
                 self._turns.acquire()
             self._of_thread.has_turn = True

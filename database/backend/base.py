@@ -4,7 +4,6 @@ In every mode a broken connection is found out, nothing waits for ever, and a th
 leaves nothing behind; with a pool, `pool.py` says what else.
 """
 
-import atexit
 import math
 import time
 from pathlib import Path
@@ -13,13 +12,11 @@ from typing import Any, ClassVar
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
 from django.db.backends.utils import CursorWrapper
 from psycopg import pq
 
-from database import embedded
 from database.backend.checkouts import Checkout, checked_out
 from database.backend.client import DatabaseClient
 from database.backend.connection import Connection
@@ -29,10 +26,8 @@ from database.backend.pool import RECONNECT_INTERVAL, Pool
 from database.backend.prepared_cursor import PreparedCursor
 from database.backend.running import running_request
 from database.backend.watchdog import watchdog
-from database.embedded.supervisor import EmbeddedError
 from database.errors import NotConnected
-from database.metrics.histogram import flush
-from database.settings.limits import Limits
+from database.settings import Limits
 
 READY = (pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS)
 
@@ -98,15 +93,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
             # to look for the server takes longer than all the rest of one.
             return {}
         params: dict[str, Any] = super().get_connection_params()
-        folder, password_file = params.pop("embedded", None), params.pop("password_file", None)
+        embedded, password_file = params.pop("embedded", None), params.pop("password_file", None)
         for name in ("limits", "pgbouncer"):
             params.pop(name, None)
         try:
-            if folder is not None:
-                params["host"] = str(embedded.start(folder))
+            if embedded is not None:
+                params["host"] = str(embedded.start())
             if password_file is not None:
                 params["password"] = Path(password_file).read_text().rstrip("\r\n")
-        except (EmbeddedError, OSError, UnicodeError) as error:
+        except (OSError, UnicodeError) as error:
             raise NotConnected(str(error)) from error
         return params
 
@@ -207,59 +202,3 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.connection = None
         if self.in_atomic_block:
             self.closed_in_transaction = self.needs_rollback = True
-
-
-def open_pools(timeout: float) -> None:
-    """Open the pool of every database, and wait until it has its minimum of connections.
-
-    Raises psycopg_pool.PoolTimeout if one has not after `timeout` seconds, or
-    psycopg.OperationalError; the pool then connects at the first use.
-    """
-    for wrapper in connections.all():
-        pool = wrapper.pool if isinstance(wrapper, DatabaseWrapper) else None
-        if pool is None:
-            continue
-        try:
-            pool.open(wait=True, timeout=timeout)
-        except psycopg.OperationalError:
-            # psycopg closes a pool that was waited for in vain.
-            DatabaseWrapper._connection_pools.pop(wrapper.alias, None)
-            raise
-
-
-@atexit.register
-def close_pools() -> None:
-    """Stop the threads of every pool before the interpreter takes them away: a pool that
-    is collected later waits 5 s for each of them, and a management command ends 20 s late.
-    """
-    for pool in list(DatabaseWrapper._connection_pools.values()):
-        pool.close()
-    flush()  # what was observed in the last second
-
-
-def lift_timeouts(alias: str = DEFAULT_DB_ALIAS) -> None:
-    """For a command that may take its time: no time-out for statements and for idling in
-    this thread's connection, until the transaction ends or, outside of one, it is given back.
-
-    Behind PgBouncer, outside of a transaction, the session is everybody's: nothing changes.
-    """
-    wrapper = connections[alias]
-    scope = "LOCAL" if wrapper.in_atomic_block else "SESSION"
-    if scope == "SESSION" and wrapper.settings_dict["OPTIONS"].get("pgbouncer"):
-        return
-    with wrapper.cursor() as cursor:
-        cursor.execute(f"SET {scope} statement_timeout = 0")
-        cursor.execute(f"SET {scope} idle_in_transaction_session_timeout = 0")
-
-
-def release() -> None:
-    """Give the connection of the request at work back to its pool, before something that takes
-    long and asks the database nothing: the next query takes another.
-
-    In a transaction it stays, as it does without a pool; and in a command, whose session may
-    be one of its own making.
-    """
-    for wrapper in connections.all(initialized_only=True) if running_request() else ():
-        pooled = isinstance(wrapper, DatabaseWrapper) and wrapper.pool
-        if pooled and wrapper.autocommit and not wrapper.in_atomic_block:
-            wrapper.close()

@@ -10,7 +10,6 @@ from django.core.management.base import CommandError
 from django.db.backends.postgresql import client
 from psycopg import pq
 
-from database import embedded
 from database.errors import NotConnected
 
 # A person in a shell may take their time. PostgreSQL takes the last of two settings.
@@ -52,7 +51,7 @@ class DatabaseClient(client.DatabaseClient):
             for option in pq.Conninfo.get_defaults()
             if option.envvar and params.get(option.keyword.decode()) is not None
         }
-        if self.connection.settings_dict["OPTIONS"].get("embedded"):
+        if embedded := self.connection.settings_dict["OPTIONS"].get("embedded"):
             # A machine without PostgreSQL has the psql of the embedded server's wheel.
             path = os.environ.get("PATH", os.defpath)
             variables["PATH"] = os.pathsep.join([path, str(embedded.programs())])

@@ -18,8 +18,8 @@ from database.backend.cleanup import Cleanup, cleanup_after
 from database.backend.cursors import OBSERVED
 from database.backend.outages import Outage
 from database.backend.running import running_request
-from database.backend.watchdog import watchdog
-from database.settings.limits import Limits
+from database.backend.watchdog import Bound, watchdog
+from database.settings import Limits
 
 logger = logging.getLogger("database.statements")
 
@@ -99,6 +99,10 @@ class Connection(psycopg.Connection[Any]):
                     handle.shutdown(socket.SHUT_RDWR)
                 handle.detach()
 
+    def bounded(self, seconds: float) -> Bound:
+        """Cut the connection if what is done in this context takes longer."""
+        return watchdog.bounded(self, seconds)
+
     def abandon(self) -> None:
         """Close the sockets of a connection that belongs to the process this one was forked
         from, without a word to the server. It must stay referenced for ever: whatever is
@@ -111,7 +115,7 @@ class Connection(psycopg.Connection[Any]):
     def ping(self, seconds: float) -> bool:
         """Whether the server answers an empty query within so many seconds. One round trip;
         below psycopg's cursors, where it costs a third of `execute("")`."""
-        with watchdog.bounded(self, seconds) as bound:
+        with self.bounded(seconds) as bound:
             try:
                 answered = self.pgconn.exec_(b"").status == pq.ExecStatus.EMPTY_QUERY
                 self.answered_at = monotonic()
@@ -132,7 +136,7 @@ class Connection(psycopg.Connection[Any]):
         if status in BUSY_OR_BROKEN or self.cleanup is Cleanup.DISCARD:
             self.close()
             return
-        with watchdog.bounded(self, self.limits.ping_timeout) as bound:
+        with self.bounded(self.limits.ping_timeout) as bound:
             try:
                 if status != pq.TransactionStatus.IDLE:
                     self.rollback()

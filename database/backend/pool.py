@@ -26,7 +26,7 @@ from database.backend.connection import Connection
 from database.backend.outages import Outage
 from database.backend.running import acquire_by, running_request
 from database.backend.watchdog import watchdog
-from database.settings.limits import Limits
+from database.settings import Limits
 
 logger = logging.getLogger("database.pool")
 

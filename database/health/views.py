@@ -3,25 +3,13 @@
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
-from django.middleware import common
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from database import rundir
-from database.backend.pool import Pool
-from database.health.probe import probe
-from database.metrics.figures import may_see
-from database.serving.startup import default_database
-
-PATHS = frozenset({"/health", "/livez", "/readyz", "/metrics"})
-
-
-class CommonMiddleware(common.CommonMiddleware):
-    """Django's, which refuses a Host that is not one of ours, but not a probe's: those come
-    by IP address, and are told nothing that depends on it."""
-
-    def process_request(self, request: HttpRequest) -> Any:
-        return None if request.path_info in PATHS else super().process_request(request)
+from database.backend import Pool, database_wrapper
+from database.health.probes import probe
+from database.metrics import may_see
 
 
 @never_cache
@@ -29,7 +17,7 @@ class CommonMiddleware(common.CommonMiddleware):
 def health(request: HttpRequest) -> JsonResponse:
     """Whether the database answers, in a second at most: 200, or 503. Whoever may see the
     metrics is also shown the pool of the process that happens to answer, and the cause."""
-    database = default_database()
+    database = database_wrapper()
     error = probe.error(database.get_connection_params)
     answer: dict[str, Any] = {"status": "ok", "database": "connected"}
     if error:
@@ -65,7 +53,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def _reason_to_stay_away() -> str | None:
     if rundir.is_draining():
         return "draining"
-    database = default_database()
+    database = database_wrapper()
     if probe.error(database.get_connection_params):
         return "unreachable"
     pool = database.pool

@@ -18,12 +18,11 @@ from database.metrics.figures import (
     STATEMENTS,
     USE,
     WAIT,
-    may_see,
-    measured,
-    metrics,
     sample,
 )
 from database.metrics.histogram import flush
+from database.metrics.page import may_see, metrics
+from database.metrics.timing import measured
 
 __all__ = [
     "ACQUIRES",

@@ -20,8 +20,7 @@ from django.utils.module_loading import autodiscover_modules
 from psycopg import pq
 from psycopg.errors import error_from_result
 
-from database.backend.connection import Connection
-from database.backend.watchdog import watchdog
+from database.backend import Connection
 from database.prepared.compiling import CompileError
 from database.prepared.declaring import Prepared, Shape, declared
 
@@ -72,7 +71,7 @@ class Session:
         return [result.ftype(column) for column in range(result.nfields)]
 
     def _bounded(self) -> Any:
-        return watchdog.bounded(self.connection, max(1, self.until - monotonic()))
+        return self.connection.bounded(max(1, self.until - monotonic()))
 
 
 def misfits(connection: Connection, until: float) -> Iterator[str]:

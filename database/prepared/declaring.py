@@ -35,7 +35,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model, QuerySet
 from psycopg.types.numeric import Int8
 
-from database.backend.base import DatabaseWrapper
+from database.backend import DatabaseWrapper
 from database.prepared.compiling import (
     FIELDS,
     Compiled,

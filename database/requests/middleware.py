@@ -18,8 +18,7 @@ from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from database import metrics
-from database.backend.base import DatabaseWrapper
-from database.backend.running import RunningRequest, running_requests
+from database.backend import DatabaseWrapper, RunningRequest, running_requests
 from database.errors import Failure, failure_of, found_no_connection, was_lost, was_outdated
 
 logger = logging.getLogger("database.requests")

@@ -10,11 +10,10 @@ from django.core import checks
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
 
-from database.backend.connection import Connection
-from database.backend.watchdog import watchdog
-from database.prepared.checking import misfits
-from database.serving.startup import Finding, NoDatabase, connect, default_database, unreachable
-from database.settings.tls import HERE
+from database.backend import Connection, database_wrapper
+from database.prepared import misfits
+from database.serving.startup import Finding, NoDatabase, connect, unreachable
+from database.settings import HERE
 
 _DEMAND_TLS = frozenset({"require", "verify-ca", "verify-full"})
 
@@ -29,12 +28,12 @@ def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding
         session = connect(patience)
         with session:
             # A server that freezes now must not keep this process for ever.
-            with watchdog.bounded(session, max(1, until - monotonic())):
+            with session.bounded(max(1, until - monotonic())):
                 missing = _unapplied(session)
                 yield from _migrations(missing)
                 yield from _role(session)
                 yield from _rights(session)
-                if default_database().settings_dict["OPTIONS"].get("pgbouncer"):
+                if database_wrapper().settings_dict["OPTIONS"].get("pgbouncer"):
                     # What connects to the server is PgBouncer, with limits of its own.
                     yield from _pgbouncer(session)
                 else:
@@ -56,11 +55,11 @@ def prepared_queries(
     """Django's system check: an error for each thing that is wrong with a declared query."""
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
-    patience = default_database().limits.hard_deadline
+    patience = database_wrapper().limits.hard_deadline
     try:
         # Not Django's connection, which may be in a transaction.
         with connect() as session:
-            with watchdog.bounded(session, patience):
+            with session.bounded(patience):
                 missing = _unapplied(session)
             if missing:
                 # No error: it would stop the first `migrate`, which looks here before it begins.
@@ -81,7 +80,7 @@ def has_unapplied_migrations() -> bool:
     try:
         with (
             connect() as session,
-            watchdog.bounded(session, default_database().limits.hard_deadline),
+            session.bounded(database_wrapper().limits.hard_deadline),
         ):
             return bool(_unapplied(session))
     except (NoDatabase, psycopg.Error):
@@ -90,7 +89,7 @@ def has_unapplied_migrations() -> bool:
 
 def _capacity(session: Connection, workers: int, threads: int) -> Iterator[Finding]:
     """Whether every process gets all the connections that it may open, and one for its probe."""
-    pool = default_database().settings_dict["OPTIONS"].get("pool")
+    pool = database_wrapper().settings_dict["OPTIONS"].get("pool")
     each, name = (pool["max_size"], "DATABASE_POOL_MAX") if pool else (threads, "SERVER_THREADS")
     needed = workers * (each + 1)
     server, role, database, *names = _row(
@@ -140,7 +139,7 @@ def _unapplied(session: Connection) -> list[str]:
 def _tls(session: Connection) -> Iterator[Finding]:
     """libpq has made sure of the way to whatever it is connected to; the server says whether
     it is TLS that arrives there."""
-    mode = default_database().settings_dict["OPTIONS"].get("sslmode", "prefer")
+    mode = database_wrapper().settings_dict["OPTIONS"].get("sslmode", "prefer")
     host = session.info.host
     (encrypted,) = _row(session, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
     if encrypted or host.startswith(("/", "@")):  # a unix socket
@@ -158,7 +157,7 @@ def _role(session: Connection) -> Iterator[Finding]:
     role, superuser = _row(
         session, "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = session_user"
     )
-    if superuser and "embedded" not in default_database().settings_dict["OPTIONS"]:
+    if superuser and "embedded" not in database_wrapper().settings_dict["OPTIONS"]:
         yield _warning(
             f'The role "{role}" is a superuser; docs/roles.sql makes one that may do no more'
             " than it needs, for DATABASE_URL."
@@ -171,7 +170,7 @@ def _rights(session: Connection) -> Iterator[Finding]:
 
     Identities need no right to their sequences.
     """
-    database = default_database()
+    database = database_wrapper()
     # As SQL names them, because a table's name may need its quotes.
     names = {database.ops.quote_name(name) for name in database.introspection.django_table_names()}
     lacking = session.execute(
@@ -199,7 +198,7 @@ def _pgbouncer(session: Connection) -> Iterator[Finding]:
     settings = dict(session.execute("SELECT name, setting FROM pg_settings"))
     if settings["TimeZone"] != "UTC":
         yield _of_the_role(session, "TimeZone = 'UTC'")
-    deadline = default_database().limits.hard_deadline * 1000
+    deadline = database_wrapper().limits.hard_deadline * 1000
     if not 0 < int(settings["statement_timeout"]) < deadline:
         yield _of_the_role(session, "statement_timeout = '10s'")
     if int(settings["idle_in_transaction_session_timeout"]) == 0:

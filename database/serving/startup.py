@@ -11,16 +11,13 @@ import re
 import sys
 import time
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import pq
 from psycopg.conninfo import make_conninfo, timeout_from_conninfo
 
-from database.backend.base import DatabaseWrapper
-from database.backend.connection import Connection
-from database.backend.outages import cause_of
+from database.backend import Connection, cause_of, database_wrapper
 
 RETRY_INTERVAL = 0.5  # seconds
 
@@ -95,7 +92,7 @@ def connect(patience: float = 0) -> Connection:
 
 def _params() -> dict[str, Any]:
     try:
-        return default_database().get_connection_params()
+        return database_wrapper().get_connection_params()
     except psycopg.OperationalError as error:  # the embedded server has not started
         raise NoDatabase(_in_a_line(error), os.EX_UNAVAILABLE) from error
 
@@ -128,7 +125,3 @@ def unreachable(error: psycopg.Error) -> str:
 def _in_a_line(error: psycopg.Error) -> str:
     # libpq's words name host, port, user and database, and no password.
     return " ".join(str(error).split())
-
-
-def default_database() -> DatabaseWrapper:
-    return cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])

@@ -1,6 +1,7 @@
-"""What this app needs of a reader of environment variables."""
+"""What this app needs from its project: a reader of variables, and a server for development."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn, Protocol
 
 
@@ -14,3 +15,22 @@ class Environment(Protocol):
     def milliseconds(self, name: str, default: int, *, minimum: int = 0) -> int: ...
     def choice(self, name: str, choices: Sequence[str], default: str = "") -> str: ...
     def refuse(self, name: str, why: str) -> NoReturn: ...
+
+
+class EmbeddedServer(Protocol):
+    """A PostgreSQL for development that starts when the first process connects.
+
+    `database.embedded` has one. Production installs do not contain it, so it is handed in.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def user(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    def start(self) -> Path:
+        """Start it unless it runs; return the directory of its socket. Raises NotConnected."""
+
+    def programs(self) -> Path:
+        """The directory of psql."""

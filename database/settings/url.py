@@ -13,8 +13,7 @@ import dj_database_url
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from database.embedded import supervisor
-from database.settings.environment import Environment
+from database.settings.environment import EmbeddedServer, Environment
 from database.settings.limits import Limits
 from database.settings.tls import set_tls
 
@@ -36,16 +35,18 @@ _SHORTEST = 0.001  # seconds
 _PORTS = range(1, 65_536)
 
 
-def database(env: Environment, *, embedded: Path | None, threads: int) -> dict[str, Any]:
+def database(
+    env: Environment, *, debug: bool, embedded: EmbeddedServer | None, threads: int
+) -> dict[str, Any]:
     """The `DATABASES` entry that the environment asks for.
 
-    `embedded` is the folder of the embedded PostgreSQL, which is used while `DATABASE_URL`
-    is not set; None in production, where there is none, and TLS is asked of a host that is
-    not this machine. `threads` is how many of this process may want a connection at once.
+    `embedded` is used while `DATABASE_URL` is not set; None where there is none. Unless `debug` is
+    on, a host that is not this machine must use TLS. `threads` is how many threads of this process
+    may want a connection at once.
     """
-    entry = _address(env, embedded)
+    entry = _address(env, embedded, debug=debug)
     limits = _limits(env)
-    set_tls(entry, env, debug=embedded is not None)
+    set_tls(entry, env, debug=debug)
     _set_password_file(entry, env)
     _set_mode(entry, env, limits.acquire_timeout, threads)
     _set_socket_bounds(entry["OPTIONS"], env)
@@ -54,20 +55,21 @@ def database(env: Environment, *, embedded: Path | None, threads: int) -> dict[s
     return entry
 
 
-def _address(env: Environment, embedded: Path | None) -> dict[str, Any]:
+def _address(env: Environment, embedded: EmbeddedServer | None, *, debug: bool) -> dict[str, Any]:
     url = env.text("DATABASE_URL").strip()
     if url:
         return _parsed(env, url)
     if embedded is None:
-        env.refuse("DATABASE_URL", "is not set, and the embedded PostgreSQL needs DEBUG=on")
+        reason = "is not installed" if debug else "needs DEBUG=on"
+        env.refuse("DATABASE_URL", f"is not set, and the embedded PostgreSQL {reason}")
     # The backend starts the server, and fills in the host, at the first connection.
     return {
         "ENGINE": BACKEND,
-        "NAME": supervisor.DATABASE,
-        "USER": supervisor.ROLE,
+        "NAME": embedded.name,
+        "USER": embedded.user,
         "PASSWORD": "",
         "HOST": "",
-        "PORT": supervisor.PORT,
+        "PORT": embedded.port,
         "OPTIONS": {"embedded": embedded},
     }
 

@@ -19,7 +19,7 @@ from database.backend.connection import Connection
 from database.backend.pool import Pool
 from database.backend.watchdog import Watchdog, watchdog
 from database.embedded import supervisor
-from database.health.probe import Probe
+from database.health.probes import Probe
 from database.metrics import histogram
 from database.metrics.histogram import Histogram
 from tests.database import application

@@ -29,7 +29,8 @@ EMBEDDED = """
 import sys
 from pathlib import Path
 from config import settings
-settings.DATABASES["default"]["OPTIONS"]["embedded"] = Path(sys.argv[1])
+from database.embedded import EmbeddedServer
+settings.DATABASES["default"]["OPTIONS"]["embedded"] = EmbeddedServer(Path(sys.argv[1]))
 from django.core.management import execute_from_command_line
 execute_from_command_line(["manage.py", "dbcheck"])
 """

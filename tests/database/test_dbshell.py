@@ -121,8 +121,10 @@ def test_a_failure_shows_no_password() -> None:
 def test_an_embedded_server_that_cannot_start_is_a_sentence(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path; from django.conf import settings;"
+        "from database.embedded import EmbeddedServer;"
         "from django.core.management import execute_from_command_line as execute;"
-        f"settings.DATABASES['default']['OPTIONS']['embedded'] = Path({str(tmp_path / 'file')!r});"
+        "settings.DATABASES['default']['OPTIONS']['embedded']"
+        f" = EmbeddedServer(Path({str(tmp_path / 'file')!r}));"
         "execute(['manage.py', 'dbshell'])"
     )
     (tmp_path / "file").touch()

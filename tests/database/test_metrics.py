@@ -16,8 +16,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from database.metrics import histogram
-from database.metrics.figures import AllProcesses
 from database.metrics.histogram import Histogram
+from database.metrics.processes import AllProcesses
 from tests.client import ApiClient
 from tests.database.servers import wait_until
 from tests.processes import Server, database_url, serving

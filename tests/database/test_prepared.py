@@ -12,10 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from psycopg.conninfo import conninfo_to_dict
 
 from articles.models import Tag
+from database.backend import database_wrapper
 from database.backend.base import DatabaseWrapper
 from database.backend.connection import Connection
 from database.backend.prepared_cursor import PreparedCursor
-from database.serving.startup import default_database
 from database.settings.url import DJANGO_NAMES
 from tests.database.declared import (
     TagRow,
@@ -121,7 +121,7 @@ def statements() -> list[str]:
 @contextmanager
 def another_pool(settings: dict[str, Any]) -> Iterator[None]:
     """Connections of their own, which have prepared nothing yet."""
-    wrapper = default_database()
+    wrapper = database_wrapper()
     wrapper.close()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():

@@ -28,7 +28,7 @@ FORKED = """
 import django; django.setup()
 import os, time
 from django.db import connection
-from database.health.probe import BOUND, probe
+from database.health.probes import BOUND, probe
 from database.serving.startup import connect
 
 def sessions():

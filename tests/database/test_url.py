@@ -10,6 +10,7 @@ from django.db import connection
 from psycopg.conninfo import timeout_from_conninfo
 
 from config.environment import Env
+from database.embedded import EmbeddedServer
 from database.settings.limits import Limits
 from database.settings.url import database
 from tests.processes import database_url, free_port, run
@@ -44,11 +45,15 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
         monkeypatch.delenv(name, raising=False)
 
     def made(
-        *, embedded: Path | None = None, threads: int = 16, **variables: str
+        *,
+        debug: bool = False,
+        embedded: EmbeddedServer | None = None,
+        threads: int = 16,
+        **variables: str,
     ) -> dict[str, Any]:
         for name, value in ({"DATABASE_URL": URL} | variables).items():
             monkeypatch.setenv(name, value)
-        return database(Env(Path(os.devnull)), embedded=embedded, threads=threads)
+        return database(Env(Path(os.devnull)), debug=debug, embedded=embedded, threads=threads)
 
     return made
 
@@ -123,10 +128,11 @@ def test_every_bound_comes_from_the_environment(entry: Entry) -> None:
 
 
 def test_without_a_url_it_is_the_embedded_server(entry: Entry, tmp_path: Path) -> None:
-    made = entry(embedded=tmp_path, DATABASE_URL="")
+    server = EmbeddedServer(tmp_path)
+    made = entry(debug=True, embedded=server, DATABASE_URL="")
 
     assert (made["HOST"], made["NAME"], made["USER"]) == ("", "conduit", "conduit")
-    assert made["OPTIONS"]["embedded"] == tmp_path
+    assert made["OPTIONS"]["embedded"] == server
 
 
 @pytest.mark.parametrize(
@@ -297,12 +303,12 @@ def test_a_bad_url_is_refused_without_its_password(
     ],
 )
 def test_a_server_elsewhere_has_to_prove_who_it_is(
-    entry: Entry, tmp_path: Path, hosts: str, production: str | None, development: str | None
+    entry: Entry, hosts: str, production: str | None, development: str | None
 ) -> None:
     url = f"postgresql://alice@{hosts}/conduit"
 
     assert entry(DATABASE_URL=url)["OPTIONS"].get("sslmode") == production
-    debug = entry(DATABASE_URL=url, embedded=tmp_path)
+    debug = entry(debug=True, DATABASE_URL=url)
     assert debug["OPTIONS"].get("sslmode") == development
 
 
@@ -527,4 +533,15 @@ def test_a_command_ends_with_the_sentence_alone() -> None:
     assert process.stdout == ""
     assert process.stderr == (
         "DATABASE_HARD_DEADLINE (15) is not larger than DATABASE_STATEMENT_TIMEOUT (60).\n"
+    )
+
+
+def test_an_install_without_the_embedded_server_says_so(
+    entry: Entry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        entry(debug=True, DATABASE_URL="")
+
+    assert capsys.readouterr().err == (
+        "DATABASE_URL is not set, and the embedded PostgreSQL is not installed.\n"
     )

@@ -17,7 +17,7 @@ from django.contrib.auth.hashers import (
 from django.db import connection, transaction
 from prometheus_client import REGISTRY
 
-from database.backend.base import release
+from database.backend import release_connection
 from database.backend.running import RunningRequest, running_requests
 from tests.builders import PASSWORD
 from tests.database.servers import wait_until
@@ -160,13 +160,13 @@ def test_a_request_releases_its_connection_unless_it_is_in_a_transaction() -> No
     with request():
         connection.ensure_connection()
         with transaction.atomic():
-            release()
+            release_connection()
             assert connection.connection is not None
         connection.set_autocommit(False)
-        release()
+        release_connection()
         assert connection.connection is not None
         connection.set_autocommit(True)
-        release()
+        release_connection()
         assert connection.connection is None
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from tqdm import tqdm
 
-from database.backend.base import lift_timeouts
+from database.backend import lift_timeouts
 from users.deletion import Deletion, counts_below, enqueue
 
 MAX_COUNTED = 10_000_000  # rows of each model, for the question before the deletion

@@ -20,7 +20,7 @@ from articles.demo.publication import Publication
 from articles.demo.size import Size
 from articles.demo.tables import analyze, begin
 from articles.models import Article, Comment, Favorite, Tag, Tagging
-from database.backend.base import lift_timeouts
+from database.backend import lift_timeouts
 from profiles.models import Follow
 from users.models import User
 

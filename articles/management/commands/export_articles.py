@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from articles.models import Article
 from articles.representations import timestamp
-from database.backend.base import lift_timeouts
+from database.backend import lift_timeouts
 
 # Rows in one round trip, and in memory at once: with the longest bodies that are allowed,
 # 20 million characters. 500 at a time would take an eighth less time.

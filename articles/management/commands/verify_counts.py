@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
 from articles.counts import Tally
-from database.backend.base import lift_timeouts
+from database.backend import lift_timeouts
 
 Counted = Tally.Counted
 

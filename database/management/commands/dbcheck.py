@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from database.serving.checks import findings
+from database.serving import findings
 
 
 class Command(BaseCommand):

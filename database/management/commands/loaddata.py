@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.commands import loaddata
 
-from database.backend.base import lift_timeouts
+from database.backend import lift_timeouts
 
 
 class Command(loaddata.Command):

@@ -6,9 +6,8 @@ from typing import Any
 from django.core.checks import Tags
 from django.core.management.commands import migrate
 
-from database.backend.base import lift_timeouts
-from database.serving.checks import has_unapplied_migrations
-from database.serving.startup import require_database
+from database.backend import lift_timeouts
+from database.serving import has_unapplied_migrations, require_database
 
 
 class Command(migrate.Command):

@@ -9,7 +9,7 @@ from django.core.checks import Tags
 from django.db import DEFAULT_DB_ALIAS
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
-from database.serving.startup import require_database
+from database.serving import require_database
 
 
 class Command(runserver.Command):

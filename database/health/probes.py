@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from database.backend.connection import Connection
+from database.backend import Connection
 from database.background import survive
 
 BOUND = 1.0  # seconds: how long an answer may take, and how old it may be
