@@ -57,6 +57,14 @@ def test_the_dashboard_and_the_alarms_name_no_metric_that_there_is_not() -> None
     assert names_in(ALERTS.read_text()) <= there_are
 
 
+def test_the_page_for_operators_names_only_metrics_and_alerts_that_exist() -> None:
+    page = (BASE_DIR / "docs" / "operate.md").read_text()
+    alerts = re.findall(r"\*(Database\w+)\*", page)
+
+    assert names_in(page) <= set().union(*metric_names().values(), metric_names())
+    assert {*alerts} == {*re.findall(r"- alert: (\w+)", ALERTS.read_text())}
+
+
 def test_the_dashboard_shows_every_metric() -> None:
     shown = names_in(" ".join(expressions()))
 

@@ -4,10 +4,14 @@ import os
 import re
 import shlex
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,8 @@ from django.conf import settings
 from config.settings import BASE_DIR
 from database.health import PATHS
 from tests.database.certificates import certify
+from tests.database.servers import wait_until
+from tests.processes import database_url, free_port, serving
 
 FOLDER = BASE_DIR / "docs/deploy"
 UNIT = (FOLDER / "conduit.service").read_text()
@@ -29,6 +35,8 @@ DRAIN = int(EXAMPLE["SERVER_DRAIN_DELAY"]) + int(EXAMPLE["SERVER_GRACE"])
 
 PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 systemd = shutil.which("systemd-analyze")
+# Folders that nginx makes when it starts.
+TEMPORARY = ("client_body", "fastcgi", "proxy", "scgi", "uwsgi")
 nginx, openssl = shutil.which("nginx", path=PATH), shutil.which("openssl")
 
 
@@ -63,17 +71,67 @@ def test_systemd_waits_until_the_server_has_drained() -> None:
 # --- nginx ---------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not (nginx and openssl), reason="there is no nginx, or no openssl, here")
-def test_nginx_accepts_the_file(tmp_path: Path) -> None:
-    assert nginx
-    certificate = certify(tmp_path, "127.0.0.1")
-    site = re.sub(r"(ssl_certificate) .*;", rf"\1 {certificate};", NGINX)
-    site = re.sub(r"(ssl_certificate_key) .*;", rf"\1 {tmp_path}/server.key;", site)
-    (tmp_path / "site.conf").write_text(site)
-    main = tmp_path / "nginx.conf"
-    main.write_text(f"pid {tmp_path}/pid; events {{}} http {{ include {tmp_path}/site.conf; }}")
+needs_nginx = pytest.mark.skipif(
+    not (nginx and openssl), reason="there is no nginx, or no openssl, here"
+)
 
-    ends_well(nginx, "-t", "-c", main, "-g", f"error_log {tmp_path}/error.log;")
+
+def configure(folder: Path, site: str) -> list[str]:
+    """The command line of nginx with this site and a new certificate, in a folder of its own."""
+    assert nginx
+    certificate = certify(folder, "127.0.0.1")
+    site = re.sub(r"(ssl_certificate) .*;", rf"\1 {certificate};", site)
+    site = re.sub(r"(ssl_certificate_key) .*;", rf"\1 {folder}/server.key;", site)
+    (folder / "site.conf").write_text(site)
+    paths = [f"{kind}_temp_path {folder}/{kind};" for kind in TEMPORARY]
+    http = f"access_log off; {' '.join(paths)} include {folder}/site.conf;"
+    (folder / "nginx.conf").write_text(f"pid {folder}/pid; events {{}} http {{ {http} }}")
+    errors = f"error_log {folder}/error.log; daemon off; master_process off;"
+    return [nginx, "-c", str(folder / "nginx.conf"), "-e", f"{folder}/error.log", "-g", errors]
+
+
+@needs_nginx
+def test_nginx_accepts_the_file(tmp_path: Path) -> None:
+    ends_well(*configure(tmp_path, NGINX), "-t")
+
+
+@needs_nginx
+def test_a_request_goes_through_nginx(transactional_db: None, tmp_path: Path) -> None:
+    plain, tls = free_port(), free_port()
+    behind = {"HTTPS": "on", "TRUSTED_PROXIES": "1", "ALLOWED_HOSTS": "conduit.example.com"}
+    with serving(DATABASE_URL=database_url(), **behind) as server:
+        site = NGINX.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        site = re.sub(r"(?m)^ *listen \[::\].*\n", "", site)
+        site = site.replace("listen 80;", f"listen 127.0.0.1:{plain};")
+        site = site.replace("listen 443 ssl;", f"listen 127.0.0.1:{tls} ssl;")
+        process = subprocess.Popen(configure(tmp_path, site))  # noqa: S603 -- found on the path
+        try:
+            wait_until(lambda: can_connect(tls), "nginx listens")
+            secure = ssl.create_default_context(cafile=str(tmp_path / "server.crt"))
+            with closing(HTTPSConnection("127.0.0.1", tls, context=secure, timeout=10)) as https:
+                tags, metrics = get(https, "/api/tags"), get(https, "/metrics")
+            with closing(HTTPConnection("127.0.0.1", plain, timeout=10)) as http:
+                redirect = get(http, "/api/tags")
+        finally:
+            process.terminate()
+            process.wait(10)
+
+    assert (tags.status, metrics.status, redirect.status) == (200, 404, 301)
+    # 32 digits: the id of nginx. The server's own have 16.
+    assert re.fullmatch("[0-9a-f]{32}", tags.headers["X-Request-Id"])
+    assert redirect.headers["Location"] == "https://conduit.example.com/api/tags"
+
+
+def can_connect(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def get(connection: HTTPConnection, path: str) -> HTTPResponse:
+    connection.request("GET", path, headers={"Host": "conduit.example.com"})
+    response = connection.getresponse()
+    response.read()
+    return response
 
 
 def test_nginx_lets_the_server_answer_first() -> None:

@@ -8,10 +8,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from django.core.management import get_commands
+from django.db import connection
 
+from config.errors.wording import TEXTS
 from config.settings import BASE_DIR
 from tests.builders import make_user, write_article
 from tests.database import clusters
@@ -152,6 +155,24 @@ def test_every_command_of_make_and_manage_exists() -> None:
     named = re.findall(r"(?:^|`)make ([a-z.-]+)", text, re.MULTILINE)
     assert {*named} - {*targets} == set()
     assert {*re.findall(r"manage\.py ([a-z_]+)", text)} - {*get_commands()} == set()
+
+
+def test_the_tables_and_the_answers_of_the_pages_exist(db: None) -> None:
+    operate = (BASE_DIR / "docs/operate.md").read_text()
+    connections = (BASE_DIR / "docs/connections.md").read_text()
+    answers = re.findall(r'{"errors":{"database":\["([^"]+)"\]}}', connections)
+
+    tables = re.findall(r"--exclude-table-data=(\w+)", operate)
+    assert len(tables) == 1
+    assert {*tables} <= {*connection.introspection.table_names()}
+    assert len(answers) == 3
+    assert {*answers} <= {*TEXTS.values()}
+
+
+def test_the_picture_is_an_image() -> None:
+    picture = ElementTree.parse(BASE_DIR / "docs/request.svg")  # noqa: S314 -- our own file
+
+    assert picture.getroot().tag.endswith("svg")
 
 
 def test_every_file_that_a_page_names_exists() -> None:
