@@ -1,9 +1,9 @@
-"""A site of made-up content in two sizes, with the same people, tags and articles in both to
-ask for: what differs between two answers is the size of the site around them.
+"""Generated content in two sizes.
 
-What is asked for has names of its own, such as the tag `rare` or the reader `reader-of-1000`;
-everybody and everything else is numbered. The same size gives the same content every time: where
-others would take a random number, a number is hashed.
+Both sizes have the same users, tags and articles for the benchmarks to request, so two answers
+differ only by the size of the site around them. These rows have names, such as the tag `rare` or
+the reader `reader-of-1000`; all other rows are numbered. The content of a size is always the same,
+because a hash of the row number replaces random numbers.
 """
 
 from typing import LiteralString, NamedTuple
@@ -13,10 +13,10 @@ import psycopg
 from users.hashers import Argon2Hasher
 
 PASSWORD = "everybody-may-know-it"
-PEOPLE = 100  # the first ids: those who are asked for, or log in; the others are the crowd
+PEOPLE = 100  # users with these first ids are requested or log in; the others are the crowd
 PROLIFIC = 35
 TAGS = 1_000
-# Who asks in the benchmarks, by name; `login1` to `login58`, and these, have the PASSWORD.
+# The readers of the benchmarks and their ids. They and `login1` to `login58` have the PASSWORD.
 READERS = {
     "reader-of-10000": 36,
     "reader-of-1000": 37,
@@ -33,11 +33,11 @@ class Size(NamedTuple):
     articles: int
     users: int
     prolific: int
-    """How many articles `prolific` has written."""
+    """The number of articles of `prolific`."""
     share: int
-    """`prolific2` has written a half of it, `prolific3` a third, and so on."""
+    """`prolific2` wrote a half of this number of articles, `prolific3` a third, and so on."""
     beloved: int
-    """How many favorites each article of the tag `beloved` has."""
+    """The number of favorites of each article with the tag `beloved`."""
 
 
 SIZES = {
@@ -53,8 +53,8 @@ WORDS = (
 )
 TEXT = " ".join(" ".join(WORDS.split()[start:]) for start in range(0, 70, 3))
 
-# Foreign keys hold by construction; checking fifteen million rows one by one would take
-# minutes. Without triggers the load also writes by itself what they keep.
+# The rows satisfy the foreign keys; checking fifteen million rows one by one would take minutes.
+# This setting also turns off the triggers, so the load writes the copied columns itself.
 BEGIN: LiteralString = """
 SET session_replication_role = replica;
 SET TimeZone = 'UTC';
@@ -68,8 +68,8 @@ CREATE FUNCTION pg_temp.words(content text, number bigint, salt int, length int)
     RETURN 'x' || substr(content, 1 + pg_temp.chance(number, salt, 2000)::int, length);
 """
 
-# Tables that are emptied in the same transaction are written without WAL, if `wal_level` is
-# minimal: the articles take a third of the time.
+# With `wal_level` minimal, tables that are truncated in the same transaction are written without
+# WAL: the articles take a third of the time.
 TRUNCATE: LiteralString = "TRUNCATE users_user, articles_tag CASCADE"
 
 USERS: LiteralString = """
@@ -95,8 +95,8 @@ SELECT n, CASE n WHEN 1 THEN 'common' WHEN 2 THEN 'rare' WHEN 3 THEN 'beloved'
 FROM generate_series(1, %(tags)s) AS n
 """
 
-# Who wrote which article, when, and whether it is one of the few that are asked for. Each rank
-# is an order of its own of all articles; `special` is one of twenty articles over the years.
+# The author and time of each article, and whether the benchmarks request it. Each rank is another
+# order of all articles; each value of `special` marks twenty articles, spread over the years.
 DRAFT: LiteralString = """
 CREATE TEMP TABLE draft AS
 WITH shares(author, share) AS (
@@ -137,7 +137,7 @@ SELECT n, author,
 FROM draft ORDER BY n
 """
 
-# Three for each: one of twenty broad ones, one of eighty, one of the other nine hundred.
+# Three tags for each article: one of 20 common tags, one of 80, and one of the other 900.
 TAGGINGS: LiteralString = """
 INSERT INTO articles_tagging (article_id, tag_id, article_created_at, article_author_id)
 SELECT n, tag, created_at, author
@@ -149,7 +149,7 @@ FROM draft, LATERAL (VALUES
 ) AS tags(tag)
 """
 
-# Five for each, by different people: `step` takes no more than the fifth part of the crowd.
+# Five favorites for each article, by different users: `step` is at most a fifth of the crowd.
 FAVORITES: LiteralString = """
 INSERT INTO articles_favorite (user_id, article_id, created_at,
                                article_created_at, article_author_id)
@@ -172,7 +172,7 @@ SELECT 37, n, created_at + interval '1 hour', created_at, author
 FROM draft WHERE other_reader_rank <= 1000
 """
 
-# Four for each of the crowd, one of them somebody prolific; `step` as above.
+# Each user of the crowd follows four users, one of them prolific; `step` as above.
 FOLLOWS: LiteralString = """
 INSERT INTO profiles_follow (follower_id, followed_id, created_at)
 SELECT u, 1 + pg_temp.chance(u, 12, %(prolific_people)s), timestamptz '2024-01-01'
@@ -218,8 +218,10 @@ STEPS = (USERS, TAG_NAMES, DRAFT, ARTICLES, TAGGINGS, FAVORITES, FOLLOWS, COMMEN
 
 
 def load(session: psycopg.Connection, size: Size) -> None:
-    """Fill the tables, which are empty; the session, a superuser's with autocommit, is good for
-    nothing else afterwards. What triggers would have counted is still to be counted.
+    """Fill the empty tables.
+
+    `session` belongs to a superuser, has autocommit, and must not be used afterwards. The counts
+    that triggers maintain are missing: run `verify_counts --repair`.
     """
     hashed = Argon2Hasher().encode(PASSWORD, salt="the same in every run")
     values = size._asdict() | {

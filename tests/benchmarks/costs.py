@@ -1,8 +1,7 @@
-"""What a request costs: time, CPU time and server connections; and what an outage costs.
+"""The costs of a request (time, CPU time, server connections) and of an outage.
 
-Every subject is a production server of its own over a PostgreSQL of its own, so that the CPU
-time of one is not mixed with that of another. Another machine has other figures; what two
-subjects have in one run can be compared.
+Every subject is a production server with its own PostgreSQL, so that their CPU times are
+separate. The figures depend on the machine; compare only subjects of one run.
 """
 
 import math
@@ -35,20 +34,20 @@ class Subject(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What one round came to."""
+    """The result of one round."""
 
     rate: float
     """Requests a second."""
     cpu: float
-    """Microseconds of CPU time a request, of the server and of PostgreSQL."""
+    """CPU time of the server and of PostgreSQL for each request, in microseconds."""
     connections: int
-    """The most sessions that the server had at one time."""
+    """The largest number of sessions that the server had at the same time."""
 
 
 @contextmanager
-def ours(mode: str = "pool", workers: int = 1) -> Iterator[Subject]:
+def this_backend(mode: str = "pool", workers: int = 1) -> Iterator[Subject]:
     """This project's backend; `mode` as in DATABASE_CONNECTIONS."""
-    # Without autovacuum, which would come when it likes.
+    # Autovacuum would run at unpredictable times.
     with migrated(autovacuum="off") as postgresql:
         variables = {"DATABASE_CONNECTIONS": mode}
         with application.serving(postgresql.url(), variables, workers=workers) as site:
@@ -56,8 +55,8 @@ def ours(mode: str = "pool", workers: int = 1) -> Iterator[Subject]:
 
 
 @contextmanager
-def stock() -> Iterator[Subject]:
-    """Django's own pool, with its check, in the same server."""
+def django_pool() -> Iterator[Subject]:
+    """Django's pool, with its check of connections, in the same server."""
 
     def command(port: int) -> list[str]:
         size = ["--workers=1", f"--threads={application.THREADS}"]
@@ -70,11 +69,13 @@ def stock() -> Iterator[Subject]:
         yield Subject(postgresql, site)
 
 
-def interleaved(
+def measure_interleaved(
     subjects: Mapping[str, Subject], rounds: int, seconds: int
 ) -> dict[str, list[Cost]]:
-    """Rounds of so many seconds, one subject after the other: A B A B, so that both suffer
-    alike from what else the machine does. A first round of each, which warms up, is not kept.
+    """Measure rounds of `seconds`, with the subjects in turn: A B A B.
+
+    Other load on the machine then affects all subjects equally. A first round of each subject
+    warms up and is not counted.
     """
     costs: dict[str, list[Cost]] = {name: [] for name in subjects}
     for subject in subjects.values():
@@ -91,7 +92,7 @@ def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
 
 
 def measure(subject: Subject, seconds: int) -> Cost:
-    """Ask for `SELECT 1` for so many seconds; every answer must be a success."""
+    """Request `SELECT 1` for `seconds`; every answer must be a success."""
     before = _cpu(subject)
     with _sessions(subject.postgresql) as sessions:
         outcome = ask(subject.site.port, PATH, seconds=seconds, clients=CLIENTS)
@@ -100,8 +101,10 @@ def measure(subject: Subject, seconds: int) -> Cost:
 
 
 def recovery(subject: Subject, seconds: float) -> float:
-    """Stop PostgreSQL for so many seconds, under load; return how many seconds after it
-    accepts connections again the first request succeeds."""
+    """Stop PostgreSQL for `seconds` under load.
+
+    Returns the seconds from its return (it accepts connections) to the first successful request.
+    """
     with load(subject.site.port, 8, reading(PATH), pause=0.05) as replies:
         wait_until(lambda: first_success(replies, 0) < math.inf, "the load has begun")
         subject.postgresql.stop()
@@ -113,7 +116,7 @@ def recovery(subject: Subject, seconds: float) -> float:
 
 @contextmanager
 def _sessions(postgresql: PostgreSQL) -> Iterator[list[int]]:
-    """How many sessions there are, every 100 ms."""
+    """The numbers of sessions, counted every 100 ms."""
     counts: list[int] = []
     stopped = threading.Event()
 
@@ -136,19 +139,19 @@ def _cpu(subject: Subject) -> float:
 
 
 def cpu_with(postgresql: PostgreSQL, pid: int) -> float:
-    """The CPU time that a server and PostgreSQL have taken up to now, in seconds."""
+    """The CPU time that a server and PostgreSQL have used since their start, in seconds."""
     postmaster = (postgresql.folder / "data/postmaster.pid").read_text().split()[0]
     return _cpu_of(str(pid)) + _cpu_of(postmaster)
 
 
 def _cpu_of(pid: str) -> float:
-    """User and system time of a process and of all that it has started."""
+    """The user and system time of a process and its descendants, in seconds."""
     process = Path("/proc", pid)
     seconds = 0.0
-    with suppress(FileNotFoundError, ProcessLookupError):  # it ends: its parent has its time
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has ended: its parent has its time
         for children in process.glob("task/*/children"):
             seconds += sum(map(_cpu_of, children.read_text().split()))
-        # Its own, and last, so that it has them, those of children that have ended: proc(5).
+        # The process itself comes last: its fields include children that have ended (proc(5)).
         fields = (process / "stat").read_text().rpartition(")")[2].split()
         seconds += sum(map(int, fields[11:15])) / TICKS
     return seconds

@@ -1,4 +1,4 @@
-"""Whether every count is exact after many have written at once, at random."""
+"""Whether every count is exact after many threads wrote at random."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from tests.database.load import Client, Question, Reply
 from users import tokens
 
 THREADS = 16
-# So few that writers meet on each of them.
+# Few readers, articles and tags, so that the writers change the same counts.
 READERS = range(content.PEOPLE + 1, content.PEOPLE + 41)
 ARTICLES = range(1_000, 1_020)
 TAGS = [f"tag{number}" for number in range(5, 13)]
@@ -22,7 +22,7 @@ CHECKED = "counts after {threads} threads wrote at random for {seconds:g} s"
 
 
 class Writer:
-    """Somebody who favorites, publishes, retags and deletes, in turn with everybody else."""
+    """A client that favorites, publishes, changes tags and deletes at random."""
 
     def __init__(self, port: int, number: int) -> None:
         self.client = Client(port)
@@ -77,18 +77,21 @@ class Writer:
 
 def check(seconds: float) -> list[Row]:
     with site("small") as postgresql, copied(postgresql, "written") as url:
-        with subjects.ours(postgresql, url) as server, ThreadPoolExecutor(THREADS) as threads:
+        with (
+            subjects.this_project(postgresql, url) as server,
+            ThreadPoolExecutor(THREADS) as threads,
+        ):
             end = time.monotonic() + seconds
             each = threads.map(lambda number: _write(server.port, number, end), range(THREADS))
             statuses = sum(each, Counter[int]())
         verified = manage(url, "verify_counts", seconds=300)
     said = " ".join(verified.stdout.split()) or verified.stderr
-    print(f"\n{statuses.total()} writes, answered {dict(statuses)}; verify_counts: {said}")
+    print(f"\n{statuses.total()} writes, statuses {dict(statuses)}; verify_counts: {said}")
     what = CHECKED.format(threads=THREADS, seconds=seconds)
     failures = sum(count for status, count in statuses.items() if status >= 500)
     reached = "all exact" if verified.returncode == 0 else "not exact"
     if failures:
-        reached += f", but {failures} answers were no answers"
+        reached += f", but {failures} answers had a status of 500 or more"
     return [Row(what, "all exact", reached, reached == "all exact")]
 
 

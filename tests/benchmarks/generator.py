@@ -1,7 +1,8 @@
-"""Load: so many clients that ask one question, each again as soon as it is answered.
+"""The load generator: clients that repeat one request as soon as it is answered.
 
-`wrk` if it is installed. Otherwise processes of the project's own, which take about as much CPU
-as a fast server does: then rates come out lower, and CPU per request as with `wrk`.
+It runs `wrk` if it is installed. Otherwise it runs processes of this project, which use about as
+much CPU as a fast server: the rates are then lower, and the CPU time per request is the same as
+with `wrk`.
 """
 
 import re
@@ -24,7 +25,7 @@ class Outcome(NamedTuple):
     requests: int
     seconds: float
     p50: float
-    """Seconds, and so is the next."""
+    """Both percentiles are in seconds."""
     p99: float
 
     @property
@@ -43,10 +44,11 @@ def ask(
     lines += [f"{name}: {value}" for name, value in headers.items()]
     question = "\r\n".join([*lines, "", ""]).encode()
     each = -(-clients // PROCESSES)
-    # Not forked: whoever measures has threads.
+    # A fork would be unsafe: this process has threads.
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
         asked = [
-            processes.submit(by_ourselves, port, question, seconds, each) for _ in range(PROCESSES)
+            processes.submit(request_repeatedly, port, question, seconds, each)
+            for _ in range(PROCESSES)
         ]
         times = [taken for answers in asked for taken in answers.result()]
     cuts = quantiles(times, n=100)
@@ -86,8 +88,8 @@ def _seconds(text: str) -> float:
     return float(number) * UNITS[unit]
 
 
-def by_ourselves(port: int, question: bytes, seconds: float, clients: int) -> list[float]:
-    """How long each answer took, from one process."""
+def request_repeatedly(port: int, question: bytes, seconds: float, clients: int) -> list[float]:
+    """Send the request repeatedly from one process; return the seconds of each answer."""
     times: list[float] = []
     connections: dict[int, socket.socket] = {}
     with selectors.DefaultSelector() as selector:
@@ -116,7 +118,7 @@ def by_ourselves(port: int, question: bytes, seconds: float, clients: int) -> li
 def _is_whole(received: bytes) -> bool:
     head, found, body = received.partition(b"\r\n\r\n")
     if not found:
-        assert received, "the server has closed the connection"
+        assert received, "the server closed the connection"
         return False
     assert head.startswith(b"HTTP/1.1 2"), received[:500]
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)

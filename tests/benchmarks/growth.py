@@ -1,4 +1,4 @@
-"""What a request costs when the site has grown fifty-fold."""
+"""The costs of a request on a small site and on one that is fifty times larger."""
 
 from contextlib import ExitStack
 from statistics import median
@@ -22,17 +22,17 @@ COMBINED = {
 
 
 def compare(times: int, seconds: float) -> list[Row]:
-    """A million articles against twenty thousand; prints all figures."""
+    """Compare 1,000,000 articles with 20,000; print all figures, return those with a target."""
     with ExitStack() as stack:
         small, large = [stack.enter_context(site(name)) for name in ("small", "large")]
-        few, many = [stack.enter_context(subjects.ours(each)) for each in (small, large)]
+        few, many = [stack.enter_context(subjects.this_project(each)) for each in (small, large)]
         cases = {}
         for name, question in FLAT.items():
             cases[name, "small"] = Case(few, question)
             cases[name, "large"] = Case(many, question)
         cases["beloved", "large"] = Case(many, BELOVED)
         cases["plain", "large"] = Case(many, PLAIN)
-        costs = rounds.interleaved(cases, rounds=times, seconds=seconds, clients=CLIENTS)
+        costs = rounds.measure_interleaved(cases, rounds=times, seconds=seconds, clients=CLIENTS)
         print(f"\nCPU µs a request, {CLIENTS} clients; medians of {times} rounds\n")
         print(f"{'':34} small   large   ratio")
         rows = [
@@ -57,7 +57,7 @@ def _row(what: str, name: str, fewer: list[rounds.Cost], more: list[rounds.Cost]
 
 
 def combine(large: PostgreSQL, times: int = 31) -> list[Row]:
-    """Several filters at once: how long PostgreSQL plans and runs the page with its total."""
+    """The time PostgreSQL needs to plan and run a page with several filters and its total."""
     asked = sql.statements(large)
     return [
         at_most(f"PostgreSQL: {what}", _spent(large, asked[name], times), 5, " ms")
@@ -66,9 +66,11 @@ def combine(large: PostgreSQL, times: int = 31) -> list[Row]:
 
 
 def _spent(postgresql: PostgreSQL, statement: sql.Statement, times: int) -> float:
-    """Milliseconds, the median. As a prepared statement, for which PostgreSQL may choose one
-    plan for all values after five times; without the clock in every step of the plan, which
-    would be most of what it measures."""
+    """The median planning and execution time in milliseconds.
+
+    The statement is prepared, so PostgreSQL may choose a generic plan after five runs. TIMING OFF,
+    because reading the clock in every plan node would take most of the time.
+    """
     places = ", ".join(["%s"] * len(statement.values))
     explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE asked({places})"
     with psycopg.connect(postgresql.url(), autocommit=True) as connection:

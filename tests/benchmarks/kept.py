@@ -1,7 +1,7 @@
-"""Clusters that are filled once and kept: a million articles take minutes to load.
+"""Clusters that are filled once and kept, because a million articles take minutes to load.
 
-They are in `.bench/`, by size and by what they are made of. A benchmark starts them in place and
-leaves the content as it found it; what writes does so in a copy of the database.
+They are in `.bench/`, named by size and by a digest of their sources. A benchmark starts the
+cluster in place and does not change the content; benchmarks that write use a copy of the database.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ LOADING: dict[str, object] = {
     "full_page_writes": "off",
     "autovacuum": "off",
 }
-# Both sizes fit in memory, and nothing runs but what is asked. What is kept outlives a power cut.
+# Both sizes fit in memory. Without autovacuum nothing else runs; fsync protects the kept data.
 SERVING: dict[str, object] = {"shared_buffers": "2GB", "autovacuum": "off", "fsync": "on"}
 
 
@@ -51,7 +51,7 @@ class InPlace(PostgreSQL):
     def __enter__(self) -> Self:
         pid = self.folder / "data/postmaster.pid"
         with suppress(FileNotFoundError):
-            # Of a run that was killed. While its server lives, PostgreSQL refuses to start.
+            # A killed run leaves the file. If its server still runs, PostgreSQL refuses to start.
             if not Path("/proc", pid.read_text().split()[0]).exists():
                 pid.unlink()
         self.log.unlink(missing_ok=True)
@@ -72,15 +72,17 @@ def site(name: str, **settings: object) -> Iterator[PostgreSQL]:
 
 @contextmanager
 def copied(postgresql: PostgreSQL, name: str) -> Iterator[str]:
-    """The URL of a copy of the database, to write to; it goes with the block. Nobody may be
-    connected to the original when it begins."""
+    """The URL of a copy of the database for writes; the copy is dropped at the end of the block.
+
+    The original must have no connections when the block begins.
+    """
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
         sql.Identifier(name), sql.Identifier(DATABASE)
     )
     url = postgresql.url().removesuffix(DATABASE)
     with psycopg.connect(f"{url}postgres", autocommit=True) as session:
-        session.execute(drop)  # of a run that was killed
+        session.execute(drop)  # the copy of a run that was killed
         session.execute(copy)
         try:
             yield f"{url}{name}"
@@ -89,24 +91,24 @@ def copied(postgresql: PostgreSQL, name: str) -> Iterator[str]:
 
 
 def kept(name: str) -> Path:
-    """The folder of the content of this size, which is made unless it is there."""
+    """The folder of the content of this size; creates it if it is missing."""
     folder = FOLDER / f"{name}-{_digest()}"
     if not folder.exists():
         for old in FOLDER.glob(f"{name}-*"):
             shutil.rmtree(old)
         articles = content.SIZES[name].articles
-        print(f"Loading {articles:,} articles, which the next runs will find.", flush=True)
+        print(f"Loading {articles:,} articles. The next runs use them again.", flush=True)
         _make(folder, name)
     return folder
 
 
 def program(name: str) -> str:
-    """Another program of the same PostgreSQL, such as pgbench."""
+    """The path of another program of the same PostgreSQL, such as pgbench."""
     return str(migrated().kind.programs / name)
 
 
 def manage(url: str, *arguments: str, seconds: float) -> "subprocess.CompletedProcess[str]":
-    """`manage.py` with these arguments on the database at `url`, for so many seconds at most."""
+    """Run `manage.py` on the database at `url`, for at most `seconds`."""
     return subprocess.run(  # noqa: S603 -- our own interpreter
         [sys.executable, "manage.py", *arguments],
         cwd=BASE_DIR,
@@ -126,16 +128,16 @@ def _make(folder: Path, name: str) -> None:
         with server.session() as session:
             content.load(session, content.SIZES[name])
         server.execute("VACUUM (ANALYZE, FREEZE)")
-        # Triggers would have counted, had they been on.
+        # The load turns off the triggers, so the counts are missing.
         counted = manage(server.url(), "verify_counts", "--repair", seconds=600)
         assert counted.returncode == 0, counted.stderr
         server.execute("VACUUM (ANALYZE, FREEZE) articles_tally")
-    os.sync()  # the load itself has left that to the kernel
+    os.sync()  # the load ran without fsync
     part.rename(folder)
 
 
 def _digest() -> str:
-    """Another one for another load, another schema or another PostgreSQL."""
+    """Changes with the content, the schema and the version of PostgreSQL."""
     version = [program("postgres"), "--version"]
     digest = hashlib.sha256(subprocess.check_output(version))  # noqa: S603 -- PostgreSQL's own
     files = [Path(content.__file__)]

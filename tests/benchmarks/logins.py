@@ -1,4 +1,4 @@
-"""What readers notice of a crowd that logs in, and what the crowd gets."""
+"""Many clients log in at the same time: the effect on readers, and the rate of logins."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ from tests.database.load import Client, Question
 from tests.database.servers import PostgreSQL
 
 CLIENTS = 64  # twice as many as the server has threads
-# Everybody comes from one address here.
+# All clients have the same address.
 UNTHROTTLED = {"LOGIN_RATE": "1000000/second"}
 
 
@@ -30,12 +30,12 @@ class Answered(NamedTuple):
 
 class Crowd(NamedTuple):
     reads: list[float]
-    """How long each answer to the reader took, in seconds."""
+    """The seconds of each answer to the reader."""
     log_ins: list[Answered]
     seconds: float
 
     def rate(self) -> float:
-        """Log-ins that succeeded, each second."""
+        """Successful logins per second."""
         return self.statuses()[200] / self.seconds
 
     def statuses(self) -> Counter[int]:
@@ -46,15 +46,15 @@ class Crowd(NamedTuple):
 
 
 def measure(seconds: float) -> list[Row]:
-    """Log-ins without end and one reader beside them; prints all figures."""
+    """Measure logins with one reader beside them, and print all figures."""
     with site("small") as postgresql:
         before = _hashes(postgresql, seconds / 4)
-        with subjects.ours(postgresql, **UNTHROTTLED) as server:
+        with subjects.this_project(postgresql, **UNTHROTTLED) as server:
             _read(server.port, 1)
             quiet = _read(server.port, seconds / 4)
             crowd = _crowd(server.port, seconds, patient=True)
             rude = _crowd(server.port, seconds / 2, patient=False)
-        # Both, for a machine that somebody else keeps busy may do so at one time alone.
+        # The mean of before and after: other load on the machine may change in between.
         alone = (before + _hashes(postgresql, seconds / 4)) / 2
     print(f"\n{CLIENTS} clients log in; a core alone can hash {alone:.1f} passwords/s\n")
     print(f"{'who is refused':30} log-ins/s   429 after   GET /api/tags, median")
@@ -76,17 +76,16 @@ def measure(seconds: float) -> list[Row]:
 
 
 def _crowd(port: int, seconds: float, *, patient: bool) -> Crowd:
-    # The crowd is another process: its threads would hold up the reader.
+    # The crowd runs in another process: its threads would slow the reader down.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
         log_ins = processes.submit(log_in, port, seconds, patient)
-        time.sleep(1)  # until they are all there
+        time.sleep(1)  # until all clients have started
         reads = _read(port, seconds - 1)
         return Crowd(reads, log_ins.result(), seconds)
 
 
 def log_in(port: int, seconds: float, patient: bool) -> list[Answered]:
-    """What the clients were answered, each of whom logs in again and again; who is refused
-    waits as long as they are told, if they are `patient`."""
+    """The answers to clients that log in repeatedly; `patient` clients wait for Retry-After."""
     end = time.monotonic() + seconds
     people = itertools.islice(itertools.cycle(range(1, content.LOGINS + 1)), CLIENTS)
     with ThreadPoolExecutor(CLIENTS) as threads:
@@ -110,7 +109,7 @@ def _log_in(port: int, name: str, end: float, patient: bool) -> list[Answered]:
 
 
 def _read(port: int, seconds: float) -> list[float]:
-    """How long each answer took, one after the other."""
+    """The seconds of each answer; the requests are sequential."""
     client, end, times = Client(port), time.monotonic() + seconds, []
     while time.monotonic() < end:
         reply = client.ask(Question("GET", "/api/tags", headers=HEADERS))
@@ -121,7 +120,7 @@ def _read(port: int, seconds: float) -> list[float]:
 
 
 def _hashes(postgresql: PostgreSQL, seconds: float) -> float:
-    """How many passwords a second one core verifies, with nothing else to do."""
+    """The passwords per second that one idle core verifies."""
     query = "SELECT password FROM users_user WHERE username = 'login1'"
     kept = postgresql.execute(query)[0][0].removeprefix("argon2")
     started, count = time.monotonic(), 0

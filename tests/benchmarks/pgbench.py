@@ -1,4 +1,4 @@
-"""PostgreSQL's own load generator: what the database can do without anybody in front of it."""
+"""PostgreSQL's load generator: the speed of the database without a web server."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ CLIENTS = 8
 def transactions(
     url: str, script: str, *, seconds: float, variables: Mapping[str, object] = {}
 ) -> float:
-    """How often a second the script runs, prepared, with so many clients."""
+    """The runs of the script per second, prepared, with CLIENTS clients."""
     options = ["--protocol=prepared", "--no-vacuum", "--jobs=2", f"--client={CLIENTS}"]
     options += [f"--define={name}={value}" for name, value in variables.items()]
     with TemporaryDirectory(prefix="pgbench-") as folder:

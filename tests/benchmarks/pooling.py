@@ -1,8 +1,8 @@
-"""What the connection layer brings and what it costs, in one run of about four minutes.
+"""The benefits and costs of the connection layer, in one run of about four minutes.
 
     python -m tests.benchmarks.pooling [--quick]
 
-The ratios hold for other machines too; the absolute values beside them are this one's, now.
+The ratios hold for other machines too; the absolute values are those of this machine, now.
 """
 
 import sys
@@ -10,8 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from statistics import median
 
-from tests.benchmarks import stop_when_told
-from tests.benchmarks.costs import CLIENTS, interleaved, median_ratio, ours, recovery, stock
+from tests.benchmarks import exit_on_sigterm
+from tests.benchmarks.costs import (
+    CLIENTS,
+    django_pool,
+    measure_interleaved,
+    median_ratio,
+    recovery,
+    this_backend,
+)
 
 MODES = ("per-request", "persistent", "pool")
 OURS, STOCK = "this backend", "Django's pool"
@@ -19,7 +26,7 @@ OUTAGES = (0, 3, 10)  # seconds; the first is a restart
 
 
 def main(*, quick: bool) -> None:
-    """A quick run has rounds so few that the ratios are rough, and no outages."""
+    """A quick run has few rounds, so its ratios are rough, and it has no outages."""
     compare_modes(rounds=2 if quick else 5, seconds=1 if quick else 2)
     compare_cpu(rounds=5 if quick else 25)
     if not quick:
@@ -28,9 +35,9 @@ def main(*, quick: bool) -> None:
 
 def compare_modes(rounds: int, seconds: int) -> None:
     with ExitStack() as stack:
-        # Two workers: one would not keep two cores busy, unless PostgreSQL forks for it.
-        subjects = {mode: stack.enter_context(ours(mode, workers=2)) for mode in MODES}
-        costs = interleaved(subjects, rounds, seconds)
+        # Two workers, because one does not keep two cores busy.
+        subjects = {mode: stack.enter_context(this_backend(mode, workers=2)) for mode in MODES}
+        costs = measure_interleaved(subjects, rounds, seconds)
     print(f"SELECT 1 over HTTP, {CLIENTS} clients, 2 workers; medians of {rounds} rounds\n")
     print("DATABASE_CONNECTIONS    ratio    requests/s    server connections")
     base = [cost.rate for cost in costs["per-request"]]
@@ -42,8 +49,8 @@ def compare_modes(rounds: int, seconds: int) -> None:
 
 
 def compare_cpu(rounds: int, seconds: int = 1) -> None:
-    with ours() as layer, stock() as django:
-        costs = interleaved({OURS: layer, STOCK: django}, rounds, seconds)
+    with this_backend() as layer, django_pool() as django:
+        costs = measure_interleaved({OURS: layer, STOCK: django}, rounds, seconds)
     print(f"\nCPU time of server and PostgreSQL; medians of {rounds} rounds\n")
     print("                        ratio    µs/request    least to most")
     base = [cost.cpu for cost in costs[STOCK]]
@@ -56,7 +63,7 @@ def compare_cpu(rounds: int, seconds: int = 1) -> None:
 def compare_recovery(rounds: int = 3) -> None:
     print(f"\nSeconds from PostgreSQL's return to the first success; the worst of {rounds}\n")
     print(f"away for            {'ratio':>9}{OURS:>14}{STOCK:>17}")
-    with ours() as layer, stock() as django, ThreadPoolExecutor() as threads:
+    with this_backend() as layer, django_pool() as django, ThreadPoolExecutor() as threads:
         for away in OUTAGES:
             times = [
                 tuple(threads.map(recovery, (layer, django), (away, away))) for _ in range(rounds)
@@ -67,5 +74,5 @@ def compare_recovery(rounds: int = 3) -> None:
 
 
 if __name__ == "__main__":
-    stop_when_told()
+    exit_on_sigterm()
     main(quick="--quick" in sys.argv[1:])

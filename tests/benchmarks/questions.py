@@ -1,4 +1,4 @@
-"""What is asked of a server: paths, and who asks. `content.py` has the people and the tags."""
+"""The requests of the benchmarks: a path and a reader. `content.py` has the readers and tags."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from tests.database.load import Client
 from tests.database.load import Question as HttpQuestion
 from users import tokens
 
-# As a proxy in front of the server would say it: HTTPS is on.
+# The header of a proxy in front of the server, because HTTPS is on.
 HEADERS = {"X-Forwarded-Proto": "https"}
 
 
 class Question(NamedTuple):
     path: str
     reader: str = ""
-    """Whose token comes with it; nobody's, if empty."""
+    """The user of the token; empty means no token."""
 
     def headers(self) -> dict[str, str]:
         if not self.reader:
@@ -27,7 +27,7 @@ LIST = Question("/api/articles?limit=20", "viewer")
 BELOVED = Question("/api/articles?tag=beloved&limit=20", "viewer")
 PLAIN = Question("/api/articles?tag=plain&limit=20", "viewer")
 
-# Those whose cost may not grow with the site.
+# The cost of these requests must not grow with the site.
 FLAT = {
     "list": LIST,
     "rare tag": Question("/api/articles?tag=rare&limit=20", "viewer"),
@@ -43,7 +43,7 @@ FLAT = {
     "feed, the 35 most prolific": Question("/api/articles/feed?limit=20", "follows-prolific"),
 }
 
-# What anybody may read, with a token and without.
+# Public reads, requested with a token and without.
 READS = (
     "/api/articles?limit=20",
     "/api/articles?tag=common&limit=20",
@@ -55,8 +55,8 @@ READS = (
     "/api/profiles/prolific",
     "/api/tags",
 )
-# What only somebody with a name can.
-READS_OF_ONES_OWN = ("/api/articles/feed?limit=20", "/api/user")
+# These reads need a token.
+PRIVATE_READS = ("/api/articles/feed?limit=20", "/api/user")
 
 
 def answer(server: Server, question: Question) -> object:

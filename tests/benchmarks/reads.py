@@ -1,17 +1,17 @@
-"""How many statements each read takes."""
+"""The number of SQL statements of each read."""
 
 from tests.benchmarks import subjects
 from tests.benchmarks.kept import site
-from tests.benchmarks.questions import READS, READS_OF_ONES_OWN, Question
+from tests.benchmarks.questions import PRIVATE_READS, READS, Question
 from tests.benchmarks.report import Row, at_most
 from tests.benchmarks.statements import LOGGING, statements_of
 
 
 def count() -> list[Row]:
-    """Prints every read that takes more than it may."""
+    """Count the statements of all reads; print every read over its limit."""
     anonymous = [Question(path) for path in READS]
-    known = [Question(path, "viewer") for path in (*READS, *READS_OF_ONES_OWN)]
-    with site("small", **LOGGING) as postgresql, subjects.ours(postgresql) as server:
+    known = [Question(path, "viewer") for path in (*READS, *PRIVATE_READS)]
+    with site("small", **LOGGING) as postgresql, subjects.this_project(postgresql) as server:
         counts = {question: statements_of(server, question) for question in anonymous + known}
     for question, taken in counts.items():
         if taken > (2 if question.reader else 1):

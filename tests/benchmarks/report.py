@@ -1,4 +1,4 @@
-"""What a run has come to: what was asked, what it should be, what it is."""
+"""The results of a run: each measurement with its target."""
 
 import os
 import platform
@@ -40,7 +40,7 @@ def show(rows: Iterable[Row]) -> None:
 
 
 def machine() -> str:
-    """Which machine this is, with what, and when."""
+    """The machine, the versions of its software, and the time."""
     postgres = subprocess.check_output([program("postgres"), "--version"], text=True)  # noqa: S603
     packages = ("Django", "djangorestframework", "psycopg", "granian", "fastapi", "asyncpg")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)

@@ -1,4 +1,4 @@
-"""Measuring in rounds: A B A B, so that both suffer alike from what else the machine does."""
+"""Measures cases in turn (A B A B), so that other load on the machine affects all equally."""
 
 from collections.abc import Mapping
 from statistics import median
@@ -11,14 +11,14 @@ from tests.benchmarks.subjects import Server
 
 
 class Cost(NamedTuple):
-    """What one round came to."""
+    """The result of one round."""
 
     rate: float
     """Requests a second."""
     cpu: float
-    """Microseconds a request, of the server and of PostgreSQL."""
+    """CPU time of the server and of PostgreSQL for each request, in microseconds."""
     p50: float
-    """Seconds, and so is the next."""
+    """Both percentiles are in seconds."""
     p99: float
 
 
@@ -27,10 +27,10 @@ class Case(NamedTuple):
     question: Question
 
 
-def interleaved[Name](
+def measure_interleaved[Name](
     cases: Mapping[Name, Case], *, rounds: int, seconds: float, clients: int
 ) -> dict[Name, list[Cost]]:
-    """So many rounds of each case, after one that warms up and is not kept."""
+    """Measure `rounds` rounds of each case, after one that warms up and is not counted."""
     costs: dict[Name, list[Cost]] = {name: [] for name in cases}
     for case in cases.values():
         _measure(case, 1, clients)

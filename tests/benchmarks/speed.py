@@ -1,19 +1,19 @@
-"""How fast it is, beside others, and as it grows: the figures that the README shows.
+"""The speed of this project, compared with other stacks and on a growing site, for the README.
 
     python -m tests.benchmarks.speed [--quick]
 
-Everything is measured in rounds that take turns, so that what else the machine does is shared
-alike; ratios hold for other machines too. The content is loaded by the first run, and kept.
+The subjects are measured in turn, so that other load on the machine affects all equally; the
+ratios hold for other machines too. The first run loads the content and keeps it.
 """
 
 import sys
 
-from tests.benchmarks import exactness, growth, logins, reads, stacks, stop_when_told, writes
+from tests.benchmarks import exactness, exit_on_sigterm, growth, logins, reads, stacks, writes
 from tests.benchmarks.report import show
 
 
 def main(*, quick: bool) -> None:
-    """A quick run has fewer rounds, and asks nothing of a million articles."""
+    """A quick run has fewer rounds, and skips the million articles."""
     rows = stacks.compare(3 if quick else 11, 2)
     rows += reads.count()
     if not quick:
@@ -23,9 +23,9 @@ def main(*, quick: bool) -> None:
     rows += exactness.check(10 if quick else 30)
     show(rows)
     if quick:
-        print("A quick run: rough, and without what only a million articles can show.")
+        print("A quick run: the figures are rough, and the million articles are not measured.")
 
 
 if __name__ == "__main__":
-    stop_when_told()
+    exit_on_sigterm()
     main(quick="--quick" in sys.argv[1:])

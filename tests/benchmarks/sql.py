@@ -1,9 +1,9 @@
-"""The SQL of the project's prepared queries, for others to run as it is.
+"""The SQL of the project's prepared queries, for the other stacks.
 
     python -m tests.benchmarks.sql
 
-prints it as JSON, of the schema at DATABASE_URL: a process of its own, because Django connects
-to one database for life.
+prints it as JSON for the schema at DATABASE_URL. It is another process, because a Django process
+cannot change its database.
 """
 
 import json
@@ -22,12 +22,12 @@ COMMON = "common"
 
 class Statement(NamedTuple):
     text: str
-    """With $1 and so on."""
+    """SQL with the placeholders $1, $2, and so on."""
     values: list[Any]
 
 
 def statements(postgresql: PostgreSQL) -> dict[str, Statement]:
-    """By names of ours: the user of a token, a page, and pages with several filters."""
+    """By name: the user of a token, a page, and pages with several filters."""
     process = run("-m", __name__, DATABASE_URL=postgresql.url())
     assert process.returncode == 0, process.stderr
     return {name: Statement(*parts) for name, parts in json.loads(process.stdout).items()}

@@ -1,4 +1,4 @@
-"""This project beside others that do the same: the page of a list, with a token."""
+"""This project compared with other stacks: a page of articles, with a token."""
 
 import re
 from collections.abc import Iterator
@@ -21,13 +21,13 @@ type Costs = dict[str, list[rounds.Cost]]
 
 
 def compare(times: int, seconds: int) -> list[Row]:
-    """Prints all figures; returns those that have a target."""
+    """Print all figures; return those that have a target."""
     with site("small", **LOGGING) as postgresql, _servers(postgresql) as servers:
         _assert_same_answers(servers)
         statements = {name: statements_of(server, LIST) for name, server in servers.items()}
     with site("small") as postgresql, _servers(postgresql) as servers:
         cases = {name: rounds.Case(server, LIST) for name, server in servers.items()}
-        costs = rounds.interleaved(cases, rounds=times, seconds=seconds, clients=CLIENTS)
+        costs = rounds.measure_interleaved(cases, rounds=times, seconds=seconds, clients=CLIENTS)
         alone = _page_alone(postgresql, seconds * 2)
     print(f"\nGET {LIST.path} with a token, {content.SIZES['small'].articles:,} articles")
     print(f"{CLIENTS} clients, 2 workers each; medians of {times} rounds of {seconds} s\n")
@@ -55,7 +55,7 @@ def _servers(postgresql: PostgreSQL) -> Iterator[dict[str, Server]]:
     statements = {name: text for name, (text, _) in sql.statements(postgresql).items()}
     with ExitStack() as stack:
         yield {
-            OURS: stack.enter_context(subjects.ours(postgresql)),
+            OURS: stack.enter_context(subjects.this_project(postgresql)),
             RAW: stack.enter_context(subjects.raw_wsgi(postgresql, statements)),
             FASTAPI: stack.enter_context(subjects.fastapi(postgresql, statements)),
             DRF: stack.enter_context(subjects.drf(postgresql, statements)),
@@ -69,7 +69,7 @@ def _assert_same_answers(servers: dict[str, Server]) -> None:
 
 
 def _page_alone(postgresql: PostgreSQL, seconds: float) -> float:
-    """How many pages a second PostgreSQL can find, with nobody to show them to."""
+    """The pages per second that PostgreSQL finds without a web server."""
     text, values = sql.statements(postgresql)["page"]
     variables = {f"value{place}": value for place, value in enumerate(values, 1)}
     script = re.sub(r"\$(\d+)", r":value\1", text) + ";\n"

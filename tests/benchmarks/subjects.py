@@ -1,5 +1,7 @@
-"""Servers that are measured: this project's, and what it is compared to, each with two worker
-processes over a PostgreSQL that they may share."""
+"""The servers that are measured: this project and the baselines.
+
+Each has two worker processes; they may share a PostgreSQL.
+"""
 
 import json
 import os
@@ -22,7 +24,7 @@ from tests.database.servers import PostgreSQL, wait_until
 from tests.processes import environment, free_port
 
 WORKERS = 2
-THREADS = 16  # of each worker, as `SERVER_THREADS` has it
+THREADS = 16  # of each worker, like SERVER_THREADS
 BASELINES = "tests.benchmarks.baselines"
 
 
@@ -32,13 +34,13 @@ class Server(NamedTuple):
     postgresql: PostgreSQL
 
     def cpu(self) -> float:
-        """The CPU time that it and PostgreSQL have taken up to now, in seconds."""
+        """The CPU time that the server and PostgreSQL have used since their start, in seconds."""
         return cpu_with(self.postgresql, self.pid)
 
 
 @contextmanager
-def ours(postgresql: PostgreSQL, url: str = "", **variables: str) -> Iterator[Server]:
-    """`manage.py serve` with what production has: nothing is switched off."""
+def this_project(postgresql: PostgreSQL, url: str = "", **variables: str) -> Iterator[Server]:
+    """`manage.py serve` with the settings of production; no feature is switched off."""
     size = {"SERVER_WORKERS": str(WORKERS), "SERVER_THREADS": str(THREADS)}
     production = {
         "DATABASE_URL": url or postgresql.url(),
@@ -56,22 +58,25 @@ def ours(postgresql: PostgreSQL, url: str = "", **variables: str) -> Iterator[Se
 
 @contextmanager
 def raw_wsgi(postgresql: PostgreSQL, statements: dict[str, str]) -> Iterator[Server]:
-    """psycopg in a bare WSGI function, with the statements of the project."""
+    """A WSGI function and psycopg, with the SQL of this project."""
     with _baseline(postgresql, statements, "raw_wsgi:application", "wsgi") as server:
         yield server
 
 
 @contextmanager
 def fastapi(postgresql: PostgreSQL, statements: dict[str, str]) -> Iterator[Server]:
-    """FastAPI and asyncpg, with the statements of the project. Under granian and uvloop: uvicorn
-    with uvloop and httptools answers a third fewer, at 1.15 times the CPU."""
+    """FastAPI and asyncpg, with the SQL of this project.
+
+    It runs under granian and uvloop: uvicorn with uvloop and httptools answers a third fewer
+    requests, with 1.15 times the CPU time.
+    """
     with _baseline(postgresql, statements, "fastapi_app:app", "asgi") as server:
         yield server
 
 
 @contextmanager
 def drf(postgresql: PostgreSQL, statements: dict[str, str]) -> Iterator[Server]:
-    """Django REST framework as its documentation has it; its statements are its own."""
+    """Django REST framework as its documentation shows it, with its own SQL."""
     with _baseline(postgresql, statements, "drf.wsgi:application", "wsgi") as server:
         yield server
 
@@ -105,7 +110,7 @@ def _baseline(
 def _serving(
     command: Callable[[int], Sequence[str]], postgresql: PostgreSQL, path: str, **variables: str
 ) -> Iterator[Server]:
-    """From its first answer at all to its end."""
+    """Start the server, wait for its first answer, and stop it at the end."""
     port = free_port()
     with TemporaryDirectory(prefix="server-") as folder, Path(folder, "log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 -- our own interpreter
@@ -126,6 +131,6 @@ def _serving(
             yield Server(port, process.pid, postgresql)
         finally:
             end(process)
-            # granian, told to stop before its workers listen, leaves them behind.
+            # If granian is stopped before its workers listen, the workers keep running.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

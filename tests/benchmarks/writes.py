@@ -1,8 +1,7 @@
-"""What exact counts cost those who write: the same database with the triggers that count, and
-without.
+"""The cost of exact counts for writes: the same database with and without the counting triggers.
 
-The transactions are the API's own. What it reads before and after them is left out: that would
-only hide the triggers.
+The transactions are those of the API, without the reads before and after them, which would hide
+the cost of the triggers.
 """
 
 from statistics import median
@@ -20,7 +19,7 @@ from tests.database.servers import PostgreSQL
 BOUND = 0.7
 SIZE = content.SIZES["small"]
 
-# Of the three tags the first is one of few, so that writers meet.
+# The first of the three tags is one of 19, so that simultaneous writers change the same count.
 ARTICLE = """
 \\set author random(:first_user, :last_user)
 \\set first random(5, 23)
@@ -79,12 +78,12 @@ def _rounds(
     postgresql: PostgreSQL, script: str, times: int, seconds: float
 ) -> tuple[list[float], list[float]]:
     rates: tuple[list[float], list[float]] = [], []
-    # New copies for each script: what another has written is in nobody's way.
+    # New copies for each script, so that the rows of another script do not change the result.
     with copied(postgresql, "counted") as counted, copied(postgresql, "uncounted") as uncounted:
         _drop_counting_triggers(uncounted)
         for _ in range(times):
             for url, each in zip((counted, uncounted), rates, strict=True):
-                postgresql.execute("CHECKPOINT")  # rather than in the middle of a round
+                postgresql.execute("CHECKPOINT")  # so that none starts in the middle of a round
                 each.append(transactions(url, script, seconds=seconds, variables=VARIABLES))
     return rates
 

@@ -1,20 +1,23 @@
-"""What the layer brings, and what it costs; `make bench` shows more of both."""
+"""The benefits and the costs of the connection layer; `make bench` shows more."""
 
 from collections.abc import Callable
 from statistics import median
 
 import pytest
 
-from tests.benchmarks.costs import interleaved, median_ratio, ours, stock
+from tests.benchmarks.costs import django_pool, measure_interleaved, median_ratio, this_backend
 
 pytestmark = pytest.mark.faults
 
 
-def test_a_pool_serves_five_times_the_requests_of_a_connection_for_each(
+def test_a_pool_serves_five_times_the_requests_of_one_connection_per_request(
     figures: Callable[[str], None],
 ) -> None:
-    with ours("pool", workers=2) as pool, ours("per-request", workers=2) as per_request:
-        costs = interleaved({"pool": pool, "per-request": per_request}, rounds=3, seconds=2)
+    with (
+        this_backend("pool", workers=2) as pool,
+        this_backend("per-request", workers=2) as per_request,
+    ):
+        costs = measure_interleaved({"pool": pool, "per-request": per_request}, rounds=3, seconds=2)
 
     rates = {name: [cost.rate for cost in each] for name, each in costs.items()}
     ratio = median_ratio(rates["pool"], rates["per-request"])
@@ -25,13 +28,13 @@ def test_a_pool_serves_five_times_the_requests_of_a_connection_for_each(
     assert ratio >= 5
 
 
-def test_a_request_takes_a_tenth_more_cpu_time_at_most_than_with_djangos_own_pool(
+def test_a_request_takes_at_most_a_tenth_more_cpu_time_than_with_the_pool_of_django(
     figures: Callable[[str], None],
 ) -> None:
-    with ours() as layer, stock() as django:
-        costs = interleaved({"ours": layer, "stock": django}, rounds=11, seconds=1)
+    with this_backend() as layer, django_pool() as django:
+        costs = measure_interleaved({"ours": layer, "django": django}, rounds=11, seconds=1)
 
     cpu = {name: [cost.cpu for cost in each] for name, each in costs.items()}
-    ratio = median_ratio(cpu["ours"], cpu["stock"])
-    figures(f"{ratio:.2f} times: {median(cpu['ours']):.0f} to {median(cpu['stock']):.0f} µs")
+    ratio = median_ratio(cpu["ours"], cpu["django"])
+    figures(f"{ratio:.2f} times: {median(cpu['ours']):.0f} to {median(cpu['django']):.0f} µs")
     assert ratio <= 1.1

@@ -1,10 +1,12 @@
-"""One endpoint, `GET /api/articles?limit=20` with a token, as others would write it: each in
-the manner of its own community, with a pool, on the same tables, with the same answer.
+"""The endpoint `GET /api/articles?limit=20` with a token, in other frameworks.
 
-    raw_wsgi     a bare function and psycopg: as little as Python can do
+Each follows the conventions of its community, has a connection pool, reads the same tables and
+returns the same answer.
+
+    raw_wsgi     a WSGI function and psycopg, without a framework
     fastapi_app  FastAPI and asyncpg
-    drf          Django REST framework as its documentation has it, with prefetching
+    drf          Django REST framework as its documentation shows it, with prefetching
 
-They are told where the database is, the key that signs tokens and, but for the last, the SQL by
-`BENCH_*` in the environment: the SQL is this project's own.
+The variables `BENCH_*` set the database and the key of the tokens. `raw_wsgi` and `fastapi_app`
+also get the SQL of this project.
 """

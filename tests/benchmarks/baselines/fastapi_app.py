@@ -47,7 +47,7 @@ async def viewer(connection: Connection, authorization: Annotated[str, Header()]
     return int(user["id"])
 
 
-# Rows to bytes by orjson: a response model would have Pydantic look at every field again.
+# orjson serializes the rows: with a response model, Pydantic would validate every field again.
 @app.get("/api/articles")
 async def list_articles(
     connection: Connection,
@@ -61,7 +61,7 @@ async def list_articles(
 
 
 def article(row: asyncpg.Record) -> dict[str, Any]:
-    # By position: to look up columns by name takes asyncpg longer.
+    # Unpacked by position: asyncpg is slower at reading columns by name.
     (slug, title, description, tags, created_at, updated_at, favorited, favorites_count,
      username, bio, image, following, _) = row  # fmt: skip
     return {

@@ -1,4 +1,4 @@
-"""A bare WSGI function: what is left of a request without a framework."""
+"""A WSGI function and psycopg, without a framework."""
 
 import json
 import os

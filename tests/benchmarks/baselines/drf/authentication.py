@@ -1,5 +1,5 @@
 # mypy: disable-error-code="attr-defined, no-any-return"
-# Its plugin knows the models of the project's settings alone.
+# The mypy plugin knows only the models of the project's settings.
 
 import jwt
 from django.conf import settings

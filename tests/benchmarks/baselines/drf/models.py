@@ -1,7 +1,7 @@
-"""The tables as they are, without what the project's own models know of them."""
+"""Models of the same tables, without the methods of the project's models."""
 
 # mypy: disable-error-code="attr-defined, no-any-return"
-# Its plugin knows the models of the project's settings alone.
+# The mypy plugin knows only the models of the project's settings.
 
 from django.db import models
 

@@ -6,7 +6,7 @@ from tests.benchmarks.baselines.drf.models import Article, Tag
 
 
 class Timestamp(serializers.DateTimeField):
-    """With milliseconds, whatever they are."""
+    """UTC, always with milliseconds."""
 
     def to_representation(self, value: datetime) -> str:
         text = value.astimezone(UTC).isoformat(timespec="milliseconds")
@@ -14,7 +14,7 @@ class Timestamp(serializers.DateTimeField):
 
 
 class AuthorSerializer(serializers.ModelSerializer[Article]):
-    """Of the article, so that `following` can come with it in one statement."""
+    """Reads the article, which has `following` from the query of the list."""
 
     username = serializers.CharField(source="author.username")
     bio = serializers.CharField(source="author.bio")

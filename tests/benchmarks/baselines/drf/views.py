@@ -1,5 +1,5 @@
 # mypy: disable-error-code="attr-defined, no-any-return"
-# Its plugin knows the models of the project's settings alone.
+# The mypy plugin knows only the models of the project's settings.
 
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
