@@ -1,4 +1,4 @@
-"""The editors' site, as an editor with every right sees it."""
+"""The admin, opened by a superuser."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""Which statements make a session need a reset before its next user gets it."""
+"""Which statements change the state of a session, so that the pool must reset or discard it."""
 
 import pytest
 from django.contrib.postgres.aggregates import ArrayAgg
@@ -45,21 +45,25 @@ HARMFUL = [
     "SELECT pg_advisory_lock--\n(1)",
     "",
 ]
-FOR_GOOD = ["PREPARE mine AS SELECT 1", "LOAD 'auto_explain'", "SELECT 1; PREPARE mine AS SELECT 2"]
+NOT_RESETTABLE = [
+    "PREPARE mine AS SELECT 1",
+    "LOAD 'auto_explain'",
+    "SELECT 1; PREPARE mine AS SELECT 2",
+]
 
 
 @pytest.mark.parametrize("statement", HARMLESS)
-def test_reading_and_writing_leave_nothing(statement: str) -> None:
+def test_reads_and_writes_change_no_session_state(statement: str) -> None:
     assert cleanup_after(statement) is Cleanup.NONE
 
 
 @pytest.mark.parametrize("statement", HARMFUL)
-def test_what_outlives_a_transaction_needs_a_reset(statement: str) -> None:
+def test_state_that_outlives_a_transaction_needs_a_reset(statement: str) -> None:
     assert cleanup_after(statement) is Cleanup.RESET
 
 
-@pytest.mark.parametrize("statement", FOR_GOOD)
-def test_what_no_reset_takes_back_needs_a_new_session(statement: str) -> None:
+@pytest.mark.parametrize("statement", NOT_RESETTABLE)
+def test_state_that_no_reset_removes_needs_a_new_session(statement: str) -> None:
     assert cleanup_after(statement) is Cleanup.DISCARD
 
 
@@ -74,13 +78,13 @@ def test_what_no_reset_takes_back_needs_a_new_session(statement: str) -> None:
     ],
     ids=["counted", "filtered", "aggregated", "coalesced", "nested"],
 )
-def test_what_the_orm_asks_leaves_nothing(queryset: "QuerySet[Article]") -> None:
+def test_reads_of_the_orm_change_no_session_state(queryset: "QuerySet[Article]") -> None:
     sql, _ = queryset.query.sql_with_params()
 
     assert cleanup_after(sql) is Cleanup.NONE
 
 
-def test_no_declared_query_leaves_anything() -> None:
+def test_no_declared_query_changes_session_state() -> None:
     texts = [query.compiled(shape).text for query in declared for shape in query.shapes()]
 
     # A function that is new to `hygiene.py` would cost each request a reset.
@@ -89,8 +93,8 @@ def test_no_declared_query_leaves_anything() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_the_orm_writes_leaves_nothing() -> None:
-    connection.close()  # whatever the fixtures have left is somebody else's
+def test_writes_of_the_orm_change_no_session_state() -> None:
+    connection.close()  # a new session: the fixtures may have changed the state of this one
     with transaction.atomic():
         Tag.objects.bulk_create([Tag(name="python")], ignore_conflicts=True)
         with transaction.atomic():

@@ -1,5 +1,7 @@
-"""docker-compose.yml, Dockerfile and .dockerignore keep in step with what they start; by their
-text, for want of a Docker."""
+"""docker-compose.yml, Dockerfile and .dockerignore match the project.
+
+The tests read the text of the files, because Docker is not required to run the tests.
+"""
 
 import re
 import shutil
@@ -14,8 +16,8 @@ from config.settings import BASE_DIR
 
 COMPOSE = (BASE_DIR / "docker-compose.yml").read_text()
 DOCKERFILE = (BASE_DIR / "Dockerfile").read_text()
-# What is settled here: never DEBUG, and the address of the database with all that is said of it.
-SETTLED = {
+# docker-compose.yml sets these itself: DEBUG stays off, and the database is the service `database`.
+FIXED = {
     "DEBUG",
     "DATABASE_URL",
     "DATABASE_PASSWORD_FILE",
@@ -31,14 +33,14 @@ def service(name: str) -> str:
     return str(text)
 
 
-def test_every_variable_is_passed_on_but_those_that_are_settled_here() -> None:
+def test_every_variable_is_passed_on_except_the_fixed_ones() -> None:
     (passed_on,) = re.findall(r"(?ms)^x-environment: .*?\n(.*?)^\S", COMPOSE)
     variables = re.findall(r"(?m)^([A-Z_]+)=", (BASE_DIR / ".env.example").read_text())
 
-    assert set(re.findall(r"(?m)^  ([A-Z_]+):", passed_on)) == set(variables) - SETTLED
+    assert set(re.findall(r"(?m)^  ([A-Z_]+):", passed_on)) == set(variables) - FIXED
 
 
-def test_no_password_is_known_to_everybody() -> None:
+def test_no_password_has_a_default() -> None:
     secrets = re.findall(r"(\w*(?:PASSWORD|SECRET_KEY)): (.*)", COMPOSE)
 
     assert {name for name, _ in secrets} == {
@@ -49,12 +51,12 @@ def test_no_password_is_known_to_everybody() -> None:
         "PGPASSWORD",
     }
     for name, value in secrets:
-        # Required where it is first asked for; without a default anywhere.
+        # Compose stops when the variable is not set. PGPASSWORD repeats one that is checked above.
         ending = "" if name == "PGPASSWORD" else r":\?is not set, .*"
         assert re.fullmatch(rf"\$\{{\w+{ending}\}}", value), (name, value)
 
 
-def test_each_comes_in_by_the_role_that_the_roles_file_makes_for_it() -> None:
+def test_each_service_uses_its_role_of_the_roles_file() -> None:
     roles = dict(re.findall(r"\\set (owner|app) (\w+)", (BASE_DIR / "docs/roles.sql").read_text()))
     users = re.findall(
         r"(?m)^  (\w+):\n(?:    .*?\n)*?      DATABASE_URL: postgresql://(\w+)@", COMPOSE
@@ -64,7 +66,7 @@ def test_each_comes_in_by_the_role_that_the_roles_file_makes_for_it() -> None:
     assert dict(users) == {"migrate": roles["owner"], "api": roles["app"]}
 
 
-def test_the_server_is_left_the_time_to_drain() -> None:
+def test_the_server_has_time_to_drain() -> None:
     (seconds,) = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
 
     assert int(seconds) > settings.SERVER_DRAIN_DELAY + settings.SERVER_GRACE
@@ -88,7 +90,7 @@ def test_compose_accepts_the_file() -> None:
     assert {*process.stdout.split()} == {"database", "migrate", "api"}
 
 
-def test_one_service_builds_the_image_and_no_registry_is_asked_for_it() -> None:
+def test_one_service_builds_the_image_and_no_service_pulls_it() -> None:
     """Two services that build one tag are an error in Docker Compose: "already exists"."""
     (shared,) = re.findall(r"(?ms)^x-conduit: .*?\n(.*?)^\S", COMPOSE)
 
@@ -99,18 +101,18 @@ def test_one_service_builds_the_image_and_no_registry_is_asked_for_it() -> None:
         assert "<<: *conduit" in service(name)
 
 
-def test_the_database_is_left_the_time_for_its_last_checkpoint() -> None:
+def test_the_database_has_time_for_its_last_checkpoint() -> None:
     assert "stop_grace_period: 1m" in service("database")
 
 
-def test_a_changed_password_reaches_the_container_first() -> None:
+def test_a_password_change_recreates_the_container_first() -> None:
     commands = re.findall(r"(?m)^ +# (docker compose .*)", service("database"))
 
     assert commands[0] == "docker compose up -d database"
     assert commands[1].startswith("docker compose exec database psql ")
 
 
-def test_demo_content_is_written_by_the_owner_who_may_analyze() -> None:
+def test_the_owner_loads_the_demo_data_because_it_may_analyze() -> None:
     page = (BASE_DIR / "docs/deploy.md").read_text()
 
     assert re.findall(r"docker compose run .* (\w+) python manage\.py demo_data", page) == [
@@ -118,18 +120,18 @@ def test_demo_content_is_written_by_the_owner_who_may_analyze() -> None:
     ]
 
 
-def test_the_image_runs_as_a_number_and_its_files_are_readable() -> None:
+def test_the_image_has_a_numeric_user_and_readable_files() -> None:
     build, _, final = DOCKERFILE.rpartition("\nFROM ")
 
     assert re.findall(r"(?m)^USER (.*)", final) == ["10001:10001"]
-    # After everything that writes files, and in the stage that they are copied from.
+    # The last step of the stage that the files are copied from: it changes all files.
     steps = re.findall(r"(?m)^[A-Z]+ .*", build)
     assert steps[-1] == "RUN chmod -R a+rX ."
     assert "COPY . ." in steps
 
 
 def is_ignored(path: str) -> bool:
-    """As Docker does, for the patterns that the file has: of the top level, and `**/`."""
+    """Matches like Docker for the two kinds of patterns in the file: top-level, and `**/`."""
     patterns = re.findall(r"(?m)^[^#\n].*", (BASE_DIR / ".dockerignore").read_text())
     parts = path.split("/")
     return any(
@@ -158,11 +160,11 @@ def is_ignored(path: str) -> bool:
         ".github/dependabot.yml",
     ],
 )
-def test_what_production_does_not_need_stays_out_of_the_image(path: str) -> None:
+def test_the_image_has_no_files_that_production_does_not_need(path: str) -> None:
     assert is_ignored(path)
 
 
-def test_what_the_server_needs_is_in_the_image() -> None:
+def test_the_image_has_the_files_that_the_server_needs() -> None:
     needed = ["manage.py", "requirements.lock", "LICENSE", "config/settings.py"]
     needed += ["config/templates/home.html"]
     for app in apps.get_app_configs():

@@ -1,4 +1,4 @@
-"""The database keeps every rule by itself, whoever writes: plain SQL knows no model."""
+"""The constraints of the database hold for every writer, also for plain SQL."""
 
 import pytest
 from django.apps import apps
@@ -11,8 +11,8 @@ from tests.builders import follow, like, write_article, write_comment
 from users.models import User
 from users.names import TAKEN_FIELDS
 
-# What breaks each constraint, and no other, where Alice has written two articles of the
-# same tags, and Bob, who follows her, likes them and has commented on both.
+# Each statement violates exactly one constraint, when Alice wrote two articles with the same tags,
+# and Bob follows Alice, and favorited and commented on both articles.
 BREACHES = {
     "username_folded_once": "UPDATE users_user SET username_folded = 'alice'",
     "username_once": "UPDATE users_user SET username = 'alice'",
@@ -68,7 +68,7 @@ def scene(alice: User, bob: User) -> None:
         write_comment(bob, article)
 
 
-def violated_by(statement: str) -> str | None:
+def constraint_violated_by(statement: str) -> str | None:
     """The constraint that refuses the statement."""
     with (
         pytest.raises(IntegrityError) as refusal,
@@ -80,11 +80,11 @@ def violated_by(statement: str) -> str | None:
 
 
 @pytest.mark.parametrize(("name", "breach"), BREACHES.items(), ids=BREACHES)
-def test_the_database_keeps_the_rule(scene: None, name: str, breach: str) -> None:
-    assert violated_by(breach) == name
+def test_the_database_refuses_the_breach(scene: None, name: str, breach: str) -> None:
+    assert constraint_violated_by(breach) == name
 
 
-def test_no_rule_is_without_a_test() -> None:
+def test_every_constraint_has_a_test() -> None:
     ours = [
         model
         for app in ("users", "profiles", "articles")
@@ -94,12 +94,12 @@ def test_no_rule_is_without_a_test() -> None:
     assert {rule.name for model in ours for rule in model._meta.constraints} == {*BREACHES}
 
 
-def test_an_empty_slug_is_no_slug_either(scene: None) -> None:
+def test_an_empty_slug_is_refused_too(scene: None) -> None:
     one = "(SELECT min(id) FROM articles_article)"
 
     breach = f"UPDATE articles_article SET slug = '' WHERE id = {one}"  # noqa: S608 -- no input
 
-    assert violated_by(breach) == "slug_not_feed"
+    assert constraint_violated_by(breach) == "slug_not_feed"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_empty_slug_is_no_slug_either(scene: None) -> None:
         "UPDATE articles_tag SET name = name || repeat('😀', 63)",
     ],
 )
-def test_what_keeps_the_rules_is_not_refused(scene: None, statement: str) -> None:
+def test_valid_values_are_accepted(scene: None, statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
 
@@ -134,11 +134,11 @@ def test_what_keeps_the_rules_is_not_refused(scene: None, statement: str) -> Non
         ("profiles_follow", "followed_id"),
     ],
 )
-def test_nothing_belongs_to_what_does_not_exist(scene: None, table: str, column: str) -> None:
+def test_a_foreign_key_to_a_missing_row_is_refused(scene: None, table: str, column: str) -> None:
     one = f"(SELECT min(id) FROM {table})"  # noqa: S608 -- no input
 
-    name = violated_by(
-        # Django's foreign keys wait for the commit otherwise.
+    name = constraint_violated_by(
+        # Otherwise Django's foreign keys are checked at the commit.
         f"SET CONSTRAINTS ALL IMMEDIATE;UPDATE {table} SET {column} = 0 WHERE id = {one}"  # noqa: S608 -- no input
     )
 
@@ -147,7 +147,7 @@ def test_nothing_belongs_to_what_does_not_exist(scene: None, table: str, column:
     assert "_fk_" in name
 
 
-def test_a_rule_that_bulk_create_breaks_is_kept_too(alice: User) -> None:
+def test_a_row_of_bulk_create_that_breaks_a_rule_is_refused_too(alice: User) -> None:
     taken = write_article(alice)
     copy = Article(
         author=alice,
@@ -164,7 +164,7 @@ def test_a_rule_that_bulk_create_breaks_is_kept_too(alice: User) -> None:
     assert violated_constraint(refusal.value) == "slug_once"
 
 
-def test_people_of_different_case_can_not_share_a_name(alice: User) -> None:
+def test_usernames_that_differ_only_in_case_are_refused(alice: User) -> None:
     twin = User(username="ALICE", email="twin@example.com", password="!")
 
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
@@ -173,7 +173,7 @@ def test_people_of_different_case_can_not_share_a_name(alice: User) -> None:
     assert violated_constraint(refusal.value) == "username_folded_once"
 
 
-def test_people_of_different_case_can_not_share_an_e_mail(alice: User) -> None:
+def test_emails_that_differ_only_in_case_are_refused(alice: User) -> None:
     twin = User(username="twin", email="Alice@EXAMPLE.com", password="!")
 
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
@@ -182,7 +182,7 @@ def test_people_of_different_case_can_not_share_an_e_mail(alice: User) -> None:
     assert violated_constraint(refusal.value) == "email_folded_once"
 
 
-def test_people_may_follow_each_other(alice: User, bob: User) -> None:
+def test_users_may_follow_each_other(alice: User, bob: User) -> None:
     assert follow(alice, bob).pk
 
 
@@ -194,13 +194,13 @@ def test_people_may_follow_each_other(alice: User, bob: User) -> None:
         "UPDATE articles_article SET slug = 'old' WHERE slug = 'other'",
     ],
 )
-def test_an_old_slug_is_refused_to_every_other_article(alice: User, breach: str) -> None:
+def test_no_other_article_can_take_an_old_slug(alice: User, breach: str) -> None:
     article = write_article(alice, title="Old")
     article.title = "New"
     article.save()
     write_article(alice, title="Other")
 
-    assert violated_by(breach) == "old_slug_once"
+    assert constraint_violated_by(breach) == "old_slug_once"
 
 
 def test_each_unique_constraint_of_users_names_its_field() -> None:

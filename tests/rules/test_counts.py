@@ -1,4 +1,4 @@
-"""Every count is what the tables say, whoever has written and however."""
+"""Every stored count is equal to the rows in the tables, for every way to write."""
 
 import random
 import threading
@@ -27,13 +27,13 @@ Counted = Tally.Counted
 Counts = Counter[tuple[int, int]]
 
 
-def stored() -> Counts:
+def stored_counts() -> Counts:
     rows = Tally.objects.values_list("counted", "key").annotate(Sum("count"))
     return Counter({(counted, key): number for counted, key, number in rows})
 
 
-def there() -> Counts:
-    """What the tables say, asked in another way than the one that the command has."""
+def actual_counts() -> Counts:
+    """The counts computed from the tables, in another way than `verify_counts` computes them."""
     counts: Counts = Counter()
     hidden_users = {*User.objects.filter(hidden_at__isnull=False).values_list("pk", flat=True)}
     hidden = set()
@@ -64,8 +64,8 @@ def execute(statement: str) -> None:
 
 @pytest.fixture
 def scene(alice: User, bob: User, charlie: User) -> Article:
-    """Alice and Bob have written two articles each, of tags that are shared; everybody likes
-    the first two, Charlie likes all, and nobody else the last."""
+    """Alice and Bob wrote two articles each, with a shared tag. Charlie favorited all articles,
+    Alice and Bob the first two."""
     articles = [
         write_article(author, tags=("common", author.username)) for author in (alice, alice, bob)
     ]
@@ -78,14 +78,14 @@ def scene(alice: User, bob: User, charlie: User) -> Article:
     return articles[0]
 
 
-def test_everything_that_is_written_is_counted(
+def test_every_written_row_is_counted(
     scene: Article, alice: User, bob: User, charlie: User
 ) -> None:
     common = Tag.objects.get(name="common")
 
-    counts = stored()
+    counts = stored_counts()
 
-    assert counts == there()
+    assert counts == actual_counts()
     assert counts[Counted.ARTICLES, 0] == 4
     assert counts[Counted.ARTICLES_OF_AUTHOR, bob.pk] == 2
     assert counts[Counted.ARTICLES_OF_TAG, common.pk] == 3
@@ -107,7 +107,7 @@ SHOW: list[LiteralString] = [
     "UPDATE users_user SET hidden_at = NULL WHERE username = 'alice'",
     "UPDATE users_user SET hidden_at = NULL; UPDATE articles_article SET hidden_at = NULL",
 ]
-PLACES = {
+SUBQUERIES = {
     "first": "(SELECT min(id) FROM articles_article)",
     "last": "(SELECT max(id) FROM articles_article)",
     "alice": "(SELECT id FROM users_user WHERE username = 'alice')",
@@ -158,40 +158,42 @@ STATEMENTS: list[LiteralString] = [
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-def test_plain_sql_is_counted(scene: Article, statement: str) -> None:
-    # Django's foreign keys wait for the commit.
+def test_rows_written_by_plain_sql_are_counted(scene: Article, statement: str) -> None:
+    # Otherwise Django's foreign keys are checked at the commit.
     execute("SET CONSTRAINTS ALL IMMEDIATE")
     if "SET id" in statement:
         execute("SET CONSTRAINTS ALL DEFERRED")
 
-    execute(statement.format(**PLACES))
+    execute(statement.format(**SUBQUERIES))
 
-    assert stored() == there()
+    assert stored_counts() == actual_counts()
     assert not Tally.objects.filter(count=0).exists()
     if "SET id" in statement:
-        execute(statement.format(**PLACES))
+        execute(statement.format(**SUBQUERIES))
         execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 @pytest.mark.parametrize("hide", HIDE)
-def test_plain_sql_is_counted_while_rows_are_hidden(scene: Article, hide: str) -> None:
+def test_rows_written_by_plain_sql_are_counted_while_rows_are_hidden(
+    scene: Article, hide: str
+) -> None:
     execute("SET CONSTRAINTS ALL IMMEDIATE")
-    execute(hide.format(**PLACES))
-    assert stored() == there()
+    execute(hide.format(**SUBQUERIES))
+    assert stored_counts() == actual_counts()
 
     for statement in [*STATEMENTS, *HIDE, *SHOW]:
         with transaction.atomic():
             if "SET id" in statement:
                 execute("SET CONSTRAINTS ALL DEFERRED")
-            execute(statement.format(**PLACES))
+            execute(statement.format(**SUBQUERIES))
 
-            assert stored() == there(), statement
+            assert stored_counts() == actual_counts(), statement
             assert not Tally.objects.filter(count=0).exists(), statement
             transaction.set_rollback(True)
 
 
-def test_no_order_of_the_rows_makes_a_count_wrong(scene: Article) -> None:
-    """PostgreSQL runs the cascades of several deleted rows in the order in which they lie."""
+def test_counts_are_right_for_every_order_of_the_cascades(scene: Article) -> None:
+    """PostgreSQL runs the cascades of deleted rows in the order of the rows on disk."""
     chance = random.Random(1)  # noqa: S311 -- no secret
     names = ["alice", "bob", "charlie"]
     for _ in range(60):
@@ -199,25 +201,25 @@ def test_no_order_of_the_rows_makes_a_count_wrong(scene: Article) -> None:
             for name in chance.choices(names, k=2):
                 User.objects.filter(username=name).update(bio="The row moves")
             hide, statement = chance.choice(HIDE), chance.choice(STATEMENTS[:10])
-            execute(hide.format(**PLACES))
-            execute(statement.format(**PLACES))
+            execute(hide.format(**SUBQUERIES))
+            execute(statement.format(**SUBQUERIES))
 
-            assert stored() == there(), (hide, statement)
+            assert stored_counts() == actual_counts(), (hide, statement)
             transaction.set_rollback(True)
 
 
 @pytest.mark.parametrize("hide", HIDE)
-def test_what_is_shown_again_is_counted_as_before(scene: Article, hide: str) -> None:
-    before = stored()
-    execute(hide.format(**PLACES))
-    assert stored() != before
+def test_rows_that_are_shown_again_are_counted_again(scene: Article, hide: str) -> None:
+    before = stored_counts()
+    execute(hide.format(**SUBQUERIES))
+    assert stored_counts() != before
 
     execute(SHOW[-1])
 
-    assert stored() == before
+    assert stored_counts() == before
 
 
-def test_copy_is_counted(scene: Article, charlie: User) -> None:
+def test_rows_written_by_copy_are_counted(scene: Article, charlie: User) -> None:
     readers = [make_user(f"reader{number}") for number in range(30)]
     articles = [*Article.objects.all()]
     with (
@@ -228,57 +230,63 @@ def test_copy_is_counted(scene: Article, charlie: User) -> None:
             for article in articles:
                 rows.write_row((reader.pk, article.pk, article.created_at))
 
-    assert stored() == there()
-    assert stored()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 33
+    assert stored_counts() == actual_counts()
+    assert stored_counts()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 33
     assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 1
 
 
-LIKE = """
+ADD_FAVORITES = """
     INSERT INTO articles_favorite (user_id, article_id, created_at)
     SELECT id, article, now() FROM users_user, unnest(ARRAY[{first}, {last}]) AS article
     ON CONFLICT DO NOTHING
 """
-MOVE_LIKES = """
+MOVE_FAVORITES = """
     UPDATE articles_favorite SET article_id = {first} + 1 FROM users_user AS reader
     WHERE user_id = reader.id AND username LIKE 'reader%' AND article_id = {first}
 """
-UNLIKE = """
+REMOVE_FAVORITES = """
     DELETE FROM articles_favorite USING users_user AS reader
     WHERE user_id = reader.id AND username LIKE 'reader%'
 """
 
 
-def test_many_rows_at_once_are_counted_as_few_are(scene: Article) -> None:
-    """More than the triggers count one by one; and of a count that is in parts, one is left."""
+def test_statements_with_many_rows_are_counted(scene: Article) -> None:
+    """The triggers count many rows in another way, which merges the rows of a count into one."""
     for number in range(15):
         make_user(f"reader{number}")
     for change in (-20, 7, 13):
         Tally.objects.create(counted=Counted.FAVORITES_OF_ARTICLE, key=scene.pk, count=change)
-    for statement, likes in ((LIKE, 18), (MOVE_LIKES, 3), (LIKE, 18), (UNLIKE, 3), (LIKE, 18)):
-        execute(statement.format(**PLACES))
-        assert stored() == there()
-        assert stored()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == likes
+    for statement, favorites in (
+        (ADD_FAVORITES, 18),
+        (MOVE_FAVORITES, 3),
+        (ADD_FAVORITES, 18),
+        (REMOVE_FAVORITES, 3),
+        (ADD_FAVORITES, 18),
+    ):
+        execute(statement.format(**SUBQUERIES))
+        assert stored_counts() == actual_counts()
+        assert stored_counts()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == favorites
         assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 1
         assert not Tally.objects.filter(count=0).exists()
 
     scene.delete()
 
-    assert stored() == there()
+    assert stored_counts() == actual_counts()
     assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 0
 
 
-def test_a_favorite_that_is_there_already_is_not_counted(scene: Article, bob: User) -> None:
+def test_an_existing_favorite_is_not_counted_again(scene: Article, bob: User) -> None:
     Favorite.objects.bulk_create(
         [Favorite(user=bob, article=article) for article in Article.objects.all()],
         ignore_conflicts=True,
     )
 
-    assert stored() == there()
-    assert stored()[Counted.FAVORITES_OF_USER, bob.pk] == 4
+    assert stored_counts() == actual_counts()
+    assert stored_counts()[Counted.FAVORITES_OF_USER, bob.pk] == 4
 
 
-def test_what_is_rolled_back_is_not_counted(scene: Article, bob: User) -> None:
-    before = stored()
+def test_rows_that_are_rolled_back_are_not_counted(scene: Article, bob: User) -> None:
+    before = stored_counts()
 
     with transaction.atomic():
         write_article(bob, tags=("common", "new"))
@@ -288,29 +296,26 @@ def test_what_is_rolled_back_is_not_counted(scene: Article, bob: User) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         like(bob, scene)
 
-    assert stored() == before == there()
+    assert stored_counts() == before == actual_counts()
 
 
-def test_what_came_to_nothing_leaves_no_row(scene: Article) -> None:
+def test_a_count_of_zero_has_no_row(scene: Article) -> None:
     User.objects.all().delete()
     Tag.objects.all().delete()
 
     assert not Tally.objects.exists()
 
 
-def test_a_tag_that_is_changed_in_the_admin_moves_the_article(scene: Article) -> None:
+def test_a_tagging_that_gets_another_tag_is_counted_there(scene: Article) -> None:
     tagging = scene.taggings.get(tag__name="common")
     tagging.tag = Tag.objects.get(name="bob")
     tagging.save()
 
-    assert stored() == there()
-    assert stored()[Counted.ARTICLES_OF_TAG, tagging.tag_id] == 2
+    assert stored_counts() == actual_counts()
+    assert stored_counts()[Counted.ARTICLES_OF_TAG, tagging.tag_id] == 2
 
 
-# --- Reading -------------------------------------------------------------------------
-
-
-def test_a_count_is_asked_beside_each_row(scene: Article) -> None:
+def test_a_count_can_be_annotated_to_each_row(scene: Article) -> None:
     tags = Tag.objects.annotate(
         stored=tallied(Counted.ARTICLES_OF_TAG, OuterRef("pk")), counted=Count("taggings")
     )
@@ -320,7 +325,7 @@ def test_a_count_is_asked_beside_each_row(scene: Article) -> None:
     assert isinstance(tallied(Counted.ARTICLES, 0).output_field, IntegerField)
 
 
-def test_nothing_counts_as_0(db: None) -> None:
+def test_a_missing_count_is_0(db: None) -> None:
     tag = Tag.objects.create(name="new")
     tags = Tag.objects.annotate(
         articles_count=tallied(Counted.ARTICLES_OF_TAG, OuterRef("pk")),
@@ -344,7 +349,7 @@ def test_the_counts_of_several_keys_are_added(scene: Article, alice: User, bob: 
     assert sums == {"alice": 2, "bob": 2, "charlie": 0, "dora": 0}
 
 
-def test_it_takes_one_look_into_the_index(scene: Article) -> None:
+def test_a_count_is_read_with_one_index_scan(scene: Article) -> None:
     Tally.objects.bulk_create(
         Tally(counted=Counted.FAVORITES_OF_ARTICLE, key=-key, count=1) for key in range(1, 5001)
     )
@@ -359,7 +364,7 @@ def test_it_takes_one_look_into_the_index(scene: Article) -> None:
     assert "Seq Scan on public.articles_tally" not in plan
 
 
-def test_asking_leaves_nothing_in_the_session(db: None) -> None:
+def test_reading_counts_changes_no_session_state(db: None) -> None:
     tags = Tag.objects.annotate(
         one=tallied(Counted.ARTICLES_OF_TAG, OuterRef("pk")),
         many=tallied_of_any(Counted.ARTICLES_OF_AUTHOR, User.objects.values("pk")),
@@ -368,11 +373,8 @@ def test_asking_leaves_nothing_in_the_session(db: None) -> None:
     assert cleanup_after(tags.query.sql_with_params()[0]) is Cleanup.NONE
 
 
-# --- What it costs -------------------------------------------------------------------
-
-
-def test_counting_writes_to_no_index_and_reads_no_table(scene: Article) -> None:
-    # With this the planner would rather read all of a table, as it would of a small one.
+def test_counting_updates_no_index_and_scans_no_table(scene: Article) -> None:
+    # With this setting the planner prefers a sequential scan, as it does for a small table.
     execute("SET LOCAL random_page_cost = 10000")
     execute("DISCARD PLANS")
     readers = [make_user(f"reader{number}") for number in range(30)]
@@ -389,24 +391,22 @@ def test_counting_writes_to_no_index_and_reads_no_table(scene: Article) -> None:
 
 
 def activity() -> dict[str, int]:
-    """What this transaction has done to the tallies."""
+    """The statistics of this transaction for the table of counts."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM pg_stat_xact_user_tables WHERE relname = 'articles_tally'")
         columns = [column.name for column in cursor.description]
         return dict(zip(columns, cursor.fetchone(), strict=True))
 
 
-# --- Many at once --------------------------------------------------------------------
-
-at_once = pytest.mark.django_db(transaction=True)
+real_transactions = pytest.mark.django_db(transaction=True)
 
 
-def together(*calls: Callable[[], Any]) -> list[Any]:
-    """What the calls return, each in a thread and a connection of its own."""
+def in_threads(*calls: Callable[[], Any]) -> list[Any]:
+    """The results of the calls, each run in its own thread and connection."""
 
     def in_thread(call: Callable[[], Any]) -> Any:
         try:
-            # Whoever waits for a lock fails, and is not waited for.
+            # A call that waits for a lock fails instead of blocking the test.
             execute("SET lock_timeout = '3s'")
             return call()
         finally:
@@ -416,9 +416,9 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
         return [answer.result() for answer in [threads.submit(in_thread, call) for call in calls]]
 
 
-@at_once
-def test_nobody_waits_for_whoever_counts_the_same(scene: Article, alice: User) -> None:
-    """Transactions that are open at once have all written what the others write."""
+@real_transactions
+def test_simultaneous_writers_of_one_count_do_not_wait(scene: Article, alice: User) -> None:
+    """All transactions are open at the same time and change the same counts."""
     everybody = threading.Barrier(6)
 
     def publish() -> None:
@@ -427,20 +427,20 @@ def test_nobody_waits_for_whoever_counts_the_same(scene: Article, alice: User) -
             write_article(alice, tags=("common", "alice"))
             everybody.wait(timeout=20)
 
-    together(*[publish] * 6)
+    in_threads(*[publish] * 6)
 
-    assert stored() == there()
-    assert stored()[Counted.ARTICLES, 0] == 10
+    assert stored_counts() == actual_counts()
+    assert stored_counts()[Counted.ARTICLES, 0] == 10
     assert rows_of(Counted.ARTICLES, 0) == 6
 
-    # Whoever takes something away makes one row of them.
+    # A decrease merges the rows of a count into one.
     Article.objects.latest("pk").delete()
-    assert stored() == there()
+    assert stored_counts() == actual_counts()
     assert rows_of(Counted.ARTICLES, 0) == 1
 
 
-@at_once
-def test_tags_that_are_added_in_opposite_orders_wait_for_nobody(scene: Article) -> None:
+@real_transactions
+def test_tags_added_in_opposite_orders_do_not_wait(scene: Article) -> None:
     ours = Article.objects.latest("pk")
     names = ("alice", "common")
     tags = [Tag.objects.get(name=name) for name in names]
@@ -453,14 +453,14 @@ def test_tags_that_are_added_in_opposite_orders_wait_for_nobody(scene: Article) 
             first.wait(timeout=20)
             Tagging.objects.create(article=article, tag=order[1])
 
-    together(lambda: tag(ours, tags), lambda: tag(theirs, tags[::-1]))
+    in_threads(lambda: tag(ours, tags), lambda: tag(theirs, tags[::-1]))
 
-    assert stored() == there()
-    assert stored()[Counted.ARTICLES_OF_TAG, tags[1].pk] == 5
+    assert stored_counts() == actual_counts()
+    assert stored_counts()[Counted.ARTICLES_OF_TAG, tags[1].pk] == 5
 
 
-@at_once
-def test_an_article_is_deleted_while_others_are_published(scene: Article, bob: User) -> None:
+@real_transactions
+def test_an_article_can_be_deleted_while_others_are_published(scene: Article, bob: User) -> None:
     both = threading.Barrier(2)
 
     def delete() -> None:
@@ -473,14 +473,14 @@ def test_an_article_is_deleted_while_others_are_published(scene: Article, bob: U
             both.wait(timeout=20)
             write_article(bob, tags=("common", "alice"))
 
-    together(delete, publish)
+    in_threads(delete, publish)
 
-    assert stored() == there()
+    assert stored_counts() == actual_counts()
     assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 0
 
 
-@at_once
-def test_loads_side_by_side_wait_for_nobody(scene: Article) -> None:
+@real_transactions
+def test_simultaneous_bulk_inserts_do_not_wait(scene: Article) -> None:
     articles = [*Article.objects.all()]
     readers = [[make_user(f"reader{load}.{number}") for number in range(20)] for load in range(3)]
     all_loaded = threading.Barrier(3)
@@ -492,28 +492,28 @@ def test_loads_side_by_side_wait_for_nobody(scene: Article) -> None:
             )
             all_loaded.wait(timeout=20)
 
-    together(*[partial(load, mine) for mine in readers])
+    in_threads(*[partial(load, mine) for mine in readers])
 
-    assert stored() == there()
-    assert stored()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 63
+    assert stored_counts() == actual_counts()
+    assert stored_counts()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 63
 
 
-@at_once
-def test_a_count_that_was_in_many_rows_goes_with_its_article(scene: Article, bob: User) -> None:
+@real_transactions
+def test_all_rows_of_a_count_are_deleted_with_the_article(scene: Article, bob: User) -> None:
     everybody = threading.Barrier(4)
 
-    def like_it() -> None:
+    def add_favorite() -> None:
         with transaction.atomic():
             like(make_user(f"reader{threading.get_ident()}"), scene)
             everybody.wait(timeout=20)
 
-    together(*[like_it] * 4)
+    in_threads(*[add_favorite] * 4)
     assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 4
 
     scene.delete()
 
     assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 0
-    assert stored() == there()
+    assert stored_counts() == actual_counts()
 
 
 CONTENT: LiteralString = """
@@ -528,7 +528,7 @@ CONTENT: LiteralString = """
 COUNTS: LiteralString = "SELECT counted, key, count FROM articles_tally ORDER BY counted, key"
 
 
-def test_the_migration_counts_what_is_there_and_waits_for_who_writes() -> None:
+def test_the_migration_counts_existing_rows_and_waits_for_writers() -> None:
     with migrated() as server:
 
         def migrate(*target: str) -> None:
@@ -545,7 +545,9 @@ def test_the_migration_counts_what_is_there_and_waits_for_who_writes() -> None:
             migration = thread.submit(migrate)
             waits = "SELECT pid FROM pg_locks WHERE %s = ANY (pg_blocking_pids(pid))"
             pid = writer.info.backend_pid
-            wait_until(lambda: server.execute(waits, [pid]) != [], "it waits", seconds=50)
+            wait_until(
+                lambda: server.execute(waits, [pid]) != [], "the migration waits", seconds=50
+            )
             writer.execute("COMMIT")
             migration.result()
 

@@ -1,4 +1,4 @@
-"""The dashboard and the alarms speak of what is counted, and say something when it matters."""
+"""The dashboard and the alerts use existing metrics, and the alerts fire when they should."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from database import metrics
 
 DASHBOARD = json.loads((BASE_DIR / "docs" / "dashboard.json").read_text())
 ALERTS = BASE_DIR / "docs" / "alerts.yml"
-# What Grafana fills in.
+# The variables that Grafana replaces.
 VARIABLES = {"$__rate_interval": "1m", "$instance": ".*"}
 
 promtool = shutil.which("promtool")
@@ -26,7 +26,7 @@ needs_promtool = pytest.mark.skipif(
 
 
 def metric_names() -> dict[str, set[str]]:
-    """The metrics that the layer has, each with the names of its series."""
+    """The metrics of `database`, each with the names of its series."""
     suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"], "gauge": [""]}
     module = [*vars(metrics).values(), *metrics.GAUGES.values()]
     return {
@@ -50,7 +50,7 @@ def names_in(text: str) -> set[str]:
     return set(re.findall(r"\b(?:database|http)_[a-z_]+", text))
 
 
-def test_the_dashboard_and_the_alarms_name_no_metric_that_there_is_not() -> None:
+def test_every_metric_in_the_dashboard_and_the_alerts_exists() -> None:
     there_are = set().union(*metric_names().values())
 
     assert names_in(" ".join(expressions())) <= there_are
@@ -71,7 +71,7 @@ def test_the_dashboard_shows_every_metric() -> None:
     assert [name for name, series in metric_names().items() if not series & shown] == []
 
 
-def test_the_dashboard_can_be_read() -> None:
+def test_every_panel_has_a_unique_id_a_title_and_a_description() -> None:
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
 
@@ -84,7 +84,7 @@ def test_the_dashboard_can_be_read() -> None:
             assert panel["description"].endswith(".")
 
 
-def check(*arguments: str | Path) -> None:
+def run_promtool(*arguments: str | Path) -> None:
     assert promtool is not None
     process = subprocess.run(  # noqa: S603 -- found on the path
         [promtool, *arguments], capture_output=True, text=True, timeout=60
@@ -93,25 +93,25 @@ def check(*arguments: str | Path) -> None:
 
 
 @needs_promtool
-def test_prometheus_understands_the_dashboard(tmp_path: Path) -> None:
+def test_prometheus_parses_the_expressions_of_the_dashboard(tmp_path: Path) -> None:
     rules = [
         {"record": f"expression_{number}", "expr": expression}
         for number, expression in enumerate(expressions())
     ]
-    # JSON is YAML.
+    # JSON is valid YAML.
     file = tmp_path / "rules.yml"
     file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
 
-    check("check", "rules", file)
+    run_promtool("check", "rules", file)
 
 
 @needs_promtool
-def test_prometheus_understands_the_alarms() -> None:
-    check("check", "rules", ALERTS)
+def test_prometheus_parses_the_alerts() -> None:
+    run_promtool("check", "rules", ALERTS)
 
 
-# Every 15 s, for 10 minutes: "a+bx40" starts at a and adds b each time.
-WELL = {
+# One value every 15 s for 10 minutes: "a+bx40" starts at a and adds b 40 times.
+HEALTHY = {
     "database_pool_waiting": "0+0x40",
     'database_pool_acquires_total{result="ok"}': "0+900x40",
     'database_pool_acquires_total{result="timeout"}': "7+0x40",
@@ -127,10 +127,10 @@ REFUSED = 'http_request_seconds_count{method="GET",route="api/tags$",status="503
 
 @needs_promtool
 @pytest.mark.parametrize(
-    ("changes", "alarms"),
+    ("changes", "alerts"),
     [
         ({}, {}),
-        # For one look in three there is a queue.
+        # A queue in only one of three samples fires no alert.
         ({"database_pool_waiting": " ".join(["0 0 3"] * 14)}, {}),
         ({"database_pool_waiting": "0+0x20 3+0x20"}, {"DatabasePoolExhausted": "warning"}),
         (
@@ -153,14 +153,14 @@ REFUSED = 'http_request_seconds_count{method="GET",route="api/tags$",status="503
         ),
     ],
 )
-def test_each_alarm_is_raised_by_its_fault_alone(
-    tmp_path: Path, changes: dict[str, str], alarms: dict[str, str]
+def test_each_alert_fires_only_for_its_fault(
+    tmp_path: Path, changes: dict[str, str], alerts: dict[str, str]
 ) -> None:
-    series = WELL | changes
+    series = HEALTHY | changes
     labels = 'job="conduit",instance="one:8000"'
     raised = [
         f'ALERTS{{alertname="{name}",alertstate="firing",{labels},severity="{severity}"}}'
-        for name, severity in alarms.items()
+        for name, severity in alerts.items()
     ]
     test: dict[str, Any] = {
         "interval": "15s",
@@ -172,7 +172,7 @@ def test_each_alarm_is_raised_by_its_fault_alone(
             {
                 "expr": 'ALERTS{alertstate="firing"}',
                 "eval_time": "10m",
-                "exp_samples": [{"labels": alarm, "value": 1} for alarm in raised],
+                "exp_samples": [{"labels": alert, "value": 1} for alert in raised],
             }
         ],
     }
@@ -181,7 +181,7 @@ def test_each_alarm_is_raised_by_its_fault_alone(
         json.dumps({"rule_files": [str(ALERTS)], "evaluation_interval": "15s", "tests": [test]})
     )
 
-    check("test", "rules", file)
+    run_promtool("test", "rules", file)
 
 
 def with_labels(series: str, labels: str) -> str:

@@ -1,4 +1,4 @@
-"""What an error of the driver means for the one who asked."""
+"""How errors of the driver are classified, and how that decides the answer."""
 
 import psycopg
 import pytest
@@ -44,7 +44,7 @@ def raised(cause: BaseException | None, kind: type[Error] = OperationalError) ->
 
 
 @pytest.mark.parametrize("cause", [*NO_CONNECTION, *REFUSED], ids=repr)
-def test_nothing_has_happened_and_it_is_not_tried_again(cause: Exception) -> None:
+def test_an_error_before_the_statement_ran_is_unavailable(cause: Exception) -> None:
     error = raised(cause)
 
     assert failure_of(error, writes=False) is Failure.UNAVAILABLE
@@ -53,7 +53,7 @@ def test_nothing_has_happened_and_it_is_not_tried_again(cause: Exception) -> Non
 
 
 @pytest.mark.parametrize("cause", LOST, ids=repr)
-def test_nobody_knows_what_became_of_a_write(cause: Exception) -> None:
+def test_the_outcome_of_a_write_is_unknown_after_a_lost_connection(cause: Exception) -> None:
     error = raised(cause)
 
     assert failure_of(error, writes=False) is Failure.UNAVAILABLE
@@ -61,7 +61,7 @@ def test_nobody_knows_what_became_of_a_write(cause: Exception) -> None:
     assert was_lost(error)
 
 
-def test_a_statement_over_its_time_was_undone() -> None:
+def test_a_statement_timeout_is_timed_out() -> None:
     error = raised(errors.QueryCanceled())
 
     assert failure_of(error, writes=True) is Failure.TIMED_OUT
@@ -71,7 +71,7 @@ def test_a_statement_over_its_time_was_undone() -> None:
 @pytest.mark.parametrize(
     "cause", [errors.IdleInTransactionSessionTimeout(), errors.ReadOnlySqlTransaction()], ids=repr
 )
-def test_a_transaction_that_idled_or_came_to_a_standby_was_undone(cause: Exception) -> None:
+def test_a_write_that_was_rolled_back_for_certain_is_unavailable(cause: Exception) -> None:
     error = raised(cause, InternalError)
 
     assert failure_of(error, writes=True) is Failure.UNAVAILABLE
@@ -89,5 +89,5 @@ def test_a_transaction_that_idled_or_came_to_a_standby_was_undone(cause: Excepti
     ],
     ids=repr,
 )
-def test_mistakes_of_ours_are_not_the_databases(error: Exception | None) -> None:
+def test_programming_errors_are_not_failures_of_the_database(error: Exception | None) -> None:
     assert failure_of(error, writes=True) is None

@@ -1,4 +1,4 @@
-"""What `manage.py demo_data` promises."""
+"""`manage.py demo_data`."""
 
 import signal
 import threading
@@ -41,7 +41,7 @@ MODELS: tuple[type[Model], ...] = (User, Follow, Tag, Article, Tagging, Comment,
 
 
 def load(**options: Any) -> str:
-    """What the command prints, where it loads a small site unless told otherwise."""
+    """Run the command, for a small site unless `options` say otherwise, and return its output."""
     out = StringIO()
     options = {"password": PASSWORD, "until": "2024-02-29"} | SMALL | options
     call_command("demo_data", stdout=out, **options)
@@ -49,7 +49,7 @@ def load(**options: Any) -> str:
 
 
 def content() -> list[Any]:
-    """Everything that is there, without ids and passwords, in an order of its own."""
+    """The content of all tables without ids and passwords, sorted."""
     rows: Iterable[Any]
     found = []
     for rows in (
@@ -71,7 +71,7 @@ def is_empty() -> bool:
 
 
 @pytest.mark.django_db
-def test_it_loads_as_much_as_it_is_asked_for() -> None:
+def test_it_loads_the_requested_numbers() -> None:
     said = load()
 
     assert User.objects.count() == 8
@@ -83,7 +83,7 @@ def test_it_loads_as_much_as_it_is_asked_for() -> None:
 
 
 @pytest.mark.django_db
-def test_it_loads_a_site_to_look_at_without_any_number() -> None:
+def test_it_loads_a_demo_site_without_any_number() -> None:
     load(**dict.fromkeys(SMALL))
 
     assert User.objects.count() == 30
@@ -97,7 +97,7 @@ def test_it_loads_a_site_to_look_at_without_any_number() -> None:
 
 
 @pytest.mark.django_db
-def test_everybody_can_like_everything_and_follow_everybody_else() -> None:
+def test_every_user_can_favorite_every_article_and_follow_every_other_user() -> None:
     load(favorites=8 * 12, follows=8 * 7, comments=0)
 
     assert Favorite.objects.count() == 96
@@ -129,7 +129,7 @@ def test_another_seed_gives_other_content() -> None:
 
 
 @pytest.mark.django_db
-def test_every_row_passes_the_checks_of_its_model() -> None:
+def test_every_row_passes_the_validation_of_its_model() -> None:
     load()
 
     for model in MODELS:
@@ -143,7 +143,7 @@ def test_every_row_passes_the_checks_of_its_model() -> None:
 
 
 @pytest.mark.django_db
-def test_things_happen_one_after_another_and_none_in_the_future() -> None:
+def test_times_are_in_a_possible_order_and_not_in_the_future() -> None:
     load(articles=60, comments=200, favorites=200)
 
     articles, comments, favorites = Article.objects, Comment.objects, Favorite.objects
@@ -213,7 +213,7 @@ def test_editor_can_use_the_admin(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_nobody_else_has_a_password() -> None:
+def test_no_other_user_has_a_password() -> None:
     load()
 
     others = User.objects.exclude(username__in=["editor", "johndoe"])
@@ -221,7 +221,7 @@ def test_nobody_else_has_a_password() -> None:
 
 
 @pytest.mark.django_db
-def test_people_can_register_and_publish_afterwards(api: Api) -> None:
+def test_users_can_register_and_publish_afterwards(api: Api) -> None:
     load()
 
     newcomer = {"username": "dora", "email": "dora@example.com", "password": PASSWORD}
@@ -248,7 +248,7 @@ def test_it_refuses_a_database_with_content() -> None:
 
 
 @pytest.mark.django_db
-def test_superusers_alone_are_no_content() -> None:
+def test_superusers_do_not_count_as_content() -> None:
     make_user("root", is_superuser=True, is_staff=True)
 
     load()
@@ -257,7 +257,7 @@ def test_superusers_alone_are_no_content() -> None:
 
 
 @pytest.mark.django_db
-def test_an_article_of_a_superuser_is_content() -> None:
+def test_an_article_of_a_superuser_counts_as_content() -> None:
     write_article(make_user("root", is_superuser=True))
 
     with pytest.raises(CommandError, match="--append"):
@@ -265,10 +265,10 @@ def test_an_article_of_a_superuser_is_content() -> None:
 
 
 @pytest.mark.django_db
-def test_if_empty_does_nothing_where_there_is_content() -> None:
+def test_if_empty_does_nothing_when_there_is_content() -> None:
     make_user("alice")
 
-    # No password that would do is needed for doing nothing.
+    # A password is not needed when nothing is loaded.
     assert load(if_empty=True, password=None) == (
         "No demo data loaded: there is content already.\n"
     )
@@ -277,14 +277,14 @@ def test_if_empty_does_nothing_where_there_is_content() -> None:
 
 
 @pytest.mark.django_db
-def test_if_empty_loads_where_there_is_none() -> None:
+def test_if_empty_loads_when_there_is_no_content() -> None:
     load(if_empty=True)
 
     assert Article.objects.count() == 12
 
 
 @pytest.mark.django_db
-def test_append_adds_and_changes_nothing_that_is_there() -> None:
+def test_append_adds_rows_and_changes_no_existing_row() -> None:
     load()
     first = content()
 
@@ -297,7 +297,7 @@ def test_append_adds_and_changes_nothing_that_is_there() -> None:
 
 
 @pytest.mark.django_db
-def test_append_leaves_a_john_who_was_there_before_alone() -> None:
+def test_append_does_not_change_an_existing_johndoe() -> None:
     john = make_user("JohnDoe")
 
     said = load(append=True)
@@ -311,7 +311,7 @@ def test_append_leaves_a_john_who_was_there_before_alone() -> None:
 
 
 @pytest.mark.django_db
-def test_a_failure_in_the_middle_leaves_nothing_behind() -> None:
+def test_a_failure_in_the_middle_leaves_no_rows() -> None:
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE articles_favorite ADD CONSTRAINT never CHECK (user_id < 0)")
 
@@ -322,14 +322,14 @@ def test_a_failure_in_the_middle_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_interruption_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_leaves_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(model: type[Model], *rows: Any) -> None:
         copy(model, *rows)
         if model is Comment:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("articles.demo.publication.copy", interrupted)
-    # A shell that starts this in the background has it ignore Ctrl-C.
+    # SIGINT is ignored when a shell has started the tests in the background.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(CommandError, match="Interrupted"):
@@ -341,7 +341,7 @@ def test_an_interruption_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_at_once_one_finds_the_content_of_the_other() -> None:
+def test_the_second_of_two_simultaneous_runs_finds_the_content_of_the_first() -> None:
     barrier, said = threading.Barrier(2), []
 
     def start() -> None:
@@ -362,7 +362,7 @@ def test_of_two_at_once_one_finds_the_content_of_the_other() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_may_take_longer_than_a_request() -> None:
+def test_it_has_no_statement_timeout() -> None:
     waiting = (
         "SELECT FROM pg_stat_activity"
         " WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -374,13 +374,15 @@ def test_it_may_take_longer_than_a_request() -> None:
     with psycopg.connect(database_url(), autocommit=True) as other, ThreadPoolExecutor() as threads:
         other.execute("SELECT pg_advisory_lock(hashtext('demo_data'))")
 
-        def let_go() -> None:
+        def unlock_when_blocked() -> None:
             try:
-                wait_until(lambda: other.execute(waiting).rowcount > 0, "it waits for the lock")
+                wait_until(
+                    lambda: other.execute(waiting).rowcount > 0, "the command waits for the lock"
+                )
             finally:
                 other.execute("SELECT pg_advisory_unlock_all()")
 
-        released = threads.submit(let_go)
+        released = threads.submit(unlock_when_blocked)
         load()
         released.result()
 
@@ -389,7 +391,7 @@ def test_it_may_take_longer_than_a_request() -> None:
 
 
 @pytest.mark.django_db
-def test_the_usual_password_is_refused_without_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_password_is_refused_without_debug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEMO_PASSWORD", raising=False)
 
     for password in (None, "conduit-demo"):
@@ -400,10 +402,10 @@ def test_the_usual_password_is_refused_without_debug(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.django_db
-def test_the_usual_password_is_taken_and_told_with_debug(
+def test_the_default_password_is_used_and_printed_with_debug(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Empty, as .env.example has it: that is nobody's password.
+    # .env.example has an empty value, which is not a password.
     monkeypatch.setenv("DEMO_PASSWORD", "")
     settings.DEBUG = True
     told = "editor logs in to the API and /admin/: editor@example.com, password conduit-demo."
@@ -418,7 +420,7 @@ def test_the_usual_password_is_taken_and_told_with_debug(
 
 
 @pytest.mark.django_db
-def test_a_password_from_the_environment_is_taken_and_not_told(
+def test_a_password_from_the_environment_is_used_and_not_printed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DEMO_PASSWORD", PASSWORD)
@@ -448,13 +450,13 @@ def test_a_short_password_is_refused() -> None:
         ({"until": "0001-01-01"}, "--until must lie between"),
     ],
 )
-def test_numbers_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
+def test_impossible_numbers_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         load(**options)
 
 
 @pytest.mark.django_db
-def test_people_alone_are_possible() -> None:
+def test_users_without_articles_are_possible() -> None:
     load(articles=0, comments=0, favorites=0)
 
     assert User.objects.count() == 8
@@ -462,7 +464,7 @@ def test_people_alone_are_possible() -> None:
 
 
 @pytest.mark.django_db
-def test_progress_is_shown_on_a_terminal_and_nowhere_else(
+def test_progress_is_shown_only_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     load()
@@ -479,7 +481,7 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(
     assert "20/20" in terminal.getvalue()
 
 
-def test_every_sentence_can_be_filled_in() -> None:
+def test_every_placeholder_of_every_sentence_is_known() -> None:
     words = vocabulary()
     slots = ["topic", "doing", "subject", "place", "month", "friend", "years", "minutes", "five"]
     filled = dict.fromkeys([*slots, *map(str.capitalize, slots), "author", "fact"], "x")
@@ -494,7 +496,7 @@ def test_every_sentence_can_be_filled_in() -> None:
         assert "{" not in sentence.format_map(filled)
 
 
-def test_a_thousand_titles_hardly_repeat() -> None:
+def test_more_than_990_of_1000_titles_are_different() -> None:
     rng, words = dice(1, "test"), vocabulary()
     people, writer = strangers(rng, words), Writer(rng, words)
 
@@ -509,7 +511,7 @@ def test_a_thousand_titles_hardly_repeat() -> None:
         assert draft.tags[0] in draft.topic.tags
 
 
-def test_no_comment_is_said_twice_about_an_article() -> None:
+def test_no_comment_is_repeated_on_an_article() -> None:
     rng, words = dice(1, "test"), vocabulary()
     people = strangers(rng, words)
     draft = Writer(rng, words).write(next(people), "May")
@@ -521,7 +523,7 @@ def test_no_comment_is_said_twice_about_an_article() -> None:
     assert "{" not in "".join(said)
 
 
-def test_shares_add_up_and_are_uneven() -> None:
+def test_shares_have_the_right_sum_and_are_uneven() -> None:
     counts = shares(dice(1, "test"), total=5000, among=1000, at_most=100)
 
     assert sum(counts) == 5000

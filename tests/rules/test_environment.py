@@ -17,8 +17,8 @@ from config.environment import Env, is_host, is_origin
 from config.settings import BASE_DIR
 from tests.processes import run
 
-# Which reader of Env each variable is asked of, and the default that the code gives it.
-ASKED = """
+# A program that prints, for each variable, the method of Env that reads it and its default.
+RECORD_DEFAULTS = """
 import inspect, json
 from config.environment import Env
 
@@ -29,7 +29,7 @@ def noted(reader):
         call = inspect.signature(reader).bind(*arguments, **options)
         call.apply_defaults()
         default = call.arguments.get("default", "")
-        # The first reader is the one that was called: some ask others.
+        # Some readers call others: keep the first one, which the settings called.
         asked.setdefault(call.arguments["name"], (reader.__name__, default))
         return reader(*arguments, **options)
     return note
@@ -127,7 +127,7 @@ def test_a_production_environment_is_enough() -> None:
         ),
     ],
 )
-def test_a_bad_value_stops_the_process_with_a_sentence(
+def test_an_invalid_value_stops_the_process_with_a_sentence(
     environment: dict[str, str], sentence: str
 ) -> None:
     stopped = read_settings(**PRODUCTION | environment)
@@ -145,7 +145,7 @@ def test_a_dollar_sign_in_a_secret_has_no_meaning(
     assert Env(Path(os.devnull)).secret("SECRET_KEY", 32) == secret
 
 
-def test_a_file_adds_variables_and_the_environment_wins_over_it(tmp_path: Path) -> None:
+def test_a_file_adds_variables_and_the_environment_overrides_it(tmp_path: Path) -> None:
     file = tmp_path / "env"
     file.write_text("DEBUG=on\nALLOWED_HOSTS=one.example,two.example\nTOKEN_LIFETIME=60\n")
 
@@ -159,7 +159,7 @@ def test_a_file_adds_variables_and_the_environment_wins_over_it(tmp_path: Path) 
     assert read.stdout == "True ['one.example', 'two.example'] 30\n"
 
 
-def test_plain_http_works_unless_https_is_asked_for() -> None:
+def test_plain_http_works_unless_https_is_on() -> None:
     names = ("SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "SECURE_HSTS_SECONDS")
     expression = ", ".join(f"settings.{name}" for name in names)
 
@@ -176,7 +176,7 @@ def test_a_rate_of_writes_can_be_turned_off(scope: str) -> None:
     assert read_settings(expression, **PRODUCTION, **off).stdout == "None\n"
 
 
-def test_the_server_is_as_large_as_the_machine() -> None:
+def test_the_default_number_of_workers_depends_on_the_cpus() -> None:
     workers = read_settings("settings.SERVER_WORKERS", **PRODUCTION).stdout
 
     assert 1 <= int(workers) <= (os.cpu_count() or 1)
@@ -184,8 +184,8 @@ def test_the_server_is_as_large_as_the_machine() -> None:
 
 @pytest.fixture(scope="module")
 def defaults() -> dict[str, tuple[str, str]]:
-    """Every variable that the code reads: its default as it is written, and its unit."""
-    asked = run("-c", ASKED, **PRODUCTION)
+    """Every variable that the code reads, with its default as text and its unit."""
+    asked = run("-c", RECORD_DEFAULTS, **PRODUCTION)
     assert asked.stderr == ""
     found = {PASSWORD_VARIABLE: ("", "")}
     for name, (reader, default) in json.loads(asked.stdout).items():
@@ -202,7 +202,7 @@ def test_the_example_file_holds_every_variable_with_its_default(
     example = [line.split("=", 1) for line in lines if line and not line.startswith("#")]
 
     expected = {name: default for name, (default, _) in defaults.items()}
-    assert expected.pop("DEBUG") == "off"  # but on in a clone that is worked on
+    assert expected.pop("DEBUG") == "off"  # .env.example is for development, where it is on
     assert ["DEBUG", "on"] in example
     assert len(example) == len(defaults)
     assert dict(pair for pair in example if pair[0] != "DEBUG") == expected
@@ -235,9 +235,6 @@ def test_the_example_file_can_be_used_as_it_is(tmp_path: Path) -> None:
 
     assert read.stderr == ""
     assert read.stdout == "True 8\n"
-
-
-# Hosts and origins
 
 
 @pytest.mark.parametrize(
@@ -296,7 +293,7 @@ def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
         "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
     ],
 )
-def test_an_origin_that_a_browser_may_send_is_taken(origin: str) -> None:
+def test_an_origin_that_a_browser_may_send_is_accepted(origin: str) -> None:
     assert is_origin(origin)
 
 
@@ -326,7 +323,7 @@ def test_a_host_that_django_never_matches_is_refused(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["*", "example.com", "Example.COM", ".example.com", "localhost", "127.0.0.1", "[::1]"]
 )
-def test_a_host_that_django_matches_is_taken(host: str) -> None:
+def test_a_host_that_django_matches_is_accepted(host: str) -> None:
     assert is_host(host)
     sent = {"*": "anything.example", ".example.com": "www.example.com"}.get(host, host)
     domain, _ = split_domain_port(sent)
@@ -342,7 +339,7 @@ def test_an_address_that_never_matches_stops_the_process_with_its_name() -> None
     assert origins.stderr.startswith("CORS_ALLOWED_ORIGINS has 'https://*.b', which no browser")
 
 
-def test_a_comma_too_many_is_no_name() -> None:
+def test_an_extra_comma_is_ignored() -> None:
     read = read_settings(
         "settings.ALLOWED_HOSTS, settings.CORS_ALLOWED_ORIGINS",
         **PRODUCTION,
@@ -351,9 +348,6 @@ def test_a_comma_too_many_is_no_name() -> None:
     )
 
     assert read.stdout == "['a.example', 'b.example'] []\n"
-
-
-# The file
 
 
 SECRET = "hidden-hidden-hidden-hidden-hidden-hidden"
@@ -409,7 +403,7 @@ PEM_LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7"
     ],
     ids=ascii,
 )
-def test_a_line_that_is_not_understood_stops_the_process(
+def test_an_invalid_line_stops_the_process(
     tmp_path: Path, content: str | bytes, where: str, why: str
 ) -> None:
     file = tmp_path / "env"
@@ -427,9 +421,7 @@ def test_a_line_that_is_not_understood_stops_the_process(
     assert PEM_LINE not in stopped.stderr
 
 
-def test_every_line_that_is_understood_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_valid_line_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = {
         "": {},
         "   ": {},
@@ -459,7 +451,7 @@ def test_every_line_that_is_understood_is_read(
             monkeypatch.delenv(name)
 
 
-def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+def test_the_file_in_env_file_must_exist(tmp_path: Path) -> None:
     for file, why in (
         (tmp_path / "missing", "No such file or directory"),
         (tmp_path, "Is a directory"),
@@ -470,12 +462,12 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
         assert stopped.stderr == f"ENV_FILE names {file}, which can't be read: {why}.\n"
 
 
-def test_without_a_name_there_need_not_be_a_file(tmp_path: Path) -> None:
+def test_the_default_file_may_be_missing(tmp_path: Path) -> None:
     assert Env(tmp_path / ".env").text("NOTHING_SETS_THIS") == ""
 
 
 @pytest.mark.parametrize("python", [sys.executable, ""], ids=["found", "too old for the server"])
-def test_what_make_writes_is_understood(tmp_path: Path, python: str) -> None:
+def test_the_file_that_make_writes_is_valid(tmp_path: Path, python: str) -> None:
     shutil.copy(BASE_DIR / "Makefile", tmp_path)
     shutil.copy(BASE_DIR / ".env.example", tmp_path)
     make = ["make", f"PYTHON={python}", ".env"]

@@ -1,5 +1,5 @@
-"""What `manage.py export_articles` promises; tests/database/test_export.py has the memory it
-takes, the moment it sees and the time it has."""
+"""`manage.py export_articles`; tests/database/test_export.py tests its memory, its snapshot and
+its timeouts."""
 
 import json
 import os
@@ -21,16 +21,16 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def in_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection.settings_dict, "DISABLE_SERVER_SIDE_CURSORS", True)
 
 
 @pytest.fixture(params=["through a cursor", "in pages"])
-def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two articles at a time."""
+def cursor_or_pages(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to read the articles, with two articles at a time."""
     monkeypatch.setattr(export_articles, "CHUNK", 2)
     if request.param == "in pages":
-        request.getfixturevalue("in_pages")
+        request.getfixturevalue("without_cursors")
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def exported(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_bytes().splitlines()]
 
 
-@pytest.mark.usefixtures("both_ways")
-def test_it_writes_what_the_api_shows(alice: User, bob: User, file: Path) -> None:
+@pytest.mark.usefixtures("cursor_or_pages")
+def test_it_writes_the_fields_that_the_api_shows(alice: User, bob: User, file: Path) -> None:
     article = write_article(alice, title="Über 東京 \u2028", tags=("b", "a", "Z"))
     like(alice, article)
     like(bob, article)
@@ -58,9 +58,9 @@ def test_it_writes_what_the_api_shows(alice: User, bob: User, file: Path) -> Non
     assert line["favoritesCount"] == 2
 
 
-@pytest.mark.usefixtures("both_ways")
+@pytest.mark.usefixtures("cursor_or_pages")
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5])
-def test_every_article_comes_once_in_the_order_of_writing(
+def test_every_article_is_exported_once_in_the_order_of_creation(
     alice: User, bob: User, file: Path, count: int
 ) -> None:
     slugs = [write_article((alice, bob)[number % 2]).slug for number in range(count)]
@@ -69,20 +69,20 @@ def test_every_article_comes_once_in_the_order_of_writing(
 
 
 @pytest.mark.parametrize("count", [1, 20])
-def test_through_a_cursor_it_is_one_statement_for_all(
+def test_a_cursor_needs_one_query_for_all_articles(
     alice: User, file: Path, count: int, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     write_articles(alice, count)
 
-    # The cursor; before it, what lifts the two time-outs; around them, the savepoint that a
-    # transaction is within a test.
+    # Two statements that turn off the timeouts, and the cursor; around them SAVEPOINT and RELEASE,
+    # which are BEGIN and COMMIT outside of a test.
     with django_assert_num_queries(1 + 2 + 2):
         exported(file)
 
 
-@pytest.mark.usefixtures("in_pages")
+@pytest.mark.usefixtures("without_cursors")
 @pytest.mark.parametrize(("count", "pages"), [(1, 1), (20, 1), (99, 1), (101, 2)])
-def test_in_pages_it_is_one_statement_for_a_hundred(
+def test_pages_need_one_query_for_a_hundred_articles(
     alice: User,
     file: Path,
     count: int,
@@ -91,7 +91,7 @@ def test_in_pages_it_is_one_statement_for_a_hundred(
 ) -> None:
     write_articles(alice, count)
 
-    # A page that is not full is followed by an empty one.
+    # The last query finds no more articles.
     with django_assert_num_queries(pages + 1):
         exported(file)
 
@@ -101,7 +101,7 @@ def write_articles(author: User, count: int) -> None:
         write_article(author, tags=("a", "b"))
 
 
-def test_it_says_how_many_there_are(
+def test_it_prints_the_number_of_articles(
     article: Article, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call_command("export_articles", output=file)
@@ -109,8 +109,8 @@ def test_it_says_how_many_there_are(
     assert capsys.readouterr().out == f"Articles in {file}: 1.\n"
 
 
-def test_a_new_file_takes_the_place_of_an_older_one(article: Article, file: Path) -> None:
-    file.write_text("of yesterday\n" * 100)
+def test_a_new_file_replaces_an_older_one(article: Article, file: Path) -> None:
+    file.write_text("an older line\n" * 100)
     link = file.with_name("latest")
     link.symlink_to(file)
 
@@ -121,7 +121,7 @@ def test_a_new_file_takes_the_place_of_an_older_one(article: Article, file: Path
     assert {path.name for path in file.parent.iterdir()} == {"articles.jsonl", "latest"}
 
 
-def test_a_failure_leaves_the_older_file_as_it_was(
+def test_a_failure_does_not_change_the_older_file(
     article: Article, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(row: object) -> bytes:
@@ -137,7 +137,7 @@ def test_a_failure_leaves_the_older_file_as_it_was(
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_what_is_no_file_is_not_replaced(article: Article, tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_not_replaced(article: Article, tmp_path: Path) -> None:
     queue = tmp_path / "queue"
     os.mkfifo(queue)
 
@@ -148,12 +148,12 @@ def test_what_is_no_file_is_not_replaced(article: Article, tmp_path: Path) -> No
     assert queue.is_fifo()
 
 
-def test_a_folder_that_is_not_there_is_named(article: Article, tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(article: Article, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"No such file or directory: .*/nowhere/articles"):
         exported(tmp_path / "nowhere" / "articles")
 
 
-def test_the_standard_output_is_utf_8_whatever_the_locale(alice: User, file: Path) -> None:
+def test_the_standard_output_is_utf_8_in_every_locale(alice: User, file: Path) -> None:
     write_article(alice, title="Über 東京")
 
     with file.open("w", encoding="ascii") as out:
@@ -162,7 +162,7 @@ def test_the_standard_output_is_utf_8_whatever_the_locale(alice: User, file: Pat
     assert "Über 東京".encode() in file.read_bytes()
 
 
-def test_a_reader_that_leaves_ends_it_quietly(
+def test_a_closed_pipe_ends_the_command_without_an_error_message(
     article: Article, capfd: pytest.CaptureFixture[str]
 ) -> None:
     reading, writing = os.pipe()

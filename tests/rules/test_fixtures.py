@@ -1,4 +1,4 @@
-"""`dumpdata` and `loaddata` may take longer than a request."""
+"""`dumpdata` and `loaddata` have no statement timeout."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +25,8 @@ def session(db: None) -> Iterator[psycopg.Connection]:
         yield session
 
 
-def with_a_short_timeout(call: Callable[[], object]) -> None:
-    """In a thread of its own, whose connection is closed at the end."""
+def run_with_short_timeout(call: Callable[[], object]) -> None:
+    """Runs in its own thread, so it closes the connection of the thread."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}s'")
@@ -36,15 +36,16 @@ def with_a_short_timeout(call: Callable[[], object]) -> None:
 
 
 def while_the_tags_are_locked(session: psycopg.Connection, call: Callable[[], object]) -> None:
-    """Run `call`, which has to wait for the lock for twice the time-out."""
+    """Run `call`, which waits for the lock for twice the timeout."""
     with ThreadPoolExecutor(1) as threads, session.transaction():
         session.execute("LOCK TABLE articles_tag IN ACCESS EXCLUSIVE MODE")
-        done = threads.submit(with_a_short_timeout, call)
+        done = threads.submit(run_with_short_timeout, call)
 
         def has_waited() -> bool:
             if done.done():
                 done.result()
-            session.execute("SELECT pg_stat_clear_snapshot()")  # kept for the transaction
+            # Otherwise the transaction sees the same statistics every time.
+            session.execute("SELECT pg_stat_clear_snapshot()")
             row = session.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
                 " AND wait_event_type = 'Lock'"

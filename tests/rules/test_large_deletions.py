@@ -22,7 +22,7 @@ from users.deletion import BATCH, SMALL, Deletion, counts_below
 from users.models import User
 
 Api = Callable[..., ApiClient]
-pytestmark = pytest.mark.django_db(transaction=True)  # verify_counts begins transactions
+pytestmark = pytest.mark.django_db(transaction=True)  # verify_counts starts transactions
 
 MANY = 2 * BATCH + 100  # comments: three batches
 
@@ -40,7 +40,7 @@ def write_many_comments(author: User, article: Article, number: int = MANY) -> N
     )
 
 
-def verified() -> bool:
+def counts_are_right() -> bool:
     output = StringIO()
     call_command("verify_counts", stdout=output)
     return "Every count is right" in output.getvalue()
@@ -48,7 +48,8 @@ def verified() -> bool:
 
 @pytest.fixture
 def large(article: Article, alice: User, bob: User, charlie: User) -> Article:
-    """Alice's article, with many comments of Charlie, liked by all; and one of Bob beside it."""
+    """Alice's article with many comments of Charlie and a favorite of each user, and an article
+    of Bob."""
     write_many_comments(charlie, article)
     for reader in (alice, bob, charlie):
         like(reader, article)
@@ -72,7 +73,7 @@ def test_a_small_article_is_deleted_by_the_request(
     assert not Deletion.objects.exists()
 
 
-def test_a_large_article_is_gone_for_the_api_at_once(
+def test_a_large_article_is_hidden_from_the_api_at_once(
     api: Api, alice: User, bob: User, charlie: User, large: Article
 ) -> None:
     path = f"/api/articles/{large.slug}"
@@ -88,7 +89,7 @@ def test_a_large_article_is_gone_for_the_api_at_once(
     assert api().get("/api/articles?tag=dragons").json()["articlesCount"] == 1
     assert api().get("/api/tags").json() == {"tags": ["dragons"]}
     assert api(bob).get("/api/articles/feed").json() == {"articles": [], "articlesCount": 0}
-    assert verified()
+    assert counts_are_right()
 
 
 def test_the_queue_deletes_everything_that_belongs_to_an_article(
@@ -102,10 +103,10 @@ def test_the_queue_deletes_everything_that_belongs_to_an_article(
     assert Comment.objects.count() == Tagging.objects.count() == 1
     assert Favorite.objects.count() == 2
     assert not Deletion.objects.exists()
-    assert verified()
+    assert counts_are_right()
 
 
-def test_a_large_user_is_deactivated_and_gone_for_the_api_at_once(
+def test_a_large_user_is_deactivated_and_hidden_from_the_api_at_once(
     api: Api, alice: User, bob: User, large: Article
 ) -> None:
     token = api(alice)
@@ -118,7 +119,7 @@ def test_a_large_user_is_deactivated_and_gone_for_the_api_at_once(
     assert api().get(f"/api/articles/{large.slug}").status_code == 404
     assert api().get("/api/articles").json()["articlesCount"] == 1
     assert api().get("/api/articles/of-bob/comments").json() == {"comments": []}
-    assert verified()
+    assert counts_are_right()
 
 
 def test_the_queue_deletes_everything_that_belongs_to_a_user(
@@ -133,10 +134,10 @@ def test_the_queue_deletes_everything_that_belongs_to_a_user(
     assert not Comment.objects.exists()
     assert [*Favorite.objects.values_list("user__username", flat=True)] == ["charlie"]
     assert not Follow.objects.exists()
-    assert verified()
+    assert counts_are_right()
 
 
-def test_an_interrupted_deletion_goes_on_when_its_lease_has_run_out(
+def test_an_interrupted_deletion_continues_after_its_lease_has_expired(
     alice: User, large: Article
 ) -> None:
     deletion.delete(Article.objects.filter(pk=large.pk))
@@ -154,7 +155,7 @@ def test_an_interrupted_deletion_goes_on_when_its_lease_has_run_out(
     assert second is not None
     # The article itself, its taggings, favorites and comments.
     assert sum(second.run()) == 1 + 2 + 3 + MANY - deleted
-    assert verified()
+    assert counts_are_right()
 
 
 def test_a_tag_of_any_size_is_deleted(alice: User, article: Article) -> None:
@@ -179,7 +180,7 @@ def test_a_tag_of_any_size_is_deleted(alice: User, article: Article) -> None:
 
     assert not Tag.objects.filter(name="dragons").exists()
     assert Article.objects.count() == SMALL + 2
-    assert verified()
+    assert counts_are_right()
 
 
 def test_many_small_rows_are_queued_together(alice: User) -> None:
@@ -193,10 +194,10 @@ def test_many_small_rows_are_queued_together(alice: User) -> None:
     assert not Article.objects.visible().exists()
     deletion_worker.worker.empty_queue()
     assert not Article.objects.exists()
-    assert verified()
+    assert counts_are_right()
 
 
-def test_a_row_that_is_queued_twice_is_queued_once(large: Article) -> None:
+def test_a_row_is_queued_only_once(large: Article) -> None:
     for _ in range(2):
         deletion.delete(Article.objects.filter(pk=large.pk))
 
@@ -209,9 +210,6 @@ def test_counting_stops_at_the_limit(large: Article) -> None:
     assert counts[Comment] == 11
     assert counts[Favorite] == 3
     assert counts[Article] == 1
-
-
-# --- The worker ----------------------------------------------------------------------
 
 
 def in_thread(call: Callable[[], None]) -> None:
@@ -237,7 +235,7 @@ def test_two_workers_share_the_queue(alice: User, bob: User) -> None:
 
     assert not Article.objects.exists()
     assert not Deletion.objects.exists()
-    assert verified()
+    assert counts_are_right()
 
 
 @pytest.fixture
@@ -256,16 +254,16 @@ def test_the_worker_deletes_what_is_queued(
     wait_until(lambda: not Deletion.objects.exists(), "the queue is empty")
 
     assert not Article.objects.filter(pk=large.pk).exists()
-    assert verified()
+    assert counts_are_right()
 
 
-def test_a_worker_that_is_stopped_ends_after_its_batch_and_another_goes_on(
+def test_a_stopped_worker_ends_after_its_batch_and_another_continues(
     worker: deletion_worker.DeletionWorker, alice: User, bob: User
 ) -> None:
     for number in range(30):
         write_many_comments(bob, write_article(alice, title=f"Title {number}"), SMALL)
     deletion.delete(Article.objects.all())
-    wait_until(lambda: Comment.objects.count() < 30 * SMALL, "it has begun")
+    wait_until(lambda: Comment.objects.count() < 30 * SMALL, "the deletion has begun")
 
     worker.stop()
 
@@ -273,10 +271,10 @@ def test_a_worker_that_is_stopped_ends_after_its_batch_and_another_goes_on(
     assert left > 0
     deletion_worker.DeletionWorker().empty_queue()
     assert not Article.objects.exists()
-    assert verified()
+    assert counts_are_right()
 
 
-def test_a_deletion_that_fails_does_not_stop_the_worker(
+def test_a_failed_deletion_does_not_stop_the_worker(
     worker: deletion_worker.DeletionWorker, large: Article
 ) -> None:
     Deletion.objects.create(model="articles.nothing", row_id=1)  # raises LookupError
@@ -285,9 +283,6 @@ def test_a_deletion_that_fails_does_not_stop_the_worker(
 
     wait_until(lambda: not Article.objects.filter(pk=large.pk).exists(), "the article is deleted")
     assert Deletion.objects.count() == 1
-
-
-# --- The commands --------------------------------------------------------------------
 
 
 def test_delete_user_deletes_a_user_with_everything(large: Article) -> None:
@@ -306,14 +301,14 @@ def test_delete_user_deletes_a_user_with_everything(large: Article) -> None:
         "4 favorites",
     }
     assert not Deletion.objects.exists()
-    assert verified()
+    assert counts_are_right()
 
 
 def test_delete_article_deletes_an_article_with_everything(large: Article) -> None:
     call_command("delete_article", large.slug, "--noinput", verbosity=0)
 
     assert not Article.objects.filter(pk=large.pk).exists()
-    assert verified()
+    assert counts_are_right()
 
 
 @pytest.mark.parametrize("answer", ["no", "", "YES"])
@@ -328,15 +323,15 @@ def test_a_command_deletes_nothing_without_a_yes(
     assert Article.objects.visible().filter(pk=large.pk).exists()
 
 
-def test_a_command_names_what_it_does_not_find(db: None) -> None:
+def test_a_command_reports_an_unknown_user_or_article(db: None) -> None:
     with pytest.raises(CommandError, match="There is no user 'eve'"):
         call_command("delete_user", "eve")
     with pytest.raises(CommandError, match="There is no article with the slug 'eve'"):
         call_command("delete_article", "eve")
 
 
-def test_deletions_that_meet_are_done_again_after_a_deadlock() -> None:
-    """Two users like each other's articles: the cascades lock rows in different orders."""
+def test_deletions_are_retried_after_a_deadlock() -> None:
+    """Two users favorited each other's articles: the cascades lock rows in different orders."""
     for round_ in range(30):
         pair = [make_user(f"left{round_}"), make_user(f"right{round_}")]
         articles = [write_article(user) for user in pair]
@@ -354,4 +349,4 @@ def test_deletions_that_meet_are_done_again_after_a_deadlock() -> None:
             for each in [threads.submit(in_thread, partial(delete, user)) for user in pair]:
                 each.result()
     assert not Article.objects.exists()
-    assert verified()
+    assert counts_are_right()

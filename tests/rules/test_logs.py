@@ -1,4 +1,4 @@
-"""What is in the log, in how many lines, and which request each of them belongs to."""
+"""The lines of the log: their fields, their number, and the id of their request."""
 
 import json
 import logging
@@ -25,18 +25,15 @@ from tests.processes import database_url, run, serving
 PASSWORD = "a password of the database"
 
 
-# Which request
-
-
 @pytest.mark.parametrize("given", ["7", "req-1.A_b", "x" * 64])
-def test_an_answer_has_the_id_that_the_request_came_with(client: Client, given: str) -> None:
+def test_a_response_has_the_id_of_the_request(client: Client, given: str) -> None:
     response = client.get("/livez", headers={"X-Request-Id": given})
 
     assert response.headers["X-Request-Id"] == given
 
 
 @pytest.mark.parametrize("given", ["", "x" * 65, "two words", "a\tb", 'a"b', "a\n", "é", "a,b"])
-def test_an_id_that_does_not_fit_into_every_line_is_replaced(client: Client, given: str) -> None:
+def test_an_invalid_id_is_replaced(client: Client, given: str) -> None:
     first, second = (client.get("/livez", headers={"X-Request-Id": given}) for _ in range(2))
 
     assert len(first.headers["X-Request-Id"]) == 16
@@ -55,7 +52,7 @@ def test_an_id_that_does_not_fit_into_every_line_is_replaced(client: Client, giv
         ("/admin/%00", 302),
     ],
 )
-def test_every_answer_has_an_id(client: Client, path: str, status: int) -> None:
+def test_every_response_has_an_id(client: Client, path: str, status: int) -> None:
     response = client.get(path)
     response.close()  # the file
 
@@ -63,7 +60,7 @@ def test_every_answer_has_an_id(client: Client, path: str, status: int) -> None:
     assert response.headers["X-Request-Id"]
 
 
-def test_pages_of_other_origins_may_read_it(client: Client) -> None:
+def test_pages_from_other_origins_may_read_the_id(client: Client) -> None:
     response = client.get("/api/nothing", headers={"Origin": "https://example.com"})
 
     assert "X-Request-Id" in response.headers["Access-Control-Expose-Headers"]
@@ -90,15 +87,12 @@ def test_every_line_has_the_id_of_its_request(capfd: pytest.CaptureFixture[str])
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:
-    """The lines of the project; granian's own are not JSON."""
+    """The lines of the project; the lines of granian are not JSON."""
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-# What a line looks like
-
-
 def line_of(message: str, *arguments: object, **extra: object) -> dict[str, Any]:
-    """The line of a message that is logged now, as it is in production."""
+    """The line of a message that is logged now, in the format of production."""
     cause = sys.exc_info() if sys.exception() else None
     record = logging.getLogger("articles").makeRecord(
         "articles", logging.WARNING, __file__, 1, message, arguments, cause, extra=extra
@@ -111,7 +105,7 @@ def line_of(message: str, *arguments: object, **extra: object) -> dict[str, Any]
     return line
 
 
-def test_in_production_a_line_is_an_object() -> None:
+def test_a_line_is_a_json_object_in_production() -> None:
     before = datetime.now(UTC)
 
     line = line_of("%s has\na title of two lines", "Émile", slug="emile", who={1})
@@ -141,7 +135,7 @@ def test_an_exception_is_in_its_line() -> None:
     assert line["exception"].endswith("\nValueError: Émile")
 
 
-def test_in_development_a_line_is_to_be_read() -> None:
+def test_a_line_is_plain_text_in_development() -> None:
     program = "import django, logging; django.setup(); logging.getLogger('x').warning('Hello')"
 
     lines = run("-c", program, DEBUG="on", DJANGO_SETTINGS_MODULE="config.settings").stderr
@@ -150,7 +144,7 @@ def test_in_development_a_line_is_to_be_read() -> None:
 
 
 @pytest.mark.django_db
-def test_the_access_log_knows_who_is_logged_in_and_asks_nobody(
+def test_the_access_log_has_the_user_id_and_runs_no_query(
     client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     editor = make_user("editor", is_staff=True, is_superuser=True)
@@ -172,7 +166,7 @@ def test_the_access_log_knows_who_is_logged_in_and_asks_nobody(
     assert not queries.captured_queries
 
 
-def test_a_line_of_the_access_log_is_written_at_once_with_a_path_of_any_length(
+def test_a_line_of_the_access_log_with_a_long_path_fits_into_one_write(
     client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     response = client.get("/" + "\x01\N{PILE OF POO}" * 5_000)
@@ -185,7 +179,7 @@ def test_a_line_of_the_access_log_is_written_at_once_with_a_path_of_any_length(
     assert len(json.loads(text)["path"]) == access_log.LONGEST_PATH
 
 
-def test_a_method_of_any_length_is_logged_as_other(
+def test_a_long_method_is_logged_as_other(
     client: Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
     responses = [client.generic(method, "/api/tags") for method in ("X" * 20_000, "PATCH")]
@@ -196,9 +190,6 @@ def test_a_method_of_any_length_is_logged_as_other(
     access_log.write()
 
     assert [line["method"] for line in json_lines(capfd.readouterr().err)] == ["other", "PATCH"]
-
-
-# How many lines
 
 
 OUTAGE = """
@@ -212,10 +203,10 @@ for number in range(3):
 """
 
 
-def test_an_outage_is_one_line_however_many_it_refuses_and_has_no_password() -> None:
-    with socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # and does not listen
-        port = nobody.getsockname()[1]
+def test_an_outage_is_one_line_without_the_password() -> None:
+    with socket() as refusing:
+        refusing.bind(("127.0.0.1", 0))  # connections are refused, because it does not listen
+        port = refusing.getsockname()[1]
         process = run(
             "-W",
             "ignore",
@@ -235,7 +226,7 @@ def test_an_outage_is_one_line_however_many_it_refuses_and_has_no_password() -> 
 
 
 def fail(view: object, request: object) -> NoReturn:
-    raise RuntimeError("a fault of our own")
+    raise RuntimeError("a bug in a view")
 
 
 def take_too_long(view: object, request: object) -> None:
@@ -246,7 +237,7 @@ def take_too_long(view: object, request: object) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("view", "status"), [(fail, 500), (take_too_long, 504)])
-def test_what_has_failed_is_logged_once(
+def test_a_failed_request_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, view: Any, status: int
 ) -> None:
     monkeypatch.setattr("articles.views.TagViewSet.list", view)
@@ -259,7 +250,7 @@ def test_what_has_failed_is_logged_once(
     assert caplog.records[0].levelno >= logging.WARNING
 
 
-def test_a_fault_outside_of_a_view_is_logged_once(
+def test_an_exception_outside_of_a_view_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("django.middleware.csrf.CsrfViewMiddleware.process_request", fail)

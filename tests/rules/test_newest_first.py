@@ -1,4 +1,4 @@
-"""Taggings and favorites copy the time and the author of their article, whoever writes."""
+"""Triggers copy the time and the author of an article into its taggings and favorites."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +18,11 @@ from tests.processes import run
 from tests.races import wait_for_blocked_connection
 from users.models import User
 
-ONCE = datetime(2001, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
+EARLIER = datetime(2001, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
 
 
 def wrong_copies() -> list[models.Model]:
-    """The rows whose copies are not what their article says."""
+    """The rows whose copies differ from their article."""
     return [
         row
         for model in (Tagging, Favorite)
@@ -33,13 +33,13 @@ def wrong_copies() -> list[models.Model]:
 
 
 @pytest.fixture
-def listed(article: Article, bob: User) -> Article:
-    """An article of Alice with two tags, which Bob likes."""
+def listed_article(article: Article, bob: User) -> Article:
+    """An article of Alice with two tags, which Bob favorited."""
     like(bob, article)
     return article
 
 
-def test_they_are_there_as_soon_as_the_row_is_written(article: Article, bob: User) -> None:
+def test_a_new_row_has_the_copies_at_once(article: Article, bob: User) -> None:
     favorite = like(bob, article)
 
     assert (favorite.article_created_at, favorite.article_author_id) == (
@@ -50,40 +50,42 @@ def test_they_are_there_as_soon_as_the_row_is_written(article: Article, bob: Use
     assert not wrong_copies()
 
 
-def test_what_is_given_gives_way(article: Article, bob: User) -> None:
+def test_the_triggers_overwrite_supplied_values(article: Article, bob: User) -> None:
     favorite = Favorite(
-        user=bob, article=article, article_created_at=ONCE, article_author_id=bob.pk
+        user=bob, article=article, article_created_at=EARLIER, article_author_id=bob.pk
     )
     Favorite.objects.bulk_create([favorite])
-    Tagging.objects.update(article_created_at=ONCE, article_author=bob)
+    Tagging.objects.update(article_created_at=EARLIER, article_author=bob)
 
     assert not wrong_copies()
 
 
-def test_rows_that_pass_by_the_models_get_them_too(article: Article, bob: User) -> None:
-    copy(Favorite, ("user", "article", "created_at"), [(bob.pk, article.pk, ONCE)])
+def test_rows_written_by_copy_get_the_copies_too(article: Article, bob: User) -> None:
+    copy(Favorite, ("user", "article", "created_at"), [(bob.pk, article.pk, EARLIER)])
 
     assert Favorite.objects.count() == 1
     assert not wrong_copies()
 
 
-def test_they_follow_the_article(listed: Article, charlie: User) -> None:
+def test_the_copies_change_with_the_article(listed_article: Article, charlie: User) -> None:
     other = write_article(charlie, tags=("other",))
 
-    Article.objects.filter(pk=listed.pk).update(created_at=ONCE)
+    Article.objects.filter(pk=listed_article.pk).update(created_at=EARLIER)
     assert not wrong_copies()
 
-    Article.objects.filter(pk=listed.pk).update(author=charlie)
+    Article.objects.filter(pk=listed_article.pk).update(author=charlie)
     assert not wrong_copies()
 
     Article.objects.update(created_at=models.F("created_at") + timedelta(days=1))
     assert not wrong_copies()
-    assert {*Favorite.objects.values_list("article_created_at")} == {(ONCE + timedelta(days=1),)}
+    assert {*Favorite.objects.values_list("article_created_at")} == {(EARLIER + timedelta(days=1),)}
     assert other.taggings.count() == 1
 
 
-def test_they_follow_the_row_to_another_article(listed: Article, charlie: User) -> None:
-    other = write_article(charlie, created_at=ONCE)
+def test_the_copies_change_when_the_row_moves_to_another_article(
+    listed_article: Article, charlie: User
+) -> None:
+    other = write_article(charlie, created_at=EARLIER)
 
     Tagging.objects.update(article=other)
     Favorite.objects.update(article=other)
@@ -91,20 +93,20 @@ def test_they_follow_the_row_to_another_article(listed: Article, charlie: User) 
     assert not wrong_copies()
 
 
-def test_an_edit_does_not_touch_them(listed: Article) -> None:
+def test_an_edit_of_the_article_does_not_write_the_copies(listed_article: Article) -> None:
     with connection.cursor() as cursor:
         rows = "SELECT ctid FROM articles_tagging UNION ALL SELECT ctid FROM articles_favorite"
         before = cursor.execute(rows).fetchall()
-        listed.title = "Another title"
-        listed.save()
+        listed_article.title = "Another title"
+        listed_article.save()
 
         assert cursor.execute(rows).fetchall() == before
 
 
-def test_an_article_that_does_not_exist_is_the_fault_of_the_foreign_key(bob: User) -> None:
+def test_a_missing_article_violates_the_foreign_key(bob: User) -> None:
     def write() -> None:
         Favorite.objects.create(user=bob, article_id=1)
-        connection.check_constraints()  # what a commit does
+        connection.check_constraints()  # as a commit does
 
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         write()
@@ -112,17 +114,16 @@ def test_an_article_that_does_not_exist_is_the_fault_of_the_foreign_key(bob: Use
     assert refers_to_nothing(refusal.value)
 
 
-def test_lists_need_no_other_row_to_be_in_order(listed: Article) -> None:
+def test_lists_are_sorted_without_a_join(listed_article: Article) -> None:
     with CaptureQueriesContext(connection) as statements:
-        assert [*Favorite.objects.newest_first().values_list("article")] == [(listed.pk,)]
+        assert [*Favorite.objects.newest_first().values_list("article")] == [(listed_article.pk,)]
         assert len(Tagging.objects.newest_first().values_list("article")) == 2
 
     assert not any("JOIN" in statement["sql"] for statement in statements)
 
 
 def while_uncommitted(change: Callable[[], Any], other: Callable[[], Any]) -> None:
-    """Run `other` on another connection after the change and before its commit, for which it
-    has to wait."""
+    """Run `other` on another connection after the change; it waits for the commit."""
 
     def run_and_close() -> None:
         try:
@@ -140,11 +141,11 @@ def while_uncommitted(change: Callable[[], Any], other: Callable[[], Any]) -> No
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("moved_first", [True, False])
-def test_a_row_that_is_written_while_its_article_moves_moves_with_it(
+def test_a_row_written_while_its_article_changes_gets_the_new_copies(
     article: Article, bob: User, charlie: User, moved_first: bool
 ) -> None:
     def move() -> None:
-        Article.objects.filter(pk=article.pk).update(created_at=ONCE, author=charlie)
+        Article.objects.filter(pk=article.pk).update(created_at=EARLIER, author=charlie)
 
     def write() -> None:
         like(bob, article)
@@ -157,7 +158,7 @@ def test_a_row_that_is_written_while_its_article_moves_moves_with_it(
 
     assert Tagging.objects.count() == 3
     assert {*Favorite.objects.values_list("article_created_at", "article_author")} == {
-        (ONCE, charlie.pk)
+        (EARLIER, charlie.pk)
     }
     assert not wrong_copies()
 
@@ -189,7 +190,7 @@ WRONG_COPIES = """
 """
 
 
-def test_the_migration_fills_in_what_is_there_and_can_be_undone() -> None:
+def test_the_migration_fills_in_existing_rows_and_can_be_reversed() -> None:
     with migrated() as server:
 
         def migrate(name: str) -> None:

@@ -1,8 +1,7 @@
-"""How PostgreSQL goes about what the API asks: by an index, and no further than the page.
+"""The query plans of the API: index scans that read only the rows of the page.
 
-In a database that is small, but large enough for its planner to prefer an index; what is not
-read here is not read at a million articles either. Each query is prepared, as in production,
-and planned both ways: once for all values, and anew for each.
+The database is small, but large enough that the planner prefers an index. Each query is prepared,
+as in production, and planned in both modes: with a generic plan and with a custom plan.
 """
 
 import re
@@ -26,7 +25,7 @@ from profiles.queries import profile_named
 from tests.database.servers import migrated
 from users.queries import active_user
 
-pytestmark = pytest.mark.django_db  # what is compiled depends on the server's version
+pytestmark = pytest.mark.django_db  # the compiled SQL depends on the version of the server
 
 QUERIES = [
     article_with_id,
@@ -40,9 +39,9 @@ QUERIES = [
 ]
 MODES = ["force_generic_plan", "force_custom_plan"]
 
-# user1 to user10 have written 1,000 articles each, others six or so. tag1 is on 6,667 articles,
-# tag2 on 20. user20 likes 1,053. user21 follows 20 people, user22 50 and user23 500; user24
-# follows those who have written much.
+# user1 to user10 wrote 1,000 articles each, the others about six. tag1 is on 6,667 articles, tag2
+# on 20. user20 favorited 1,053 articles. user21 follows 20 users, user22 50, user23 500, and user24
+# follows user1 to user10.
 CONTENT = """
     INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,
         username_folded, is_active, is_staff, created_at)
@@ -106,7 +105,7 @@ class Scan(NamedTuple):
     index_condition: str
     filters: str
     rows: float
-    """How many were visited, of which the filters may have removed some."""
+    """The number of rows read, with the rows that filters removed."""
 
     @classmethod
     def of(cls, node: dict[str, Any]) -> Self:
@@ -130,7 +129,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def scans_of(
     session: psycopg.Connection, query: Prepared[..., Any], shape: Shape, mode: str, **values: Any
 ) -> list[Scan]:
-    """What is read from tables for the query with these values."""
+    """The scans of tables in the plan of the query with these values."""
     text, names = query.compiled(shape)
     arguments = sql.SQL(", ").join([sql.Literal(values[name]) for name in names])
     execute = sql.SQL("EXECUTE query ({})" if names else "EXECUTE query").format(arguments)
@@ -161,14 +160,17 @@ VALUES = {
 
 
 def modes_of(query: Prepared[..., Any], shape: Shape) -> list[str]:
-    """Without the size of a page PostgreSQL can't tell what a plan costs. It then plans anew
-    each time, and a plan for all values is not what production has."""
+    """A query with LIMIT and OFFSET is tested only with custom plans.
+
+    PostgreSQL cannot estimate the cost of a generic plan without these values, and uses a custom
+    plan in production.
+    """
     sliced = {"limit", "offset"} & {*query.compiled(shape).parameters}
     return MODES[1:] if sliced else MODES
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
-def test_no_shape_reads_the_whole_of_a_large_table(
+def test_no_query_scans_a_whole_large_table(
     session: psycopg.Connection, query: Prepared[..., Any]
 ) -> None:
     for shape in query.shapes():
@@ -178,7 +180,7 @@ def test_no_shape_reads_the_whole_of_a_large_table(
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
-def test_every_parameter_is_looked_up_in_an_index(
+def test_every_parameter_is_an_index_condition(
     session: psycopg.Connection, query: Prepared[..., Any]
 ) -> None:
     for shape in query.shapes():
@@ -191,8 +193,8 @@ def test_every_parameter_is_looked_up_in_an_index(
             assert not any(alone.search(scan.filters) for scan in scans), (shape, name)
 
 
-# A row of a page takes about ten others: its author, its tags and taggings, the number of its
-# favorites, and whether the viewer likes it and follows the author.
+# An article of a page reads about ten other rows: its author, tags and taggings, the number of its
+# favorites, and whether the viewer favorited it and follows the author.
 @pytest.mark.parametrize(
     ("arguments", "index", "rows"),
     [
@@ -201,26 +203,26 @@ def test_every_parameter_is_looked_up_in_an_index(
         ({"tag": "tag2"}, "newest_of_tag", 300),
         ({"author": "user1"}, "newest_of_author", 300),
         ({"favorited_by": "user20"}, "newest_favorites_of_user", 300),
-        # Beside the page: the newest of each whom the reader follows, then 20 of 20.
+        # Also reads the newest article of each followed author, then 20 of each of 20 authors.
         ({"feed_of": 21}, "newest_of_author", 800),
         ({"feed_of": 22}, "newest_of_author", 900),
         ({"feed_of": 23}, "newest_of_author", 3500),
         ({"feed_of": 24}, "newest_of_author", 900),  # of 10,000
-        # Beside the page: what both filters have in common, and no more of an author or a tag.
+        # Also reads the articles that match both filters, but no others of the author or the tag.
         ({"tag": "tag1", "author": "user1"}, "newest_of_tag_by_author", 700),
         ({"tag": "tag1", "feed_of": 22}, "newest_of_tag_by_author", 800),
         ({"tag": "tag2", "feed_of": 24}, "newest_of_tag_by_author", 100),
-        # Beside the page: what the reader likes, twice, and no more of a tag that 6,667 carry.
+        # Also reads the reader's favorites twice, but no others of the 6,667 articles with the tag.
         ({"tag": "tag1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
         ({"author": "user1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
         ({"feed_of": 24, "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
-        # Of what stands before the page no more than its place in the index.
+        # Of the rows before the page, only the index entries are read.
         ({"offset": 5000}, "newest_visible_articles", 5300),
         ({"tag": "tag1", "offset": 5000}, "newest_of_tag", 5300),
     ],
     ids=str,
 )
-def test_a_page_reads_no_more_than_it_shows(
+def test_a_page_of_articles_reads_few_other_rows(
     session: psycopg.Connection, arguments: dict[str, Any], index: str, rows: int
 ) -> None:
     arguments = {"viewer": 21} | arguments
@@ -233,13 +235,13 @@ def test_a_page_reads_no_more_than_it_shows(
         assert sum(scan.rows for scan in scans) <= rows, (mode, scans)
 
 
-# A comment takes two others: its author, and whether the viewer follows the author.
+# A comment reads two other rows: its author, and whether the viewer follows the author.
 @pytest.mark.parametrize(
     ("arguments", "rows"),
     [({"limit": 30}, 120), ({"limit": 30, "offset": 5000}, 5200)],
     ids=str,
 )
-def test_a_page_of_comments_reads_no_more_than_it_shows(
+def test_a_page_of_comments_reads_few_other_rows(
     session: psycopg.Connection, arguments: dict[str, Any], rows: int
 ) -> None:
     arguments = {"slug": "slug-7", "viewer": 21} | arguments

@@ -1,4 +1,4 @@
-"""Every query that the apps declare, in every shape: it is what Django makes of its queryset."""
+"""Every declared query, in every shape, returns the same rows as its queryset."""
 
 import itertools
 import random
@@ -19,15 +19,16 @@ from users.models import User
 
 autodiscover_modules("queries")
 QUERIES = [query for query in declared if not query.name.startswith("tests.")]
-CALLS = 600  # of each query, at most
-SHAPES_WITH_ROWS = 0.8  # at the least: two empty lists are equal, and prove nothing
+CALLS = 600  # the most calls of one query
+# The smallest share of shapes that must find rows: two empty lists are equal and prove nothing.
+SHAPES_WITH_ROWS = 0.8
 
 each_query = pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
 
 
 class Content:
-    """Few people and tags and many links between them, so that every filter finds something;
-    and moments that several rows share."""
+    """Few users and tags with many links between them, so that every filter finds rows, and
+    several rows with the same time."""
 
     def __init__(self) -> None:
         self.chance = random.Random(20)  # noqa: S311 -- no secret
@@ -56,7 +57,7 @@ class Content:
         return article
 
     def _hide(self) -> None:
-        """Some articles and comments, and a writer whom everybody follows and likes."""
+        """Hide some articles and comments, and an author whom every user follows and favorites."""
         for model in (Article, Comment):
             some = model.objects.values_list("pk", flat=True)[3::20]
             model.objects.filter(pk__in=some).update(hidden_at=timezone.now())
@@ -67,7 +68,7 @@ class Content:
         User.objects.filter(username="dan").update(hidden_at=timezone.now())
 
     def arguments(self, query: Prepared[..., Any], shape: Shape) -> dict[str, Any]:
-        """For a call of this shape: values that rows have, and some that none has."""
+        """The arguments of a call of this shape: values that exist, and some that do not."""
         names = ["alice", "bob", "charlie", "nobody"]
         ids = [person.pk for person in self.people[:3]]
         of_name: dict[str, Sequence[Any]] = {
@@ -97,12 +98,14 @@ def content(db: None) -> Content:
     return Content()
 
 
-def as_tuple(row: Any, fields: Sequence[str]) -> tuple[Any, ...]:
+def values_of(row: Any, fields: Sequence[str]) -> tuple[Any, ...]:
     return tuple(getattr(row, field) for field in fields)
 
 
 @each_query
-def test_the_rows_are_those_of_the_queryset(query: Prepared[..., Any], content: Content) -> None:
+def test_the_rows_are_equal_to_those_of_the_queryset(
+    query: Prepared[..., Any], content: Content
+) -> None:
     shapes = [*query.shapes()]
     found = Counter[Shape]()
     for shape, _ in itertools.product(shapes, range(min(20, CALLS // len(shapes)))):
@@ -112,9 +115,9 @@ def test_the_rows_are_those_of_the_queryset(query: Prepared[..., Any], content: 
 
         assert all(type(row) is query.row for row in rows)
         expected = [*query.queryset(**drawn)]
-        values = [as_tuple(row, query.fields) for row in rows]
+        values = [values_of(row, query.fields) for row in rows]
         assert values == expected, (shape, drawn)
-        # A Decimal is equal to an integer, and not as good.
+        # Compare the types too: a Decimal is equal to an integer.
         assert [[*map(type, row)] for row in values] == [[*map(type, row)] for row in expected]
         found[shape] += len(rows)
 
@@ -122,14 +125,14 @@ def test_the_rows_are_those_of_the_queryset(query: Prepared[..., Any], content: 
 
 
 @each_query
-def test_no_session_needs_a_reset_after_it(query: Prepared[..., Any]) -> None:
+def test_no_query_changes_session_state(query: Prepared[..., Any]) -> None:
     texts = [query.compiled(shape).text for shape in query.shapes()]
 
     assert [text for text in texts if cleanup_after(text) is not Cleanup.NONE] == []
 
 
 @each_query
-def test_each_shape_is_another_text(query: Prepared[..., Any]) -> None:
+def test_each_shape_has_its_own_sql(query: Prepared[..., Any]) -> None:
     texts = [query.compiled(shape).text for shape in query.shapes()]
 
     assert len({*texts}) == len(texts)

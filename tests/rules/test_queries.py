@@ -1,4 +1,4 @@
-"""What can't be seen in an answer: how the database was asked for it."""
+"""Properties of the SQL that a response does not show."""
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
@@ -9,14 +9,14 @@ from articles.queries import tags_most_used_first
 from tests.client import ApiClient
 
 
-def test_names_are_sorted_by_code_point_whatever_the_collation_of_the_database() -> None:
+def test_names_are_sorted_by_code_point_with_any_collation() -> None:
     article = Article.objects.seen_by(AnonymousUser())
 
     assert 'COLLATE "C"' in str(article.query)
     assert 'COLLATE "C"' in str(tags_most_used_first.queryset().query)
 
 
-def test_a_list_leaves_the_bodies_in_the_database(article: Article) -> None:
+def test_a_list_does_not_read_the_bodies(article: Article) -> None:
     with CaptureQueriesContext(connection) as statements:
         assert len(ApiClient().get("/api/articles").json()["articles"]) == 1
 

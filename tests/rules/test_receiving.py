@@ -1,4 +1,4 @@
-"""Which bodies of requests are received, and which are refused."""
+"""Which request bodies are received, and which are refused."""
 
 from io import BytesIO
 from typing import Any
@@ -12,7 +12,7 @@ LARGEST = 2_621_440  # bytes: 2.5 MiB
 
 
 def received(content: bytes, **environ: Any) -> tuple[bytes, str | None]:
-    """The body that Django sees, and why it was refused."""
+    """The body that Django sees, and the reason for a refusal."""
     environ |= {"wsgi.input": BytesIO(content), "REMOTE_ADDR": "192.0.2.1"}
     body = receive(environ)
     if body:
@@ -34,21 +34,21 @@ def received(content: bytes, **environ: Any) -> tuple[bytes, str | None]:
         (b"{}", "9" * 5_000, (b"", "too_large")),
     ],
 )
-def test_the_content_length_says_how_long_it_is(
+def test_the_content_length_is_the_length_of_the_body(
     content: bytes, length: str, expected: tuple[bytes, str | None]
 ) -> None:
     assert received(content, CONTENT_LENGTH=length) == expected
 
 
-def test_a_length_matters_more_than_chunks() -> None:
-    """A header that is named Transfer_Encoding looks the same to an application."""
+def test_the_content_length_has_priority_over_chunks() -> None:
+    """The WSGI environ cannot tell the header Transfer_Encoding from Transfer-Encoding."""
     chunks = {"HTTP_TRANSFER_ENCODING": "x", "wsgi.input_terminated": True}
 
     assert received(b"{}", **chunks) == (b"{}", None)
     assert received(b"{}", CONTENT_LENGTH="3", **chunks) == (b"", "incomplete")
 
 
-def test_a_network_can_take_three_quarters_and_others_still_get_something() -> None:
+def test_a_network_can_take_three_quarters_and_others_still_get_shares() -> None:
     budget = SharedBudget(256)
 
     assert sum(budget.take("a") for _ in range(300)) == 192
@@ -61,7 +61,7 @@ def test_a_network_can_take_three_quarters_and_others_still_get_something() -> N
 
 
 @pytest.mark.parametrize(("total", "most"), [(1, 1), (2, 1), (3, 2), (4, 3), (5, 4)])
-def test_of_a_few_there_is_one_for_another_network(total: int, most: int) -> None:
+def test_of_few_shares_one_is_kept_for_another_network(total: int, most: int) -> None:
     budget = SharedBudget(total)
 
     assert sum(budget.take("a") for _ in range(10)) == most

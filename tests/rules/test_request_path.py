@@ -1,4 +1,4 @@
-"""What a request passes on its way to a view: the API less than a page, and nothing unguarded."""
+"""The middleware of a request: the API skips sessions, and every path has the protections."""
 
 import pytest
 from django.core import checks
@@ -12,13 +12,13 @@ from users.models import User
 FROM_COOKIES = {"session", "user", "_messages"}
 
 
-def shows_what_it_got(request: HttpRequest) -> JsonResponse:
+def show_cookie_attributes(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"got": sorted(FROM_COOKIES & vars(request).keys())})
 
 
 urlpatterns = [
-    path("page", shows_what_it_got),
-    path("api/view", shows_what_it_got),
+    path("page", show_cookie_attributes),
+    path("api/view", show_cookie_attributes),
     path("", include("config.urls")),
 ]
 
@@ -29,7 +29,7 @@ def editor(db: None) -> User:
 
 
 @pytest.mark.urls(__name__)
-def test_a_page_knows_people_by_a_cookie_and_the_api_does_not(client: Client, editor: User) -> None:
+def test_pages_read_the_session_cookie_and_the_api_does_not(client: Client, editor: User) -> None:
     client.force_login(editor)
 
     assert client.get("/page").json() == {"got": sorted(FROM_COOKIES)}
@@ -38,18 +38,18 @@ def test_a_page_knows_people_by_a_cookie_and_the_api_does_not(client: Client, ed
 
 @pytest.mark.urls(__name__)
 @pytest.mark.parametrize("path", ["/page", "/api/view"])
-def test_a_form_of_another_site_is_refused_everywhere(path: str, db: None) -> None:
+def test_a_post_without_a_csrf_token_is_refused_everywhere(path: str, db: None) -> None:
     assert Client(enforce_csrf_checks=True).post(path).status_code == 403
 
 
-def test_the_admin_asks_for_a_log_in(client: Client) -> None:
+def test_the_admin_requires_a_login(client: Client) -> None:
     response = client.get(reverse("admin:index"))
 
     assert response.status_code == 302
     assert response.headers["Location"].startswith(reverse("admin:login"))
 
 
-def test_the_admin_takes_its_own_forms_and_no_others(editor: User) -> None:
+def test_the_admin_accepts_only_forms_with_its_csrf_token(editor: User) -> None:
     browser = Client(enforce_csrf_checks=True)
     form = {"username": editor.email, "password": PASSWORD}
 
@@ -63,7 +63,7 @@ def test_the_admin_takes_its_own_forms_and_no_others(editor: User) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/nothing", "/livez"])
-def test_every_answer_has_the_headers_that_protect_it(client: Client, path: str) -> None:
+def test_every_response_has_the_security_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
 
     assert headers["X-Frame-Options"] == "DENY"
@@ -73,20 +73,18 @@ def test_every_answer_has_the_headers_that_protect_it(client: Client, path: str)
 
 
 @pytest.mark.parametrize("origin", [{}, {"Origin": "https://front.example"}])
-def test_a_cache_is_told_that_the_origin_matters_to_the_api(
-    client: Client, origin: dict[str, str]
-) -> None:
+def test_only_responses_of_the_api_vary_by_origin(client: Client, origin: dict[str, str]) -> None:
     assert client.get("/api/nothing", headers=origin).headers["Vary"].lower() == "origin"
     assert "Vary" not in client.get("/livez", headers=origin).headers
 
 
-def test_nobody_copies_the_headers_of_a_request(client: Client) -> None:
+def test_no_middleware_copies_the_headers_of_a_request(client: Client) -> None:
     request = client.get("/api/nothing").wsgi_request
 
-    assert "headers" not in vars(request)  # a cached property: 5 µs
+    assert "headers" not in vars(request)  # this cached property copies all headers: 5 µs
 
 
-def test_django_misses_no_middleware() -> None:
+def test_the_system_checks_miss_no_middleware() -> None:
     messages = checks.run_checks(include_deployment_checks=True)
 
     # admin.E408 to E410 and security.W001 to W003 are about MIDDLEWARE.

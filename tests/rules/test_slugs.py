@@ -34,14 +34,14 @@ TITLES = [
     "日" * 255,
     "a " * 127 + "b",
     "-" * 255,
-    "㎒" * 255,  # three letters each, once it is spelt out
-    "ﷺ" * 255,  # eighteen letters each
+    "㎒" * 255,  # NFKC makes three letters of each
+    "ﷺ" * 255,  # NFKC makes eighteen letters of each
     "feed",
     "Feed",
     "FEED",
     "feed!",
     "-feed-",
-    "\uff46\uff45\uff45\uff44",  # feed, in full-width letters
+    "\uff46\uff45\uff45\uff44",  # "feed" in fullwidth letters
     "comments",
     "favorite",
     "article",
@@ -66,7 +66,7 @@ def test_every_title_has_a_slug_that_fits_a_url(api: Api, alice: User, title: st
 
 
 @pytest.mark.parametrize("title", ["feed", "日本語", "!!!", "a" * 255])
-def test_such_a_title_can_be_published_read_changed_and_deleted(
+def test_an_article_with_an_unusual_title_can_be_created_read_changed_and_deleted(
     api: Api, alice: User, title: str
 ) -> None:
     content = {"title": title, "description": "What it is about", "body": "A text"}
@@ -82,7 +82,7 @@ def test_such_a_title_can_be_published_read_changed_and_deleted(
     assert api(alice).delete(path).status_code == 204
 
 
-def test_titles_that_are_alike_in_a_url_have_different_slugs(alice: User) -> None:
+def test_similar_titles_have_different_slugs(alice: User) -> None:
     titles = ["Hello", "hello", "HELLO", "Hello!", " Hello", "Héllo", "hello-", "¡Hello!", "Hello"]
 
     slugs = {write_article(alice, title=title).slug for title in titles}
@@ -90,13 +90,10 @@ def test_titles_that_are_alike_in_a_url_have_different_slugs(alice: User) -> Non
     assert len(slugs) == len(titles)
 
 
-def test_titles_that_differ_at_their_end_alone_have_different_slugs(alice: User) -> None:
+def test_titles_that_differ_only_at_the_end_have_different_slugs(alice: User) -> None:
     slugs = {write_article(alice, title="a" * 254 + end).slug for end in "abc"}
 
     assert len(slugs) == 3
-
-
-# --- When the slug changes ---
 
 
 @pytest.mark.parametrize(
@@ -139,7 +136,7 @@ def test_a_new_title_has_a_new_slug(api: Api, alice: User, old: str, new: str) -
         {"description": "New", "body": "New", "tagList": []},
     ],
 )
-def test_the_slug_stays_while_the_title_does(
+def test_the_slug_stays_when_the_title_does_not_change(
     api: Api, alice: User, title: str, change: dict[str, object]
 ) -> None:
     article = write_article(alice, title=title)
@@ -158,7 +155,7 @@ def test_the_slug_stays_while_the_title_does(
         assert response.json()["article"]["title"] == title
 
 
-def test_the_slug_stays_where_another_article_has_the_same_title(api: Api, alice: User) -> None:
+def test_the_slug_stays_when_another_article_has_the_same_title(api: Api, alice: User) -> None:
     first, second = (write_article(alice, title="Hello") for _ in range(2))
 
     for article in (first, second):
@@ -167,7 +164,7 @@ def test_the_slug_stays_where_another_article_has_the_same_title(api: Api, alice
         assert shown["article"]["slug"] == article.slug
 
 
-def test_a_title_that_another_article_has_gives_a_slug_of_its_own(api: Api, alice: User) -> None:
+def test_a_title_of_another_article_gets_a_different_slug(api: Api, alice: User) -> None:
     taken = write_article(alice, title="Hello")
     article = write_article(alice, title="Goodbye")
 
@@ -178,7 +175,7 @@ def test_a_title_that_another_article_has_gives_a_slug_of_its_own(api: Api, alic
     assert api().get(f"/api/articles/{taken.slug}").json()["article"]["title"] == "Hello"
 
 
-def test_a_title_that_comes_back_has_a_slug_other_than_the_last(api: Api, alice: User) -> None:
+def test_an_old_title_gets_a_slug_other_than_the_current_one(api: Api, alice: User) -> None:
     article = write_article(alice, title="Hello")
     slugs = [article.slug]
 
@@ -189,7 +186,7 @@ def test_a_title_that_comes_back_has_a_slug_other_than_the_last(api: Api, alice:
     assert all(old != new for old, new in pairwise(slugs))
 
 
-def test_the_model_keeps_the_rule_without_the_api(alice: User) -> None:
+def test_the_model_changes_the_slug_without_the_api(alice: User) -> None:
     article = Article.objects.get(pk=write_article(alice, title="Hello").pk)
     old_slug = article.slug
 
@@ -202,7 +199,7 @@ def test_the_model_keeps_the_rule_without_the_api(alice: User) -> None:
     assert Article.objects.get().slug == article.slug != old_slug
 
 
-def test_a_title_saved_alone_takes_its_slug_along(alice: User) -> None:
+def test_update_fields_with_the_title_saves_the_slug_too(alice: User) -> None:
     article = Article.objects.get(pk=write_article(alice, title="Hello").pk)
     old_slug = article.slug
 
@@ -215,7 +212,7 @@ def test_a_title_saved_alone_takes_its_slug_along(alice: User) -> None:
     assert saved.body != "Not saved"
 
 
-def test_a_field_saved_alone_leaves_the_slug_alone(alice: User) -> None:
+def test_update_fields_without_the_title_keeps_the_slug(alice: User) -> None:
     article = Article.objects.get(pk=write_article(alice, title="Hello").pk)
     old_slug = article.slug
 
@@ -226,7 +223,7 @@ def test_a_field_saved_alone_leaves_the_slug_alone(alice: User) -> None:
     assert (saved.slug, saved.title, saved.body) == (old_slug, "Hello", "New")
 
 
-def test_an_article_that_was_loaded_before_another_writer_changed_the_title_keeps_the_slug(
+def test_saving_the_title_that_another_request_stored_keeps_the_slug(
     alice: User,
 ) -> None:
     write_article(alice, title="Hello")
@@ -238,12 +235,12 @@ def test_an_article_that_was_loaded_before_another_writer_changed_the_title_keep
     loaded.save()
     assert Article.objects.get().slug == loaded.slug == changed.slug
 
-    loaded.title = "Hello"  # the stored title is another one by now, and so is the slug
+    loaded.title = "Hello"  # the stored title and slug are different now
     loaded.save()
     assert Article.objects.get().slug == loaded.slug == "hello"
 
 
-def test_a_title_that_was_loaded_before_another_writer_changed_it_takes_its_slug_along(
+def test_saving_a_title_that_another_request_replaced_restores_its_slug(
     alice: User,
 ) -> None:
     write_article(alice, title="Hello")

@@ -45,7 +45,7 @@ def test_the_admin_works_without_its_style_sheet(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_the_admin_has_its_style_sheet_once_it_is_collected(tmp_path: Path) -> None:
+def test_the_admin_has_its_style_sheet_after_collectstatic(tmp_path: Path) -> None:
     with override_settings(**PRODUCTION, STATIC_ROOT=str(tmp_path)):
         call_command("collectstatic", interactive=False, verbosity=0)
         client = Client()
@@ -58,13 +58,13 @@ def test_the_admin_has_its_style_sheet_once_it_is_collected(tmp_path: Path) -> N
         assert warnings() == []
 
 
-def test_nothing_has_to_be_collected_while_debug_is_on(tmp_path: Path) -> None:
+def test_collectstatic_is_not_needed_with_debug(tmp_path: Path) -> None:
     with override_settings(DEBUG=True, STATIC_ROOT=str(tmp_path)):
         assert warnings() == []
 
 
 @pytest.mark.parametrize("configuration", [{}, PRODUCTION])
-def test_there_is_an_icon_for_browsers(configuration: dict[str, Any], tmp_path: Path) -> None:
+def test_browsers_get_an_icon(configuration: dict[str, Any], tmp_path: Path) -> None:
     with override_settings(**configuration, STATIC_ROOT=str(tmp_path)):
         response = Client().get("/favicon.ico")
 

@@ -1,4 +1,4 @@
-"""manage.py verify_counts: it finds what is wrong, and makes it right while others write."""
+"""manage.py verify_counts: it finds wrong counts and repairs them while others write."""
 
 import random
 import threading
@@ -36,7 +36,7 @@ def verify(*options: str) -> str:
 
 
 def differences() -> str:
-    """What it shows as it fails."""
+    """The output of the command, which must fail."""
     output = StringIO()
     with pytest.raises(CommandError) as failure:
         call_command("verify_counts", stdout=output)
@@ -50,17 +50,17 @@ def execute(statement: str) -> None:
 
 
 @pytest.fixture
-def liked(article: Article, alice: User, bob: User) -> Article:
+def favorited_article(article: Article, alice: User, bob: User) -> Article:
     like(alice, article)
     like(bob, article)
     return article
 
 
-def test_there_is_nothing_to_find_where_nothing_is(db: None) -> None:
+def test_an_empty_database_has_no_differences(db: None) -> None:
     assert verify() == RIGHT
 
 
-def test_what_triggers_have_kept_is_right(liked: Article) -> None:
+def test_counts_kept_by_triggers_are_right(favorited_article: Article) -> None:
     assert verify() == RIGHT
     assert verify("--verbosity=0") == ""
 
@@ -86,7 +86,9 @@ def test_what_triggers_have_kept_is_right(liked: Article) -> None:
         ("TRUNCATE articles_tally", "favorites of an article: 1 wrong, such as 0 for 2"),
     ],
 )
-def test_a_wrong_count_is_found_and_made_right(liked: Article, breach: str, shown: str) -> None:
+def test_a_wrong_count_is_found_and_repaired(
+    favorited_article: Article, breach: str, shown: str
+) -> None:
     execute(breach)
 
     assert shown in differences()
@@ -95,10 +97,10 @@ def test_a_wrong_count_is_found_and_made_right(liked: Article, breach: str, show
     assert not Tally.objects.filter(count__lt=1).exists()
 
 
-def test_rows_that_no_trigger_has_counted_are_found(liked: Article, charlie: User) -> None:
+def test_rows_written_without_triggers_are_found(favorited_article: Article, charlie: User) -> None:
     with transaction.atomic():
         execute("ALTER TABLE articles_favorite DISABLE TRIGGER USER")
-        like(charlie, liked)
+        like(charlie, favorited_article)
         execute("SET CONSTRAINTS ALL IMMEDIATE")
         execute("ALTER TABLE articles_favorite ENABLE TRIGGER USER")
 
@@ -125,7 +127,9 @@ def test_rows_that_no_trigger_has_counted_are_found(liked: Article, charlie: Use
         ("favorite", "article_author_id = 0"),
     ],
 )
-def test_a_wrong_copy_is_found_and_made_right(liked: Article, name: str, change: str) -> None:
+def test_a_wrong_copy_is_found_and_repaired(
+    favorited_article: Article, name: str, change: str
+) -> None:
     table = f"articles_{name}"
     with transaction.atomic():
         execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
@@ -136,13 +140,20 @@ def test_a_wrong_copy_is_found_and_made_right(liked: Article, name: str, change:
     assert verify("--repair") == f"copies in {name}s corrected: 2\n"
     assert verify() == RIGHT
     row = (Tagging if name == "tagging" else Favorite).objects.all()[0]
-    assert (row.article_created_at, row.article_author_id) == (liked.created_at, liked.author_id)
+    assert (row.article_created_at, row.article_author_id) == (
+        favorited_article.created_at,
+        favorited_article.author_id,
+    )
 
 
-def test_a_count_in_many_rows_is_right_and_put_into_one(liked: Article) -> None:
-    of_article = Tally.objects.filter(counted=Counted.FAVORITES_OF_ARTICLE, key=liked.pk)
+def test_a_count_in_many_rows_is_right_and_is_merged_into_one(favorited_article: Article) -> None:
+    of_article = Tally.objects.filter(
+        counted=Counted.FAVORITES_OF_ARTICLE, key=favorited_article.pk
+    )
     for change in (5, -3, -2):
-        Tally.objects.create(counted=Counted.FAVORITES_OF_ARTICLE, key=liked.pk, count=change)
+        Tally.objects.create(
+            counted=Counted.FAVORITES_OF_ARTICLE, key=favorited_article.pk, count=change
+        )
     for change in (1, -1):
         Tally.objects.create(counted=Counted.FAVORITES_OF_ARTICLE, key=0, count=change)
 
@@ -152,7 +163,7 @@ def test_a_count_in_many_rows_is_right_and_put_into_one(liked: Article) -> None:
     assert not Tally.objects.filter(key=0).exclude(counted=Counted.ARTICLES).exists()
 
 
-def test_it_only_reads_unless_told_to_repair(liked: Article) -> None:
+def test_it_changes_nothing_without_repair(favorited_article: Article) -> None:
     Tally.objects.update(count=7)
 
     differences()
@@ -160,7 +171,7 @@ def test_it_only_reads_unless_told_to_repair(liked: Article) -> None:
     assert {tally.count for tally in Tally.objects.all()} == {7}
 
 
-def test_every_count_and_its_triggers_are_there(db: None) -> None:
+def test_every_count_has_its_query_and_its_triggers(db: None) -> None:
     tables = ("articles_article", "articles_tagging", "articles_favorite")
     events = ("insert", "delete", "update", "truncate")
     with connection.cursor() as cursor:
@@ -177,7 +188,9 @@ def test_every_count_and_its_triggers_are_there(db: None) -> None:
     }
 
 
-def test_a_fixture_holds_no_counts_and_loading_counts(liked: Article, tmp_path: Path) -> None:
+def test_a_fixture_has_no_counts_and_loaded_rows_are_counted(
+    favorited_article: Article, tmp_path: Path
+) -> None:
     fixture = str(tmp_path / "all.json")
     call_command("dumpdata", "users", "articles", output=fixture, verbosity=0)
     User.objects.all().delete()
@@ -185,11 +198,11 @@ def test_a_fixture_holds_no_counts_and_loading_counts(liked: Article, tmp_path: 
 
     call_command("loaddata", fixture, verbosity=0)
 
-    assert liked.favorites.count() == 2
+    assert favorited_article.favorites.count() == 2
     assert verify() == RIGHT
 
 
-def test_loading_counts_beside_what_they_count_is_made_right(liked: Article) -> None:
+def test_counts_that_are_loaded_a_second_time_are_repaired(favorited_article: Article) -> None:
     execute(
         "INSERT INTO articles_tally (counted, key, count)"
         " SELECT counted, key, count FROM articles_tally"
@@ -200,9 +213,6 @@ def test_loading_counts_beside_what_they_count_is_made_right(liked: Article) -> 
     assert verify() == RIGHT
 
 
-# --- While others write --------------------------------------------------------------
-
-
 def in_thread(call: Callable[[], Any]) -> Any:
     try:
         return call()
@@ -210,14 +220,16 @@ def in_thread(call: Callable[[], Any]) -> Any:
         connection.close()
 
 
-def test_a_repair_waits_for_nobody_and_loses_nothing(liked: Article, charlie: User) -> None:
-    """A transaction that is open has changed a count that is wrong; its own change stays."""
+def test_a_repair_does_not_wait_and_keeps_uncommitted_changes(
+    favorited_article: Article, charlie: User
+) -> None:
+    """An open transaction has changed a wrong count: the repair keeps this change."""
     Tally.objects.filter(counted=Counted.FAVORITES_OF_ARTICLE).update(count=7)
     written, repaired = threading.Event(), threading.Event()
 
     def write() -> None:
         with transaction.atomic():
-            like(charlie, liked)
+            like(charlie, favorited_article)
             written.set()
             assert repaired.wait(timeout=20)
 
@@ -229,11 +241,11 @@ def test_a_repair_waits_for_nobody_and_loses_nothing(liked: Article, charlie: Us
         writer.result()
 
     assert verify() == RIGHT
-    assert liked.favorites.count() == 3
+    assert favorited_article.favorites.count() == 3
 
 
-def storm(seed: int, until: float) -> int:
-    """Publish, like, tag anew and delete, at random; how often."""
+def write_at_random(seed: int, until: float) -> int:
+    """Do random writes until that time (`time.monotonic()`), and return their number."""
     dice, times = random.Random(seed), 0  # noqa: S311 -- no secret
     me = make_user(f"stormy{seed}")
     for number in range(3):
@@ -249,7 +261,7 @@ def storm(seed: int, until: float) -> int:
                 *[hide, show, hide_author, show_everybody],
             ]
         )
-        # Of an article that somebody else has deleted.
+        # Raised when another thread has deleted the article.
         with suppress(IntegrityError):
             do(me, article, dice.sample(names, 2))
     return times
@@ -265,9 +277,9 @@ def favorite(me: User, article: Article, names: list[str]) -> None:
 
 
 def favorite_many(me: User, article: Article, names: list[str]) -> None:
-    """So many that the triggers count them all at once, here and as an article is deleted."""
+    """So many rows that the triggers count them together, also when an article is deleted."""
     fans = User.objects.filter(username__startswith=f"{me.username} fan")
-    # In one order, for each waits for whoever deletes the article.
+    # Sorted, because each insert may wait for a deletion: different orders would deadlock.
     articles = sorted(Article.objects.order_by("-pk")[:8], key=lambda article: article.pk)
     Favorite.objects.bulk_create(
         [Favorite(user=fan, article=article) for article in articles for fan in fans],
@@ -281,7 +293,8 @@ def unfavorite(me: User, article: Article, names: list[str]) -> None:
 
 def retag(me: User, article: Article, names: list[str]) -> None:
     with transaction.atomic():
-        # As an update does: whoever deletes the article then waits, or is waited for, at once.
+        # Lock the article first, as an update of the API does: a deletion then waits before it
+        # holds a lock, so the two cannot deadlock.
         if Article.objects.filter(pk=article.pk).update(title="Another"):
             article.tags.set(Tag.objects.named(names))
 
@@ -307,17 +320,19 @@ def show_everybody(me: User, article: Article, names: list[str]) -> None:
         User.objects.filter(pk=user.pk).update(hidden_at=None)
 
 
-def test_every_count_is_right_after_a_storm(liked: Article) -> None:
-    """Seven threads write at random, and repairs run in between: any deadlock would raise."""
+def test_every_count_is_right_after_random_simultaneous_writes(favorited_article: Article) -> None:
+    """Seven threads write at random while repairs run: a deadlock raises an error."""
     for _ in range(10):
-        write_article(liked.author)
+        write_article(favorited_article.author)
     until = time.monotonic() + 3
     Tally.objects.filter(counted=Counted.ARTICLES).update(count=1000)
     with ThreadPoolExecutor(7) as threads:
-        storms = [threads.submit(in_thread, partial(storm, seed, until)) for seed in range(7)]
+        writers = [
+            threads.submit(in_thread, partial(write_at_random, seed, until)) for seed in range(7)
+        ]
         while time.monotonic() < until:
             verify("--repair")
-        times = sum(storm.result() for storm in storms)
+        times = sum(writer.result() for writer in writers)
 
     assert times > 50
     assert verify() == RIGHT
