@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.benchmarks import content, subjects
 from tests.benchmarks.kept import copied, manage, site
-from tests.benchmarks.questions import HEADERS
+from tests.benchmarks.questions import headers_of
 from tests.benchmarks.report import Row
 from tests.database.load import Client, Question, Reply
-from users import tokens
 
 THREADS = 16
 # Few readers, articles and tags, so that the writers change the same counts.
@@ -67,7 +66,7 @@ class Writer:
         return self.random.sample(TAGS, self.random.randrange(4))
 
     def _ask(self, method: str, path: str, article: object = None) -> Reply:
-        headers = HEADERS | {"Authorization": f"Token {tokens.issue(self.user)}"}
+        headers = headers_of(self.user)
         body = None
         if article is not None:
             headers = headers | {"Content-Type": "application/json"}

@@ -6,10 +6,16 @@ from tests.benchmarks import content
 from tests.benchmarks.subjects import Server
 from tests.database.load import Client
 from tests.database.load import Question as HttpQuestion
-from users import tokens
 
 # The header of a proxy in front of the server, because HTTPS is on.
 HEADERS = {"X-Forwarded-Proto": "https"}
+
+
+def headers_of(user_id: int) -> dict[str, str]:
+    """The headers with a token of this user. Needs `django.setup()`."""
+    from users import tokens  # imports models, so the apps must be loaded
+
+    return HEADERS | {"Authorization": f"Token {tokens.issue(user_id)}"}
 
 
 class Question(NamedTuple):
@@ -20,7 +26,7 @@ class Question(NamedTuple):
     def headers(self) -> dict[str, str]:
         if not self.reader:
             return HEADERS
-        return HEADERS | {"Authorization": f"Token {tokens.issue(content.READERS[self.reader])}"}
+        return headers_of(content.READERS[self.reader])
 
 
 LIST = Question("/api/articles?limit=20", "viewer")

@@ -8,12 +8,15 @@ ratios hold for other machines too. The first run loads the content and keeps it
 
 import sys
 
+import django
+
 from tests.benchmarks import exactness, exit_on_sigterm, growth, logins, reads, stacks, writes
 from tests.benchmarks.report import show
 
 
 def main(*, quick: bool) -> None:
     """A quick run has fewer rounds, and skips the million articles."""
+    django.setup()
     rows = stacks.compare(3 if quick else 11, 2)
     rows += reads.count()
     if not quick:

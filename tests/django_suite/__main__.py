@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.benchmarks import stop_when_told
+from tests.benchmarks import exit_on_sigterm
 from tests.django_suite.comparison import PASSED, Comparison, Outcomes, compare
 from tests.django_suite.runs import MODES, OURS, STOCK, run
 from tests.django_suite.source import tests_folder
@@ -87,5 +87,5 @@ def print_unexpected(rows: Mapping[str, Comparison]) -> None:
 
 
 if __name__ == "__main__":
-    stop_when_told()
+    exit_on_sigterm()
     sys.exit(main(sys.argv[1:] or LABELS))
