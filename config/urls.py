@@ -9,9 +9,6 @@ from database.metrics import metrics
 from profiles import urls as profiles
 from users import urls as users
 
-# A total over a large table takes longer than the page of rows that it adorns.
-admin.ModelAdmin.show_full_result_count = False
-
 # Django tries one after the other, for each request: what is asked for most comes first, and
 # in one list, because a list in a list costs another round.
 api = [*articles.urlpatterns, *profiles.urlpatterns, *users.urlpatterns]

@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -61,6 +64,17 @@ def test_every_list_asks_as_often_for_twenty_rows_as_for_one(
         assert site.get(url).status_code == 200
 
     assert many() == few()
+
+
+def test_no_list_counts_all_rows_of_a_table() -> None:
+    admins = {
+        model: admin.site.get_model_admin(model)
+        for model in apps.get_models()
+        if admin.site.is_registered(model)
+    }
+
+    assert {User, Group, Article} <= admins.keys()
+    assert not any(model_admin.show_full_result_count for model_admin in admins.values())
 
 
 @pytest.mark.parametrize(("name", "words"), LISTS.items())
