@@ -2,7 +2,6 @@
 comes from the environment (`.env.example` lists every variable)."""
 
 import os
-import sys
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,22 +89,20 @@ SERVER_BODY_TIMEOUT = env.seconds("SERVER_BODY_TIMEOUT", 10, minimum=0.1, maximu
 SERVER_DRAIN_DELAY = env.seconds("SERVER_DRAIN_DELAY", 0)
 # As long as granian can be told to wait.
 SERVER_GRACE = env.seconds("SERVER_GRACE", 30, minimum=1, maximum=1800)
-# Of `serve`, which runs database/server.py. Other servers have access logs of their own.
-ACCESS_LOG = env.switch("ACCESS_LOG", default=True) and Path(sys.argv[0]).name == "server.py"
+# The threads that the server of `manage.py serve` has for requests. Nothing else sets the variable.
+serving_threads = int(os.environ.get("SERVING_THREADS", 0)) or None
+# Other servers have access logs of their own.
+ACCESS_LOG = env.switch("ACCESS_LOG", default=True) and serving_threads is not None
 METRICS_TOKEN = env.secret("METRICS_TOKEN", minimum_bytes=8, required=False)
 
 # --- The database --------------------------------------------------------------------
 
-# Threads of this process that may wait for a connection. What manage.py runs counts as four: a
-# command has few threads, and runserver has as many as clients come, so that it always has one
-# to refuse a request. `serve` runs in manage.py; the server that it becomes, granian, does not.
-threads = 4 if Path(sys.argv[0]).name == "manage.py" else SERVER_THREADS
 embedded = None
 if DEBUG and find_spec("database.embedded"):  # a production install does not contain it
     from database.embedded import EmbeddedServer
 
     embedded = EmbeddedServer(BASE_DIR / ".postgres")
-DATABASES = {"default": database(env, debug=DEBUG, embedded=embedded, threads=threads)}
+DATABASES = {"default": database(env, debug=DEBUG, embedded=embedded, threads=serving_threads)}
 # Each body that is on its way keeps a thread, which `serve` has in addition to SERVER_THREADS. But
 # with persistent connections each thread has one, so there the number of threads is fixed.
 persistent = DATABASES["default"]["CONN_MAX_AGE"] > 0

@@ -36,13 +36,14 @@ _PORTS = range(1, 65_536)
 
 
 def database(
-    env: Environment, *, debug: bool, embedded: EmbeddedServer | None, threads: int
+    env: Environment, *, debug: bool, embedded: EmbeddedServer | None, threads: int | None
 ) -> dict[str, Any]:
     """The `DATABASES` entry that the environment asks for.
 
     `embedded` is used while `DATABASE_URL` is not set; None where there is none. Unless `debug` is
     on, a host that is not this machine must use TLS. `threads` is how many threads of this process
-    may want a connection at once.
+    may want a connection at once. None if that is unknown: then 1 request may wait while the pool
+    is stalled.
     """
     entry = _address(env, embedded, debug=debug)
     limits = _limits(env)
@@ -152,7 +153,7 @@ def _set_password_file(entry: dict[str, Any], env: Environment) -> None:
 
 
 def _set_mode(
-    entry: dict[str, Any], env: Environment, acquire_timeout: float, threads: int
+    entry: dict[str, Any], env: Environment, acquire_timeout: float, threads: int | None
 ) -> None:
     """One name for two settings, so that the pair which Django refuses can't be written."""
     mode = env.choice("DATABASE_CONNECTIONS", MODES, "pool")
@@ -170,7 +171,7 @@ def _set_mode(
         "max_lifetime": lifetime,
         "max_idle": env.seconds("DATABASE_MAX_IDLE", 600, minimum=1),
         # While the pool is stalled, two threads stay free to refuse requests.
-        "max_waiting_when_stalled": max(1, threads - largest - 2),
+        "max_waiting_when_stalled": max(1, (threads or 0) - largest - 2),
     }
     if env.text("DATABASE_MAX_WAITING"):
         # Never 0, which psycopg_pool takes for a queue without end.

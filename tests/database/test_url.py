@@ -48,7 +48,7 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
         *,
         debug: bool = False,
         embedded: EmbeddedServer | None = None,
-        threads: int = 16,
+        threads: int | None = 16,
         **variables: str,
     ) -> dict[str, Any]:
         for name, value in ({"DATABASE_URL": URL} | variables).items():
@@ -149,10 +149,11 @@ def test_without_a_pool_the_lifetime_is_the_age_of_persistent_connections(
 
 
 @pytest.mark.parametrize(
-    ("threads", "largest", "waiting"), [(32, 8, 22), (16, 8, 6), (11, 8, 1), (4, 8, 1)]
+    ("threads", "largest", "waiting"),
+    [(32, 8, 22), (16, 8, 6), (11, 8, 1), (4, 8, 1), (None, 1, 1)],
 )
 def test_the_queue_of_a_stalled_pool_leaves_two_threads_free(
-    entry: Entry, threads: int, largest: int, waiting: int
+    entry: Entry, threads: int | None, largest: int, waiting: int
 ) -> None:
     made = entry(threads=threads, DATABASE_POOL_MAX=str(largest))
 
@@ -160,15 +161,18 @@ def test_the_queue_of_a_stalled_pool_leaves_two_threads_free(
     assert "max_waiting" not in made["OPTIONS"]["pool"]
 
 
-def test_what_manage_py_runs_counts_as_four_threads() -> None:
+def test_only_serve_says_how_many_threads_there_are() -> None:
     waiting = "settings.DATABASES['default']['OPTIONS']['pool']['max_waiting_when_stalled']"
+    program = f"from django.conf import settings; print({waiting}, settings.ACCESS_LOG)"
     variables = {"DATABASE_URL": URL, "DATABASE_POOL_MAX": "1", "SERVER_THREADS": "24"}
-    program = f"from django.conf import settings; print({waiting})"
+    server = {"DJANGO_SETTINGS_MODULE": "config.settings"} | variables
 
     command = run("manage.py", "shell", "--no-imports", "-c", program, **variables)
-    server = run("-c", program, DJANGO_SETTINGS_MODULE="config.settings", **variables)
+    other_server = run("-c", program, **server)
+    serve = run("-c", program, **server, SERVING_THREADS="24")
 
-    assert (command.stdout, server.stdout) == ("1\n", "21\n")
+    assert command.stdout == other_server.stdout == "1 False\n"
+    assert serve.stdout == "21 True\n"
 
 
 def test_a_default_gives_way_to_what_is_set(entry: Entry) -> None:

@@ -32,8 +32,10 @@ class Command(BaseCommand):
         address = _free_address(host, port)
         call_command("dbcheck", workers=workers, threads=threads, verbosity=0)
         self.check(tags=["serve"], include_deployment_checks=True)
-        # For the settings of the workers: the bound of a stalled pool's queue needs the threads.
+        # For the settings of the workers. No other server sets SERVING_THREADS: the access log and
+        # the bound on the queue of a stalled pool depend on it.
         os.environ |= {"SERVER_WORKERS": str(workers), "SERVER_THREADS": str(threads)}
+        os.environ["SERVING_THREADS"] = str(threads)
         _become(
             "database.server",
             settings.WSGI_APPLICATION,
