@@ -1,16 +1,17 @@
-"""A made-up site, for `manage.py demo_data`: people, what they write, like and say.
+"""The generator of the made-up site of `manage.py demo_data`.
 
-The words are in `words/*.toml`, one file for each subject; what is made of them depends
-on the seed alone, never on the clock or on the order of a set.
+The words are in `words/*.toml`, one file for each subject. The content depends only on the seed
+and the sizes, not on the clock or on the order of a set.
 
-    vocabulary   the words, as they stand in the files
-    chance       drawing: seeded, skewed, in numbers that add up exactly
-    calendar     when things happen: the two years before an instant
-    people       who is there
-    writing      articles
-    remarks      comments
-    size         how much of everything
-    tables       rows into PostgreSQL, by COPY
-    population   users and follows, loaded
-    publication  articles with their tags, comments and favorites, loaded
+    vocabulary   reads the words
+    chance       seeded random choices and skewed numbers with an exact sum
+    calendar     random times in the two years before a given time
+    people       generates people
+    writing      generates articles
+    remarks      generates comments
+    size         the number of rows of each kind
+    tables       loads rows into PostgreSQL by COPY
+    population   loads users and follows
+    publication  loads articles with their tags, comments and favorites
+    site         loads everything
 """

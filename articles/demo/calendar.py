@@ -1,7 +1,7 @@
-"""When things happen: in the two years before a given instant.
+"""Random times in the two years before a given time.
 
-Moments are seconds since the beginning, as floats: they compare and draw faster than
-datetimes, and a million of them is an array.
+A moment is a float: the seconds since the start of the two years. Floats are faster to draw and
+to compare than datetimes.
 """
 
 from collections.abc import Iterator
@@ -34,16 +34,16 @@ class Calendar:
         return self._begin + timedelta(seconds=moment)
 
     def month_before(self, moment: float) -> str:
-        """The name of the month before the one of this moment."""
+        """The name of the month before the month of this moment."""
         return MONTHS[self.instant(moment).month - 2]
 
 
 def rising(rng: Random, count: int, since: float, bend: float) -> Iterator[float]:
-    """`count` moments in their order; with a bend below 1 they get denser over time."""
+    """`count` moments in ascending order; with a bend below 1 they get denser over time."""
     for number in range(count):
         yield since + (LENGTH - since) * ((number + rng.random()) / count) ** bend
 
 
 def later(rng: Random, moment: float, haste: int) -> float:
-    """Some moment after this one; the greater the haste, the sooner."""
+    """A moment after this one; with a greater haste it is likely to be sooner."""
     return moment + (LENGTH - moment) * rng.random() ** haste

@@ -1,11 +1,11 @@
-"""Who is there: names from many lands, a town, and something to write about."""
+"""People: names from many countries, a town, and subjects to write about."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from urllib.parse import quote
 
-from articles.demo.vocabulary import Land, Subject, Vocabulary
+from articles.demo.vocabulary import Country, Subject, Vocabulary
 
 EDITOR, READER = "editor", "johndoe"
 NATIVE_SCRIPT = 0.12
@@ -49,13 +49,13 @@ class Person:
     email: str
     given: str
     place: str
-    subjects: list[Subject]  # the first is what they mostly write about
+    subjects: list[Subject]  # the first is the subject of most of their articles
     bio: str | None = None
     image: str | None = None
 
 
 def known_people(words: Vocabulary) -> list[Person]:
-    """The two whose password is known: who edits the site, and an ordinary reader."""
+    """The two people who can log in: the editor of the site and an ordinary reader."""
     by_tag = {subject.tag: subject for subject in words.subjects}
     editor = Person(
         username=EDITOR,
@@ -79,30 +79,30 @@ def known_people(words: Vocabulary) -> list[Person]:
 
 
 def strangers(rng: Random, words: Vocabulary) -> Iterator[Person]:
-    """People without end; two can have the same name."""
+    """Yield people forever. Two people may have the same name."""
     shares = [subject.share for subject in words.subjects]
     while True:
-        land = rng.choice(words.lands)
+        country = rng.choice(words.countries)
         liked = rng.choices(words.subjects, shares, k=rng.choice((1, 2, 2, 3)))
         subjects = list(dict.fromkeys(liked))
-        username, latin, given, initials = _names(rng, land, subjects[0])
-        place = rng.choice(land.places)
+        username, latin, given, initials = _names(rng, country, subjects[0])
+        place = rng.choice(country.places)
         bio = _bio(rng, subjects, place) if rng.random() < BIO else None
         image = _avatar(initials, rng.choice(COLOURS)) if rng.random() < IMAGE else None
         email = f"{latin.lower()}@{rng.choice(MAILBOXES)}"
         yield Person(username, email, given, place, subjects, bio, image)
 
 
-def _names(rng: Random, land: Land, subject: Subject) -> tuple[str, str, str, str]:
-    """A username, the same in Latin letters, the first name, and the initials."""
-    if land.native and rng.random() < NATIVE_SCRIPT:
-        username, latin = rng.choice(land.native)
+def _names(rng: Random, country: Country, subject: Subject) -> tuple[str, str, str, str]:
+    """The username, the username in Latin letters, the first name, and the initials."""
+    if country.native and rng.random() < NATIVE_SCRIPT:
+        username, latin = rng.choice(country.native)
         if rng.random() < 0.5:
             year = str(rng.randrange(60, 100))
             username, latin = username + year, latin + year
         given, _, family = latin.partition(".")
         return username, latin, given.capitalize(), (given[0] + family[:1]).upper()
-    given, family = rng.choice(land.given), rng.choice(land.family)
+    given, family = rng.choice(country.given), rng.choice(country.family)
     styles = subject.handles if rng.random() < SUBJECT_IN_NAME else STYLES
     years = (rng.randrange(60, 100), rng.randrange(1960, 2006), rng.randrange(1, 1000))
     names = {"given": given.lower(), "family": family.lower(), "year": rng.choice(years)}
@@ -122,7 +122,6 @@ def _bio(rng: Random, subjects: list[Subject], place: str) -> str:
 
 
 def _avatar(initials: str, colour: str) -> str:
-    """Initials on a colour, as a URL that holds the picture itself: no page that shows
-    it asks anybody else for it, and it is there without a network."""
+    """Initials on a colour, as a data URL: a browser shows it without another request."""
     svg = AVATAR.format(initials=initials, colour=colour)
     return "data:image/svg+xml," + quote(svg, safe="/:='")

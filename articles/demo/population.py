@@ -19,13 +19,13 @@ from users.models import User
 from users.names import fold
 
 BATCH = 1000  # people
-# The first three are there before anybody writes: editor, johndoe and the star, whom
-# most people follow. They are others where the first two names are taken.
+# The first three users join before the first article: editor, johndoe, and the star, who has the
+# most followers. If editor or johndoe is taken, other people have these places.
 READER = 1
 
 
 class Population:
-    """People in the order in which they joined; everything else knows them by their index."""
+    """People in the order in which they joined. Other modules use their index in this order."""
 
     def __init__(self, seed: int, size: Size, until: datetime) -> None:
         self.people: list[Person] = []
@@ -41,12 +41,14 @@ class Population:
         self.readers = Crowd(shuffled_ranks(dice(seed, "readers"), size.users, (READER,)))
 
     def number_at(self, moment: float) -> int:
-        """How many have joined by then."""
+        """The number of people who have joined by this moment."""
         return bisect(self.joined, moment)
 
     def load_users(self, password: str) -> Iterator[int]:
-        """Add the users, the two known ones with this password (hashed) unless their
-        names are taken; gives the number of users loaded, batch after batch."""
+        """Add the users; yields the number of users of each batch.
+
+        editor and johndoe get `password`, a hash. They are left out if their names are taken.
+        """
         size = self._size.users
         first = (6 * 3600.0 * number for number in range(min(3, size)))
         others = rising(dice(self._seed, "joining"), max(0, size - 3), since=DAY, bend=1.0)
@@ -60,10 +62,10 @@ class Population:
                 self._row(person, joined, password if person in known else None)
                 for person, joined in zip(newcomers, self.joined[len(self.people) :], strict=False)
             ]
-            # Not COPY: users are few, and this keeps their folded names as the model does.
+            # Not COPY: there are few users, and bulk_create() also sets their folded names.
             self.ids += [user.pk for user in User.objects.bulk_create(rows)]
             self.people += newcomers
-            reset_queries()  # with DEBUG on, Django keeps every statement
+            reset_queries()  # with DEBUG on, Django keeps all statements in memory
             yield len(newcomers)
 
     def _row(self, person: Person, joined: float, password: str | None) -> User:
@@ -85,7 +87,8 @@ class Population:
     def _follows(self) -> Iterator[tuple[int, int, datetime]]:
         rng = dice(self._seed, "follows")
         counts = shares(rng, self._size.follows, self._size.users, self._size.users - 1)
-        # The two who know each other follow the most: a feed to look at, and a follower.
+        # The star and johndoe follow each other and the most people, so that johndoe has a feed
+        # and a follower.
         for index in (self.star, READER):
             most = max(range(len(counts)), key=counts.__getitem__)
             counts[index], counts[most] = counts[most], counts[index]
@@ -98,7 +101,7 @@ class Population:
 
 
 def _with_free_names(drawn: list[Person]) -> list[Person]:
-    """Those whose name and e-mail nobody has, neither in the database nor before in the list."""
+    """The people whose name and e-mail are not taken, in the database or earlier in the list."""
     names = {fold(person.username) for person in drawn}
     mails = {fold(person.email) for person in drawn}
     users = User.objects.all()

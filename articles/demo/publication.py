@@ -18,12 +18,12 @@ from articles.demo.writing import Draft, Writer
 from articles.models import Article, Comment, Favorite, Tag, Tagging
 
 BATCH = 1000  # articles: a few megabytes of text
-EDITED, ANSWERED = 0.2, 0.15  # how often
+EDITED, ANSWERED = 0.2, 0.15  # probabilities
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """An article on its way into the tables."""
+    """An article before it is loaded."""
 
     id: int
     slug: str
@@ -49,7 +49,7 @@ class Publication:
         self._favorites = dice(seed, "favorites")
 
     def load(self) -> Iterator[int]:
-        """Add everything; gives the number of articles loaded, batch after batch."""
+        """Add everything; yields the number of articles of each batch."""
         size = self._size
         if not size.articles:
             return
@@ -59,12 +59,15 @@ class Publication:
         drafts = (self._draft(number, moment) for number, moment in enumerate(moments))
         for batch in batched(zip(drafts, comments, favorites, strict=True), BATCH):
             self._load(self._pieces(batch))
-            reset_queries()  # with DEBUG on, Django keeps every statement
+            reset_queries()  # with DEBUG on, Django keeps all statements in memory
             yield len(batch)
 
     def _draft(self, number: int, moment: float) -> tuple[float, int, Draft]:
-        """The first two articles are johndoe's and the star's: however few there are, he
-        has written something and has something in his feed."""
+        """The moment, the author and the text of an article.
+
+        The first two articles are by johndoe and by the star, so that johndoe always has an
+        article and a feed.
+        """
         population = self._population
         first = (READER, population.star)
         present = population.number_at(moment)
@@ -130,7 +133,7 @@ class Publication:
                 if number and rng.random() < ANSWERED:
                     who = piece.author
                 elif who == piece.author and not number:
-                    who = (who + 1) % present  # nobody begins by answering themselves
+                    who = (who + 1) % present  # the first comment is not by the author
                 at = self._calendar.instant(moment)
                 yield population.ids[who], at, at, piece.id, thread.say(population.people[who])
 

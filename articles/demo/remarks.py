@@ -1,4 +1,4 @@
-"""Comments: what readers say about an article, and what its author answers."""
+"""Comments: the remarks of readers on an article, and the answers of its author."""
 
 from random import Random
 
@@ -6,12 +6,12 @@ from articles.demo.people import Person
 from articles.demo.vocabulary import Vocabulary
 from articles.demo.writing import MINUTES, YEARS, Draft
 
-# How often each kind of comment is made; "remarks" are the subject's own.
+# The weight of each kind of comment. "remarks" are the remarks of the subject.
 KINDS = {"thanks": 34, "remarks": 22, "adding": 18, "asking": 18, "doubting": 8}
 
 
 class Thread:
-    """What is said about one article, in the order of time."""
+    """The comments on one article, in the order of time."""
 
     def __init__(self, rng: Random, words: Vocabulary, draft: Draft, last_month: str) -> None:
         self._rng = rng
@@ -22,7 +22,7 @@ class Thread:
         self._untold = list(draft.facts)
 
     def say(self, person: Person) -> str:
-        """What this person says next; who wrote the article answers."""
+        """The next comment, by this person. The author of the article replies."""
         (kind,) = self._rng.choices(list(KINDS), list(KINDS.values()))
         if person is self._draft.author:
             kind = "replying"
@@ -31,7 +31,7 @@ class Thread:
         return self._fresh(kind, person)
 
     def _fresh(self, kind: str, person: Person) -> str:
-        """A sentence that nobody has said here yet, unless chance keeps insisting."""
+        """A sentence that is new in this thread, if one of four tries finds one."""
         for _ in range(4):
             sentence = self._rng.choice(self._kinds[kind])
             if sentence not in self._said:

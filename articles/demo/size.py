@@ -1,4 +1,4 @@
-"""How much of everything."""
+"""The number of rows of each kind."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -18,14 +18,14 @@ class Size:
 
     @classmethod
     def of(cls, **wanted: int | None) -> Self:
-        """What is wanted, and for every None its usual proportion to the rest.
+        """The wanted numbers. A None is replaced by the default proportion to the others.
 
-        Raises ValueError, with a sentence for a person, for numbers that can't be.
+        Raises ValueError for impossible numbers, with a message for the user.
         """
         articles = _or(wanted["articles"], ARTICLES)
         users = _or(wanted["users"], max(USERS, articles // ARTICLES_PER_USER))
         comments = articles * COMMENTS_PER_ARTICLE
-        # At most half of what can be: everybody liking everything is no default.
+        # At most half of the possible pairs.
         favorites = min(articles * FAVORITES_PER_ARTICLE, articles * users // 2)
         follows = min(users * FOLLOWS_PER_USER, users * (users - 1) // 2)
         size = cls(
@@ -45,18 +45,18 @@ class Size:
         if self.users < 2:
             raise ValueError("--users must be 2 or more: editor and johndoe are among them.")
         if self.comments and not self.articles:
-            raise ValueError("--comments need something to be about: --articles is 0.")
+            raise ValueError("--comments need articles: --articles is 0.")
         if self.favorites > self.users * self.articles:
             raise ValueError(
                 f"--favorites can't be more than {self.users * self.articles:,}: "
-                "each of the users likes each of the articles once at most."
+                "a user likes an article at most once."
             )
         if self.follows > self.users * (self.users - 1):
             raise ValueError(
                 f"--follows can't be more than {self.users * (self.users - 1):,}: "
-                "each of the users follows each of the others once at most."
+                "a user follows another user at most once."
             )
 
 
-def _or(wanted: int | None, usual: int) -> int:
-    return usual if wanted is None else wanted
+def _or(wanted: int | None, default: int) -> int:
+    return default if wanted is None else wanted

@@ -1,5 +1,7 @@
-"""Rows into PostgreSQL, by COPY: about three times as fast as `bulk_create()`, measured
-with articles and with favorites."""
+"""Loads rows into PostgreSQL by COPY.
+
+COPY is about three times as fast as `bulk_create()`, measured with articles and with favorites.
+"""
 
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -9,12 +11,13 @@ from django.db import connection, models
 
 from articles.models import Article, OldSlug
 from articles.slugs import SLUG_ENDING_ALPHABET, SLUG_ENDING_LENGTH, slugs_for
+from database.backend import lift_timeouts
 
 
 def copy(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Add rows with these fields; every other column gets the database's own default.
+    """Add rows with these fields. Other columns get their database default.
 
-    COPY passes by the models, but not by the table's constraints and triggers.
+    COPY bypasses the models, but not the constraints and triggers of the table.
     """
     columns = {field.name: str(field.column) for field in model._meta.concrete_fields}
     quote = connection.ops.quote_name
@@ -30,8 +33,7 @@ def copy(model: type[models.Model], fields: Sequence[str], rows: Iterable[Sequen
 
 
 def new_ids(model: type[models.Model], count: int) -> list[int]:
-    """Ids from the table's own sequence: whoever writes meanwhile gets others, and
-    nothing has to be set afterwards."""
+    """New ids from the sequence of the table: other transactions get other ids."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
@@ -41,8 +43,10 @@ def new_ids(model: type[models.Model], count: int) -> list[int]:
 
 
 def new_slugs(rng: Random, titles: Iterable[str]) -> list[str]:
-    """The slugs that `Article.save()` would give to articles with these titles, one after
-    another; their random endings depend on the seed."""
+    """The slugs that `Article.save()` would give to articles with these titles, in this order.
+
+    Their random endings come from `rng`.
+    """
     slugs = [next(slugs_for(title)) for title in titles]
     live = Article.objects.filter(slug__in=set(slugs)).values_list("slug")
     old = OldSlug.objects.filter(slug__in=set(slugs)).values_list("slug")
@@ -58,17 +62,17 @@ def new_slugs(rng: Random, titles: Iterable[str]) -> list[str]:
 
 
 def begin() -> None:
-    """Wait until nobody else loads demo data; until the end of the transaction, nobody
-    else does."""
+    """Prepare the transaction: lock out other loads of demo data, and lift the timeouts."""
+    lift_timeouts()  # a COPY of a million rows takes minutes
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('demo_data'))")
-        # After each COPY, and not all at the end: foreign keys are checked while the rows
-        # are still in memory, and the server need not remember millions of them.
+        # Check foreign keys after each COPY and not at the end. The rows are still in memory, and
+        # the server does not have to keep a list of millions of rows.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 def analyze(*loaded: type[models.Model]) -> None:
-    """Let the planner know; autovacuum would get round to it within minutes."""
+    """Update the planner's statistics of the tables."""
     names = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in loaded)
     with connection.cursor() as cursor:
         cursor.execute(f"ANALYZE {names}")

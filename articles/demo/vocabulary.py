@@ -1,4 +1,4 @@
-"""The words of the made-up site, as they stand in `words/`."""
+"""Reads the words of the made-up site from `words/`."""
 
 import tomllib
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ WORDS = Path(__file__).with_name("words")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Topic:
-    """What an article is about. Facts are whole sentences that hold in any order."""
+    """The topic of an article. Facts are whole sentences that make sense in any order."""
 
     name: str
     doing: str
@@ -24,7 +24,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
-    """A field that people write about; `share` is how popular it is beside the others."""
+    """A field that people write about. `share` is its weight among the subjects."""
 
     name: str
     share: float
@@ -35,15 +35,15 @@ class Subject:
     bios: list[str]
     scenes: list[str]
     reflections: list[str]
-    quotes: list[list[str]]  # what is said, and by whom
+    quotes: list[list[str]]  # pairs of a quote and its author
     remarks: list[str]
-    links: list[list[str]]  # what is linked, and its URL
+    links: list[list[str]]  # pairs of a label and a URL
     topics: list[Topic]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Form:
-    """A shape that an article can have, whatever it is about: a guide, a list, a story."""
+    """The form of an article, independent of its topic: a guide, a list, a story."""
 
     name: str
     share: float
@@ -54,12 +54,12 @@ class Form:
     openings: list[str]
     bridges: list[str]
     closings: list[str]
-    plans: list[list[list[str]]]  # of pairs: headings to choose from, and a block
+    plans: list[list[list[str]]]  # lists of pairs: headings to choose from, and a block
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Land:
-    """Where somebody comes from; `native` pairs a username with its Latin letters."""
+class Country:
+    """A country. `native` has pairs of a username and the same name in Latin letters."""
 
     places: list[str]
     given: list[str]
@@ -72,18 +72,18 @@ class Vocabulary:
     subjects: list[Subject]
     forms: list[Form]
     comments: dict[str, list[str]]
-    lands: list[Land]
+    countries: list[Country]
 
 
 @cache
 def vocabulary() -> Vocabulary:
-    """Everything in `words/`, read once. A key too many or too few is a TypeError."""
+    """All words, read once. Raises TypeError for an unknown or missing key."""
     forms = _read(WORDS / "forms.toml")
     return Vocabulary(
         subjects=[_subject(_read(file)) for file in sorted(WORDS.glob("subjects/*.toml"))],
         forms=[Form(**form) for form in forms["forms"]],
         comments=forms["comments"],
-        lands=[Land(**land) for land in _read(WORDS / "lands.toml")["lands"]],
+        countries=[Country(**country) for country in _read(WORDS / "countries.toml")["countries"]],
     )
 
 

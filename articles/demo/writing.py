@@ -1,4 +1,4 @@
-"""Articles: a subject, a topic in it, a form, and the words of all three."""
+"""Articles, made from the words of a subject, of one of its topics, and of a form."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,20 +25,20 @@ YEARS = [
     "three summers",
 ]
 LEADS = ("In code:", "A small example:", "It looks like this:", "Stripped down to the essentials:")
-# How many more titles are drawn before one that is there already is taken again.
+# After so many repeated titles, a title is used twice.
 TITLE_TRIES = 6
 
 
 @dataclass(slots=True, eq=False)
 class Draft:
-    """An article while it is written; `slots` is what its sentences are filled with."""
+    """An article in the making. `slots` has the values for the slots of its sentences."""
 
     author: Person
     subject: Subject
     topic: Topic
     form: Form
     slots: dict[str, str] = field(default_factory=dict)
-    facts: list[str] = field(default_factory=list)  # not told yet
+    facts: list[str] = field(default_factory=list)  # not used yet
     reflections: list[str] = field(default_factory=list)
     bridges: list[str] = field(default_factory=list)
     title: str = ""
@@ -55,8 +55,8 @@ class Writer:
         self._rng = rng
         self._words = words
         self._form_shares = [form.share for form in words.forms]
-        self._names = [name for land in words.lands for name in land.given]
-        # There are so many titles and no more, however many articles are written.
+        self._names = [name for country in words.countries for name in country.given]
+        # Bounded by the number of possible titles, not by the number of articles.
         self._seen: set[str] = set()
 
     def write(self, author: Person, last_month: str) -> Draft:
@@ -115,7 +115,7 @@ class Writer:
             yield BLOCKS[block](self._rng, draft)
 
     def _tags(self, draft: Draft) -> list[str]:
-        """The topic's first name always, the subject's nearly so, the others more seldom."""
+        """Always the topic's first tag, nearly always the subject's tag, others less often."""
         first, *others = draft.topic.tags
         chances = [(draft.subject.tag, 0.92), (draft.form.tag, 0.15)]
         chances += [(name, 0.5) for name in others]
@@ -162,7 +162,7 @@ def _reminders(rng: Random, draft: Draft) -> str:
 
 
 def _specimen(rng: Random, draft: Draft) -> str:
-    """Code where the topic has some, and somebody's words where it has none."""
+    """The code of the topic, or a quote if the topic has no code."""
     if not draft.topic.code:
         return _quote(rng, draft)
     code = f"```{draft.subject.language}\n{draft.topic.code.strip()}\n```"

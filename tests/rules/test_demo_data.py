@@ -302,7 +302,7 @@ def test_append_does_not_change_an_existing_johndoe() -> None:
 
     said = load(append=True)
 
-    assert "johndoe, or that e-mail, was there before: left as it was." in said
+    assert "johndoe was not added: the username or the e-mail was taken." in said
     assert User.objects.filter(username_folded="johndoe").get() == john
     john.refresh_from_db()
     assert not john.check_password(PASSWORD)
@@ -442,12 +442,12 @@ def test_a_short_password_is_refused() -> None:
         ({"articles": -1}, "--articles can't be negative"),
         ({"follows": -1}, "--follows can't be negative"),
         ({"users": 0}, "--users must be 2 or more"),
-        ({"articles": 0}, "--comments need something"),
+        ({"articles": 0}, "--comments need articles"),
         ({"favorites": 97}, "--favorites can't be more than 96"),
         ({"follows": 57}, "--follows can't be more than 56"),
-        ({"until": "yesterday"}, "--until must read like"),
-        ({"until": "9000-01-01"}, "--until must lie between"),
-        ({"until": "0001-01-01"}, "--until must lie between"),
+        ({"until": "yesterday"}, "--until must be a time such as"),
+        ({"until": "9000-01-01"}, "--until must be between"),
+        ({"until": "0001-01-01"}, "--until must be between"),
     ],
 )
 def test_impossible_numbers_are_refused(options: dict[str, Any], message: str) -> None:

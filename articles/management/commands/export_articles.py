@@ -18,10 +18,10 @@ from articles.models import Article
 from articles.representations import timestamp
 from database.backend import lift_timeouts
 
-# Rows in one round trip, and in memory at once: with the longest bodies that are allowed,
-# 20 million characters. 500 at a time would take an eighth less time.
+# Rows in one round trip, and in memory at once: up to 20 million characters, with the longest
+# bodies. With 500 rows the export would take an eighth less time.
 CHUNK = 100
-# The key in the line, and where Article.objects.seen_by() has its value.
+# Each key of a line, and the column of Article.objects.seen_by() with its value.
 FIELDS = {
     "slug": "slug",
     "title": "title",
@@ -33,16 +33,15 @@ FIELDS = {
     "favoritesCount": "favorites_count",
     "author": "author__username",
 }
-SIGPIPE_STATUS = 141  # what a shell says of a process that a broken pipe has ended
+SIGPIPE_STATUS = 141  # the exit status that a shell reports after SIGPIPE
 
 
 class Command(BaseCommand):
     help = (
-        "Write every article as JSON Lines in UTF-8, one object a line, in the order in which "
-        f"they were written. Keys: {', '.join(FIELDS)}. They mean what they mean in the API; "
-        "author is the username alone, and what depends on who looks (favorited, following) is "
-        "left out. The content is that of one moment, or, with DATABASE_PGBOUNCER, that of one "
-        f"moment for each {CHUNK} articles."
+        "Write all visible articles as JSON Lines in UTF-8, one object a line, in the order of "
+        f"their ids. Keys: {', '.join(FIELDS)}. They have the same meaning as in the API, but "
+        "author is only the username, and favorited and following are left out. The output is a "
+        f"snapshot of one moment. With DATABASE_PGBOUNCER each {CHUNK} articles are a snapshot."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -50,7 +49,7 @@ class Command(BaseCommand):
             "--output",
             type=Path,
             metavar="FILE",
-            help="write to this file, which takes the place of an older one once it is whole "
+            help="write to this file; an existing file is replaced when the export is complete "
             "(standard output)",
         )
 
@@ -62,7 +61,7 @@ class Command(BaseCommand):
                     file.write(_line(article))
                     count += 1
         except BrokenPipeError:
-            sys.exit(SIGPIPE_STATUS)  # whoever reads has had enough, as `head` has
+            sys.exit(SIGPIPE_STATUS)  # the reader has closed the pipe, such as `head`
         except OSError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
@@ -73,18 +72,17 @@ class Command(BaseCommand):
     def _destination(self, output: Path | None) -> AbstractContextManager[BinaryIO]:
         if output is not None:
             return _replacing(output.resolve())
-        # A file object of its own: JSON is UTF-8 whatever the locale says, and after an error
-        # nothing is left that the interpreter would try to write at its end.
+        # A separate file object: JSON is UTF-8 in every locale, and after an error no buffer is
+        # left that the interpreter would flush at exit.
         return open(self.stdout.fileno(), "wb", closefd=False)
 
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file, which takes the place of `path` at the end; after an error, what was there
-    is there still."""
+    """A new file that replaces `path` at the end. After an error, `path` is unchanged."""
     if path.exists() and not path.is_file():
-        # To take the place of /dev/stdout would be a mistake to remember.
-        raise CommandError(f"{path} is not a file; redirect the standard output there.")
+        # Otherwise a device such as /dev/stdout would be replaced by a file.
+        raise CommandError(f"{path} is not a file: redirect the standard output to it instead.")
     new = path.with_name(f"{path.name}.{token_hex(4)}")
     try:
         with new.open("xb") as file:
@@ -97,16 +95,16 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _articles() -> Generator[tuple[Any, ...]]:
-    """The id of each article and its FIELDS, in the order of their ids; in memory there is
-    never more than a CHUNK or two.
+    """The id and the FIELDS of each article, in the order of ids.
 
-    Through a server-side cursor it is one statement in one transaction: it sees one moment,
-    whatever is written meanwhile, and for as long as it takes VACUUM can't remove what has
-    been deleted since. A reader of the output may take its time.
+    At most two CHUNKs are in memory.
 
-    Where there are no server-side cursors it is a statement for each page, of its own moment:
-    no article comes twice, but one that changes meanwhile is as its page has found it, and one
-    whose transaction ends after the page that it belongs to is missing.
+    With a server-side cursor it is one statement, a snapshot of one moment. Until it ends, VACUUM
+    cannot remove rows that were deleted after its start, so a slow reader delays VACUUM.
+
+    Without server-side cursors it is one statement for each CHUNK, each with its own snapshot. No
+    article appears twice. An article is missing if its transaction commits after the statement
+    that covers its id.
     """
     articles = Article.objects.visible().seen_by(AnonymousUser()).order_by("pk")
     rows = articles.values_list("pk", *FIELDS.values())
@@ -116,8 +114,8 @@ def _articles() -> Generator[tuple[Any, ...]]:
             yield from page
             last = page[-1][0]
     else:
-        # Outside a transaction Django declares its cursors WITH HOLD: PostgreSQL would write
-        # all of the result to its disk before the first row.
+        # Outside a transaction Django declares cursors WITH HOLD, for which PostgreSQL writes the
+        # whole result to disk before it returns the first row.
         with transaction.atomic():
             lift_timeouts()
             yield from rows.iterator(CHUNK)
