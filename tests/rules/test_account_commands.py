@@ -1,4 +1,4 @@
-"""`createsuperuser` and `changepassword`, as somebody at a terminal uses them."""
+"""`createsuperuser` and `changepassword` at a terminal."""
 
 import getpass
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ from users.models import User
 
 
 class Terminal(StringIO):
-    """Types the answers, and shows what is written."""
+    """Gives the answers, and keeps the output."""
 
     def isatty(self) -> bool:
         return True
@@ -43,7 +43,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 Run = Callable[..., str]
 
 
-def test_a_superuser_is_created(db: None, run: Run) -> None:
+def test_it_creates_a_superuser(db: None, run: Run) -> None:
     typed = ["root@example.com", "rene\u0301", PASSWORD, PASSWORD]
 
     assert "Superuser created successfully." in run("createsuperuser", typed=typed)
@@ -54,7 +54,7 @@ def test_a_superuser_is_created(db: None, run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["alice", "ALICE", "\uff41lice"])
 @pytest.mark.parametrize("interactive", [True, False])
-def test_a_username_that_is_taken_is_a_sentence(
+def test_it_refuses_a_taken_username_with_a_sentence(
     run: Run, alice: User, monkeypatch: pytest.MonkeyPatch, name: str, interactive: bool
 ) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
@@ -64,7 +64,7 @@ def test_a_username_that_is_taken_is_a_sentence(
         run("createsuperuser", *options, interactive=interactive)
 
 
-def test_a_username_of_the_environment_is_checked_too(
+def test_it_checks_a_username_from_the_environment(
     run: Run, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DJANGO_SUPERUSER_EMAIL", "root@example.com")
@@ -82,7 +82,7 @@ def test_a_username_of_the_environment_is_checked_too(
         (["root@example.com", "\u3164", "root"], "and no invisible characters."),
     ],
 )
-def test_a_bad_name_is_asked_for_again_before_the_password(
+def test_it_asks_again_for_a_refused_name_before_the_password(
     run: Run, alice: User, typed: list[str], sentence: str
 ) -> None:
     shown = run("createsuperuser", typed=[*typed, PASSWORD, PASSWORD])
@@ -99,7 +99,7 @@ def test_a_bad_name_is_asked_for_again_before_the_password(
     ],
 )
 @pytest.mark.django_db(transaction=True)
-def test_a_name_that_is_taken_while_the_password_is_typed_is_a_sentence(
+def test_it_refuses_a_name_that_is_taken_while_the_password_is_typed(
     run: Run, rival: dict[str, str], sentence: str
 ) -> None:
     def typed() -> Iterator[str]:
@@ -114,7 +114,7 @@ def test_a_name_that_is_taken_while_the_password_is_typed_is_a_sentence(
 @pytest.mark.parametrize(
     "email", ["alice@example.com", "ALICE@Example.Com", "\uff21lice@example.com"]
 )
-def test_a_password_is_changed_for_an_e_mail_in_any_case(run: Run, alice: User, email: str) -> None:
+def test_it_changes_a_password_for_an_e_mail_in_any_case(run: Run, alice: User, email: str) -> None:
     new = "another horse"
 
     shown = run("changepassword", email, typed=["short", "short", new, "x", new, new])
@@ -124,7 +124,7 @@ def test_a_password_is_changed_for_an_e_mail_in_any_case(run: Run, alice: User, 
     assert User.objects.get(pk=alice.pk).check_password(new)
 
 
-def test_a_change_of_a_password_changes_nothing_else(run: Run, alice: User) -> None:
+def test_it_changes_only_the_password(run: Run, alice: User) -> None:
     def typed() -> Iterator[str]:
         yield "another horse"
         changed = User.objects.get(pk=alice.pk)
@@ -142,12 +142,12 @@ def test_a_change_of_a_password_changes_nothing_else(run: Run, alice: User) -> N
     )
 
 
-def test_an_unknown_e_mail_is_a_sentence(db: None, run: Run) -> None:
+def test_it_refuses_an_unknown_e_mail_with_a_sentence(db: None, run: Run) -> None:
     with pytest.raises(CommandError, match="There is no account with the e-mail"):
         run("changepassword", "no@example.com")
 
 
-def test_three_bad_attempts_change_nothing(run: Run, alice: User) -> None:
+def test_it_changes_nothing_after_three_failed_attempts(run: Run, alice: User) -> None:
     with pytest.raises(CommandError, match="The password was not changed: 3 attempts failed"):
         run("changepassword", "alice@example.com", typed=["x", "y"] * 3)
 

@@ -1,5 +1,4 @@
-"""The editors' site: every page opens, finds, and asks the database as often for twenty
-rows as for one."""
+"""The admin: every page opens and searches, and runs as many queries for 20 rows as for one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ def content(article: Article, alice: User, bob: User) -> Article:
 
 
 def more_content(number: int) -> None:
-    """A row in every list, with people and tags of its own."""
+    """A row in every list, with its own users and tags."""
     author = make_user(f"author{number}")
     article = write_article(author, tags=(f"tag{number}",))
     reader = make_user(f"reader{number}")
@@ -51,7 +50,7 @@ def statements() -> Iterator[Callable[[], int]]:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_every_list_asks_as_often_for_twenty_rows_as_for_one(
+def test_every_list_runs_as_many_queries_for_20_rows_as_for_one(
     site: Client, content: Article, name: str
 ) -> None:
     url = reverse(f"admin:{name}_changelist")
@@ -86,7 +85,9 @@ def test_every_list_can_be_searched(site: Client, content: Article, name: str, w
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_every_row_can_be_opened_and_added(site: Client, content: Article, name: str) -> None:
+def test_every_model_has_pages_to_change_and_add_a_row(
+    site: Client, content: Article, name: str
+) -> None:
     model = name.split("_")[1]
     rows = site.get(reverse(f"admin:{name}_changelist")).context["cl"].queryset
 
@@ -104,7 +105,7 @@ def test_every_row_can_be_opened_and_added(site: Client, content: Article, name:
         ("profiles", "follow", "followed", "ali"),
     ],
 )
-def test_relations_are_completed_as_one_types(
+def test_relations_have_autocompletion(
     site: Client, content: Article, app: str, model: str, field: str, term: str
 ) -> None:
     query = {"app_label": app, "model_name": model, "field_name": field, "term": term}
@@ -122,7 +123,7 @@ def test_an_editor_logs_in_with_an_e_mail_in_any_case(editor: User) -> None:
     assert response.status_code == 302
 
 
-def test_an_article_gets_its_slug_tags_and_dates(site: Client, alice: User) -> None:
+def test_a_new_article_gets_its_slug_tags_and_dates(site: Client, alice: User) -> None:
     tag = Tag.objects.create(name="dragons")
     form = {
         "author": alice.pk,
@@ -143,9 +144,7 @@ def test_an_article_gets_its_slug_tags_and_dates(site: Client, alice: User) -> N
     assert [*article.tags.all()] == [tag]
 
 
-def test_a_name_that_is_taken_in_another_case_is_refused_in_words(
-    site: Client, alice: User
-) -> None:
+def test_a_name_taken_in_another_case_is_refused_with_a_message(site: Client, alice: User) -> None:
     form = {
         "email": "ALICE@example.com",
         "username": "ALICE",
@@ -186,7 +185,7 @@ def test_a_user_is_added_and_changed(site: Client) -> None:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_every_row_can_be_deleted_with_all_that_hangs_on_it(
+def test_every_row_can_be_deleted_with_the_rows_that_belong_to_it(
     site: Client, content: Article, name: str
 ) -> None:
     rows = site.get(reverse(f"admin:{name}_changelist")).context["cl"].queryset
@@ -198,7 +197,7 @@ def test_every_row_can_be_deleted_with_all_that_hangs_on_it(
     assert not rows.filter(pk=row.pk).exists()
 
 
-def test_the_tags_that_no_article_carries_can_be_found(site: Client, content: Article) -> None:
+def test_unused_tags_can_be_found(site: Client, content: Article) -> None:
     Tag.objects.create(name="forgotten")
     url = reverse("admin:articles_tag_changelist")
 

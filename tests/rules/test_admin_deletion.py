@@ -1,4 +1,4 @@
-"""The admin deletes any number of rows, and its pages stay small."""
+"""The admin deletes any number of rows with small pages."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def many_tags(db: None) -> None:
 
 
 def select(site: Client, url: str, *rows: Any, across: int = 0) -> Any:
-    """The page that asks for confirmation."""
+    """The confirmation page."""
     data = {"_selected_action": [row.pk for row in rows], "select_across": across}
     return site.post(url, {"action": "delete_selected", "index": 0} | data)
 
@@ -38,7 +38,7 @@ def counts(page: Any) -> dict[str, Any]:
     return dict(page.context["model_count"])
 
 
-def test_a_confirmation_counts_what_goes_with_the_row(
+def test_a_confirmation_counts_the_rows_to_delete(
     site: Client, alice: User, bob: User, article: Article
 ) -> None:
     write_comment(alice, article)
@@ -58,7 +58,7 @@ def test_a_confirmation_counts_what_goes_with_the_row(
     assert article.title not in page.content.decode()
 
 
-def test_the_confirmation_for_a_large_row_is_small(site: Client, alice: User) -> None:
+def test_the_confirmation_for_a_large_article_is_small(site: Client, alice: User) -> None:
     target = write_article(alice)
     Comment.objects.bulk_create(
         Comment(author=alice, article=target, body="x" * 1000, updated_at=alice.created_at)
@@ -71,7 +71,7 @@ def test_the_confirmation_for_a_large_row_is_small(site: Client, alice: User) ->
     assert len(page.content) < 20_000
 
 
-def test_a_confirmation_stops_counting(
+def test_a_confirmation_counts_up_to_a_maximum(
     site: Client, article: Article, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin_base, "MAX_COUNTED", 2)
@@ -99,7 +99,7 @@ def test_all_rows_of_a_long_list_are_deleted(
     assert LogEntry.objects.filter(object_repr="500 more tags", object_id=None).exists()
 
 
-def test_all_rows_that_a_filter_has_found_are_deleted(site: Client, many_tags: None) -> None:
+def test_all_rows_of_a_filtered_list_are_deleted(site: Client, many_tags: None) -> None:
     url = f"{TAGS}?q=7"
     page = select(site, url, Tag.objects.all()[0], across=1)
 
@@ -119,7 +119,7 @@ def test_only_selected_rows_are_deleted(site: Client, many_tags: None) -> None:
     assert not Tag.objects.filter(pk__in=[tag.pk for tag in selected]).exists()
 
 
-def test_a_row_that_came_after_the_confirmation_stays(site: Client, many_tags: None) -> None:
+def test_a_row_added_after_the_confirmation_is_kept(site: Client, many_tags: None) -> None:
     page = select(site, TAGS, Tag.objects.all()[0], across=1)
     Tag.objects.create(name="new")
 
@@ -141,7 +141,7 @@ def test_articles_found_by_a_joined_search_are_deleted(site: Client, alice: User
     assert [article.title for article in Article.objects.all()] == ["Another"]
 
 
-def test_a_large_row_is_gone_at_once_and_deleted_later(
+def test_a_large_row_is_hidden_at_once_and_deleted_later(
     site: Client, alice: User, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deletion, "SMALL", 2)
@@ -159,7 +159,7 @@ def test_a_large_row_is_gone_at_once_and_deleted_later(
     assert not User.objects.filter(pk=alice.pk).exists()
 
 
-def test_many_rows_are_gone_at_once_and_deleted_later(
+def test_many_rows_are_hidden_at_once_and_deleted_later(
     site: Client, many_tags: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Tag.objects.filter(name__gt="tag 11").delete()
@@ -175,7 +175,7 @@ def test_many_rows_are_gone_at_once_and_deleted_later(
 
 @pytest.fixture
 def deputy(db: None) -> Client:
-    """An editor who may delete articles, and nothing else."""
+    """An editor who may only delete articles."""
     user = make_user("deputy", is_staff=True)
     rights = ["view_article", "delete_article"]
     user.user_permissions.set(Permission.objects.filter(codename__in=rights))
@@ -184,7 +184,7 @@ def deputy(db: None) -> Client:
     return client
 
 
-def test_what_an_editor_may_not_delete_keeps_the_row(
+def test_a_row_is_kept_if_the_editor_may_not_delete_its_comments(
     deputy: Client, article: Article, bob: User
 ) -> None:
     write_comment(bob, article)
@@ -202,7 +202,9 @@ def test_what_an_editor_may_not_delete_keeps_the_row(
     assert Article.objects.count() == 1
 
 
-def test_what_has_no_pages_goes_with_the_row(deputy: Client, article: Article) -> None:
+def test_rows_without_admin_pages_are_deleted_with_the_row(
+    deputy: Client, article: Article
+) -> None:
     url = reverse("admin:articles_article_changelist")
 
     confirm(deputy, url, select(deputy, url, article))

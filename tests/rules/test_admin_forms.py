@@ -1,10 +1,7 @@
-"""A form of the admin writes only what the editor has changed, and what was not changed stays as
-it is, byte for byte."""
+"""A form of the admin writes only the fields that the editor has changed, and keeps all others
+byte for byte."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -18,6 +15,7 @@ from articles.models import BODY_LENGTH, Article, Comment, Favorite, Tag
 from profiles.models import Follow
 from tests.builders import PASSWORD, like, make_user, write_article, write_comment
 from tests.forms import Form, open_form, send
+from tests.races import at_once
 from users.models import User
 from users.names import fold
 
@@ -39,7 +37,7 @@ TEXTS = {
 
 @pytest.fixture
 def rows(article: Article, alice: User, bob: User) -> dict[type[models.Model], models.Model]:
-    """A row of every model that the admin shows."""
+    """One row of every model in the admin."""
     group = Group.objects.create(name="Editors")
     group.permissions.set(Permission.objects.all()[:2])
     alice.groups.add(group)
@@ -71,7 +69,7 @@ def save(site: Client, row: models.Model, form: Form) -> None:
 
 
 def stored(row: models.Model) -> dict[str, Any]:
-    """Every column of the row, and the keys of what it is linked with."""
+    """All columns of the row, and the keys of its many-to-many relations."""
     columns: dict[str, Any] = type(row)._default_manager.filter(pk=row.pk).values().get()
     for field in row._meta.many_to_many:
         columns[field.name] = sorted(getattr(row, field.name).values_list("pk", flat=True))
@@ -79,7 +77,7 @@ def stored(row: models.Model) -> dict[str, Any]:
 
 
 def write_raw(row: models.Model, **texts: str | None) -> None:
-    """Plain SQL, because no rule of the ORM holds for what is stored already."""
+    """Plain SQL, because stored texts may break the rules of the ORM."""
     columns = ", ".join(f'"{name}" = %s' for name in texts)
     statement = f'UPDATE "{row._meta.db_table}" SET {columns} WHERE id = %s'  # noqa: S608 -- our names
     with connection.cursor() as cursor:
@@ -95,7 +93,7 @@ def text_fields(model: type[models.Model]) -> list[str]:
     ]
 
 
-def test_every_model_is_tried(rows: dict[type[models.Model], models.Model]) -> None:
+def test_rows_has_every_model(rows: dict[type[models.Model], models.Model]) -> None:
     assert rows.keys() == admin.site._registry.keys()
 
 
@@ -131,7 +129,7 @@ def test_saving_an_untouched_form_keeps_null(site: Client, alice: User) -> None:
         ("title", "\U0001f600" * 255),
     ],
 )
-def test_a_text_of_the_greatest_length_can_be_saved(
+def test_a_text_of_the_maximum_length_can_be_saved(
     site: Client, article: Article, name: str, text: str
 ) -> None:
     write_raw(article, **{name: text})
@@ -148,8 +146,8 @@ def test_a_text_of_the_greatest_length_can_be_saved(
     assert len(written) <= len(text)
 
 
-def test_a_browser_does_not_count_the_characters(site: Client, article: Article) -> None:
-    # It would count UTF-16 units, and refuse what the API has accepted.
+def test_inputs_have_no_maxlength(site: Client, article: Article) -> None:
+    # Browsers count UTF-16 code units, and would refuse texts that the API accepts.
     page = site.get(url_of(article)).content.decode()
 
     assert "maxlength" not in page
@@ -200,7 +198,7 @@ def test_a_blank_text_is_refused(site: Client, article: Article, name: str) -> N
 
 
 @pytest.mark.parametrize("title", ["\u200b", "\u3164", "a\tb", "a\u2028b"], ids=ascii)
-def test_a_title_is_one_line_that_shows_something(
+def test_a_title_is_one_line_with_a_visible_character(
     site: Client, article: Article, title: str
 ) -> None:
     form = form_of(site, article)
@@ -211,7 +209,7 @@ def test_a_title_is_one_line_that_shows_something(
     assert response.context["adminform"].errors.keys() == {"title"}
 
 
-def test_nothing_but_the_changed_field_is_written(
+def test_only_the_changed_field_is_written(
     site: Client, rows: dict[type[models.Model], models.Model]
 ) -> None:
     alice = rows[User]
@@ -239,7 +237,7 @@ def test_a_title_with_a_line_break_keeps_its_slug(site: Client, article: Article
     assert saved.updated_at > article.updated_at
 
 
-def test_the_title_alone_changes_the_slug(site: Client, article: Article) -> None:
+def test_only_a_new_title_changes_the_slug(site: Client, article: Article) -> None:
     form = form_of(site, article)
     form.values["title"] = ["A new title"]
 
@@ -272,7 +270,7 @@ def test_a_removed_tag_moves_updated_at(site: Client, article: Article) -> None:
     assert Article.objects.get().updated_at > article.updated_at
 
 
-def test_two_editors_at_once_change_different_fields(site: Client, article: Article) -> None:
+def test_two_editors_can_change_different_fields(site: Client, article: Article) -> None:
     first, second = form_of(site, article), form_of(site, article)
     first.values["title"] = ["The title of the first"]
     second.values["body"] = ["The body of the second"]
@@ -286,7 +284,7 @@ def test_two_editors_at_once_change_different_fields(site: Client, article: Arti
     assert saved.body == "The body of the second"
 
 
-def test_a_stale_form_takes_nothing_back(
+def test_a_stale_form_does_not_undo_changes(
     site: Client, rows: dict[type[models.Model], models.Model]
 ) -> None:
     alice = rows[User]
@@ -305,7 +303,7 @@ def test_a_stale_form_takes_nothing_back(
     assert stored(alice) == before | {"image": "https://example.com/alice.png"}
 
 
-def test_a_stale_form_removes_no_group_that_was_added_since(site: Client, alice: User) -> None:
+def test_a_stale_form_keeps_a_group_that_was_added_meanwhile(site: Client, alice: User) -> None:
     form = form_of(site, alice)
     group = Group.objects.create(name="Editors")
     alice.groups.add(group)
@@ -315,7 +313,9 @@ def test_a_stale_form_removes_no_group_that_was_added_since(site: Client, alice:
     assert [*alice.groups.all()] == [group]
 
 
-def test_a_form_that_was_refused_remembers_what_it_showed(site: Client, article: Article) -> None:
+def test_a_refused_form_keeps_the_values_that_it_first_showed(
+    site: Client, article: Article
+) -> None:
     form = form_of(site, article)
     form.values["title"] = [""]
     refused = send(site, url_of(article), form)
@@ -340,56 +340,43 @@ def test_a_row_that_was_deleted_meanwhile_is_reported(site: Client, article: Art
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_save_and_a_deletion_at_once_are_no_fault(site: Client, alice: User) -> None:
+def test_a_simultaneous_save_and_deletion_cause_no_error(site: Client, alice: User) -> None:
     for _ in range(30):
         article = write_article(alice)
         form = form_of(site, article)
         form.values["title"] = ["A new title"]
-        start = Barrier(2)
 
-        def change(article: Article = article, form: Form = form, start: Barrier = start) -> Any:
-            start.wait()
-            return send(site, url_of(article), form).status_code
+        response, _ = at_once(
+            [
+                partial(send, site, url_of(article), form),
+                Article.objects.filter(pk=article.pk).delete,
+            ]
+        )
 
-        def delete(article: Article = article, start: Barrier = start) -> None:
-            start.wait()
-            Article.objects.filter(pk=article.pk).delete()
-
-        assert at_once(change, delete)[0] == 302
+        assert response.status_code == 302
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_editors_at_the_same_moment_lose_nothing(site: Client, alice: User) -> None:
+def test_simultaneous_saves_of_two_editors_are_both_kept(site: Client, alice: User) -> None:
     for number in range(30):
         article = write_article(alice)
         changes = {"title": f"Title {number}", "body": f"Body {number}"}
-        start = Barrier(2)
-
-        def change(name: str, text: str, article: Article = article, start: Any = start) -> Any:
+        forms = []
+        for name, text in changes.items():
             form = form_of(site, article)
             form.values[name] = [text]
-            start.wait()
-            return send(site, url_of(article), form).status_code
+            forms.append(form)
 
-        assert at_once(*(partial(change, *pair) for pair in changes.items())) == [302, 302]
+        responses = at_once([partial(send, site, url_of(article), form) for form in forms])
+
+        assert [response.status_code for response in responses] == [302, 302]
 
         article.refresh_from_db()
         assert (article.title, article.body) == (*changes.values(),)
         assert article.slug.startswith(f"title-{number}")
 
 
-def at_once(*calls: Callable[[], Any]) -> list[Any]:
-    def run(call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as threads:
-        return [*threads.map(run, calls)]
-
-
-def test_a_duplicate_is_an_error_on_the_form(site: Client, bob: User) -> None:
+def test_a_duplicate_is_an_error_of_the_form(site: Client, bob: User) -> None:
     follow = Follow.objects.get()
     other = Follow.objects.create(follower=bob, followed=make_user("dora"))
     form = form_of(site, other)
@@ -401,7 +388,7 @@ def test_a_duplicate_is_an_error_on_the_form(site: Client, bob: User) -> None:
     assert response.context["adminform"].form.non_field_errors()
 
 
-def test_an_untouched_password_stays(site: Client, alice: User) -> None:
+def test_an_untouched_form_keeps_the_password(site: Client, alice: User) -> None:
     form = form_of(site, alice)
     form.values["bio"] = ["New"]
 
@@ -426,7 +413,9 @@ def test_new_rows_keep_their_text(site: Client, alice: User) -> None:
     assert saved.created_at == saved.updated_at
 
 
-def test_an_untouched_form_writes_no_article_anew(site: Client, alice: User) -> None:
+def test_an_untouched_form_does_not_write_to_the_articles_of_the_user(
+    site: Client, alice: User
+) -> None:
     article = write_article(alice, title="Unchanged", tags=("b", "a"))
 
     save(site, article, form_of(site, article))

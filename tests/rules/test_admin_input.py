@@ -1,4 +1,4 @@
-"""No query string, path or form makes the admin answer 5xx."""
+"""The admin does not answer 5xx to any query string, path or form."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
@@ -19,7 +19,7 @@ from tests.builders import like, write_comment
 from tests.forms import FORM
 from users.models import User
 
-REQUESTS = int(environ.get("FUZZ", 20))  # of a kind, for each model
+REQUESTS = int(environ.get("FUZZ", 20))  # of each kind, for each model
 HUGE = "9" * 30
 VALUES = [
     *("", "0", "-1", "abc", HUGE, "1e400", "NaN", "\0", "a\0b", "\ud800", "\U0001f600", "'", "%"),
@@ -105,7 +105,7 @@ def content(article: Article, bob: User) -> Article:
 
 @pytest.fixture
 def faults(site: Client) -> Iterator[list[str]]:
-    """What the test adds to it fails the test, all of it together."""
+    """Collects faults. The test fails at its end if there are any."""
     found: list[str] = []
     yield found
     assert found == []
@@ -123,7 +123,7 @@ def write(site: Client, found: list[str], url: str, body: str) -> None:
 
 
 def check(found: list[str], what: str, call: Callable[[], Any]) -> Any:
-    # In a savepoint: an error of PostgreSQL would fail the transaction of the test.
+    # In a savepoint, because an error of PostgreSQL would fail the transaction of the test.
     with transaction.atomic():
         response = call()
         transaction.set_rollback(True)
@@ -133,7 +133,7 @@ def check(found: list[str], what: str, call: Callable[[], Any]) -> Any:
 
 
 def sample[T](choices: Iterable[T], seed: str) -> list[T]:
-    """REQUESTS of them, others for each model but the same in each run."""
+    """REQUESTS of the choices, different for each seed but the same in each run."""
     choices = [*choices]
     return Random(seed).sample(choices, min(REQUESTS, len(choices)))  # noqa: S311 -- no secret
 
@@ -146,12 +146,12 @@ def label(model: type[models.Model]) -> str:
     return f"{model._meta.app_label}_{model._meta.model_name}"
 
 
-def test_every_model_is_tried() -> None:
+def test_the_tests_cover_every_model() -> None:
     assert {*map(label, admin.site._registry)} == {*FIELDS}
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_lists_take_any_filter(
+def test_lists_accept_any_filter(
     site: Client, content: Article, faults: list[str], name: str
 ) -> None:
     url = reverse(f"admin:{name}_changelist")
@@ -162,7 +162,7 @@ def test_lists_take_any_filter(
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_lists_take_any_parameter(
+def test_lists_accept_any_parameter(
     site: Client, content: Article, faults: list[str], name: str
 ) -> None:
     url = reverse(f"admin:{name}_changelist")
@@ -172,7 +172,9 @@ def test_lists_take_any_parameter(
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_rows_take_any_id(site: Client, content: Article, faults: list[str], name: str) -> None:
+def test_pages_of_rows_accept_any_id(
+    site: Client, content: Article, faults: list[str], name: str
+) -> None:
     for page, row_id in sample(product(PAGES, IDS), name):
         url = f"/admin/{name.replace('_', '/')}/{quote(row_id)}/{page}/"
         ask(site, faults, url)
@@ -180,7 +182,7 @@ def test_rows_take_any_id(site: Client, content: Article, faults: list[str], nam
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_pages_of_rows_take_any_parameter(
+def test_pages_of_rows_accept_any_parameter(
     site: Client, content: Article, faults: list[str], name: str
 ) -> None:
     model = next(model for model in admin.site._registry if label(model) == name)
@@ -226,7 +228,9 @@ PASSWORDS = [
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_pages_take_any_form(site: Client, content: Article, faults: list[str], name: str) -> None:
+def test_pages_accept_any_form(
+    site: Client, content: Article, faults: list[str], name: str
+) -> None:
     model = next(model for model in admin.site._registry if label(model) == name)
     row_id = model._default_manager.latest("pk").pk
     urls = [reverse(f"admin:{name}_{page}") for page in ("changelist", "add")]
@@ -235,7 +239,7 @@ def test_pages_take_any_form(site: Client, content: Article, faults: list[str], 
         write(site, faults, url, body)
 
 
-def test_the_pages_of_the_site_take_anything(
+def test_the_pages_of_the_site_accept_any_input(
     site: Client, content: Article, faults: list[str]
 ) -> None:
     relation = {"app_label": "articles", "model_name": "article", "field_name": "author"}
@@ -251,7 +255,7 @@ def test_the_pages_of_the_site_take_anything(
         write(site, faults, f"/admin/{path}", body)
 
 
-def test_a_list_ignores_filters_that_it_cannot_use(site: Client, content: Article) -> None:
+def test_a_list_ignores_unusable_filters(site: Client, content: Article) -> None:
     url = reverse("admin:users_user_changelist")
 
     response = site.get(f"{url}?username__exact=%00")
@@ -261,9 +265,7 @@ def test_a_list_ignores_filters_that_it_cannot_use(site: Client, content: Articl
     assert site.get(f"{url}?e=1&username__exact=%00").status_code == 400
 
 
-def test_a_fault_of_the_admin_itself_is_still_a_500(
-    editor: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_without_input_is_a_500(editor: User, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise ValueError("a fault of our own")
 

@@ -1,4 +1,4 @@
-"""Counters in a file that the processes of a machine share."""
+"""Counters in a file that all processes of a machine share."""
 
 import logging
 import sqlite3
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from threading import Barrier
 from typing import Self
 
 import pytest
@@ -17,13 +16,14 @@ import pytest
 from config.settings import BASE_DIR
 from tests.database.servers import wait_until
 from tests.processes import run
+from tests.races import at_once
 from users.limits import counters as counting
 from users.limits import file_store
 from users.limits.counters import Counters
 from users.limits.file_store import FileStore
 
 WINDOW = 900  # seconds
-# Another process. Each line that it reads is a folder, a limit, and how often to count.
+# A program that reads lines with a folder, a limit and the number of counts.
 COUNTING = """
 import sys
 from pathlib import Path
@@ -79,7 +79,7 @@ def count(store: FileStore | Counters, key: str = "a", limit: int = 1_000_000) -
 
 
 def number(store: FileStore, key: str = "a") -> int:
-    """How often the key was counted."""
+    """The value of the counter."""
     return next(n for n in range(10**6) if not store.full({key: n + 1}, WINDOW))
 
 
@@ -111,7 +111,7 @@ class CountingProcess:
         return self.process.stdout.readline()
 
 
-def test_it_counts_up_to_the_limit_and_then_says_how_long(store: FileStore) -> None:
+def test_it_counts_up_to_the_limit_and_then_returns_the_remaining_seconds(store: FileStore) -> None:
     assert [count(store, limit=3) for _ in range(5)] == [True] * 3 + [False] * 2
 
     (seconds,) = store.full({"a": 3}, WINDOW).values()
@@ -119,7 +119,7 @@ def test_it_counts_up_to_the_limit_and_then_says_how_long(store: FileStore) -> N
     assert store.full({"b": 3}, WINDOW) == {}
 
 
-def test_of_several_counters_all_count_or_none(store: FileStore) -> None:
+def test_several_counters_count_together_or_not_at_all(store: FileStore) -> None:
     assert count(store, "b", limit=1)
 
     for _ in range(3):
@@ -128,7 +128,7 @@ def test_of_several_counters_all_count_or_none(store: FileStore) -> None:
     assert (number(store, "a"), number(store, "b"), number(store, "c")) == (0, 1, 0)
 
 
-def test_to_look_does_not_count(store: FileStore) -> None:
+def test_full_does_not_count(store: FileStore) -> None:
     for _ in range(3):
         assert store.full({"a": 1}, WINDOW) == {}
 
@@ -155,7 +155,7 @@ def test_counters_are_deleted_by_name_or_by_pattern(store: FileStore) -> None:
     assert store.delete_matching("*") == 1
 
 
-def test_a_clock_that_was_ahead_locks_nobody_out(store: FileStore, folder: Path) -> None:
+def test_a_clock_that_was_ahead_locks_no_user_out(store: FileStore, folder: Path) -> None:
     count(store, limit=1)
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE counters SET ends_at = ends_at + 86400")
@@ -171,22 +171,19 @@ def test_threads_count_together(folder: Path, limit: int) -> None:
     for round_ in range(30):
         store = FileStore(folder / str(round_))
         store.folder.parent.mkdir(exist_ok=True)
-        barrier = Barrier(threads)
 
-        def run(store: FileStore = store, barrier: Barrier = barrier) -> int:
-            barrier.wait(30)
+        def count_some(store: FileStore = store) -> int:
             return sum(count(store, limit=limit) for _ in range(times))
 
-        with ThreadPoolExecutor(threads) as pool:
-            counted = sum(future.result() for future in [pool.submit(run) for _ in range(threads)])
+        counted = sum(at_once([count_some] * threads))
 
         assert counted == min(limit, threads * times)
         assert number(store) == counted
         store.close()
 
 
-def test_processes_count_together_from_the_first_moment(tmp_path: Path) -> None:
-    """The file is made by all of them at once."""
+def test_processes_that_start_together_count_together(tmp_path: Path) -> None:
+    """All of them create the file at the same time."""
     with ExitStack() as stack:
         processes = [stack.enter_context(CountingProcess()) for _ in range(4)]
         for number_ in range(30):
@@ -196,7 +193,7 @@ def test_processes_count_together_from_the_first_moment(tmp_path: Path) -> None:
             assert sum(process.counted() for process in processes) == 25
 
 
-def test_a_process_that_is_killed_harms_nothing(store: FileStore, folder: Path) -> None:
+def test_a_killed_process_leaves_the_file_usable(store: FileStore, folder: Path) -> None:
     for _ in range(3):
         with CountingProcess() as process:
             process.begin(folder, limit=10**9, times=10**9)
@@ -209,7 +206,7 @@ def test_a_process_that_is_killed_harms_nothing(store: FileStore, folder: Path) 
         store.delete("a")
 
 
-def test_a_fork_opens_the_file_for_itself(store: FileStore, folder: Path) -> None:
+def test_a_forked_process_opens_the_file_again(store: FileStore, folder: Path) -> None:
     forked = run(
         "-c",
         FORKING.format(folder=str(folder)),
@@ -221,7 +218,7 @@ def test_a_fork_opens_the_file_for_itself(store: FileStore, folder: Path) -> Non
     assert number(store) == 102
 
 
-def test_a_file_that_somebody_deleted_is_made_anew(store: FileStore, folder: Path) -> None:
+def test_a_deleted_file_is_created_again(store: FileStore, folder: Path) -> None:
     count(store, limit=1)
     for file in folder.iterdir():
         file.unlink()
@@ -243,13 +240,13 @@ def test_a_damaged_file_is_replaced(store: FileStore) -> None:
     assert number(store) == 1
 
 
-def test_nobody_else_can_read_it(store: FileStore, folder: Path) -> None:
+def test_other_system_users_cannot_read_it(store: FileStore, folder: Path) -> None:
     count(store)
 
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_that_others_may_write_to_is_not_used(store: FileStore, folder: Path) -> None:
+def test_it_refuses_a_folder_that_others_may_write_to(store: FileStore, folder: Path) -> None:
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
 
@@ -258,7 +255,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(store: FileStore, folder:
     assert not store.path.exists()
 
 
-def test_a_link_that_somebody_else_has_put_there_is_not_followed(
+def test_it_refuses_a_symbolic_link_in_place_of_the_folder(
     store: FileStore, folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
@@ -286,7 +283,7 @@ def test_its_size_is_bounded(store: FileStore, monkeypatch: pytest.MonkeyPatch) 
     assert store.delete_matching("over *") == 0
 
 
-def test_where_the_file_fails_nothing_is_limited_and_one_line_says_so(
+def test_if_the_file_fails_nothing_is_limited_and_one_line_is_logged(
     store: FileStore,
     folder: Path,
     caplog: pytest.LogCaptureFixture,
@@ -300,7 +297,9 @@ def test_where_the_file_fails_nothing_is_limited_and_one_line_says_so(
         assert all(count(counters, limit=1) for _ in range(20))
         counters.delete("a")
         folder.unlink()
-        assert all(count(counters, limit=1) for _ in range(20))  # it is left alone for a while
+        assert all(
+            count(counters, limit=1) for _ in range(20)
+        )  # the store is not used during the pause
         wait_until(lambda: not count(counters, limit=1), "it is asked again")
 
     failed, works = (record.getMessage() for record in caplog.records)
@@ -309,11 +308,13 @@ def test_where_the_file_fails_nothing_is_limited_and_one_line_says_so(
     assert works == "The file with this machine's counters works again."
 
 
-def test_a_full_disk_lets_people_log_in(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
+def test_users_can_log_in_with_a_full_disk(
+    store: FileStore, caplog: pytest.LogCaptureFixture
+) -> None:
     counters = Counters(store)
     count(counters)
     assert store._connection
-    store._connection.execute("PRAGMA max_page_count = 3")  # SQLite's own way to be full
+    store._connection.execute("PRAGMA max_page_count = 3")  # SQLite reports a full disk
 
     with caplog.at_level(logging.ERROR):
         assert all(count(counters, f"{number}" * 500) for number in range(50))
@@ -322,7 +323,7 @@ def test_a_full_disk_lets_people_log_in(store: FileStore, caplog: pytest.LogCapt
     assert "database or disk is full" in line
 
 
-def test_while_another_process_blocks_the_file_no_thread_waits_long(store: FileStore) -> None:
+def test_threads_wait_a_bounded_time_for_a_file_that_is_locked(store: FileStore) -> None:
     counters = Counters(store)
     count(counters)
 
@@ -332,11 +333,11 @@ def test_while_another_process_blocks_the_file_no_thread_waits_long(store: FileS
         return time.monotonic() - started
 
     with blocked(store), ThreadPoolExecutor(16) as threads:
-        # One wait for the other threads, and one for the other process.
+        # A thread may wait for the other threads and for the other process.
         assert max(threads.map(seconds, range(64))) < 4 * file_store.BUSY_TIMEOUT
 
 
-def test_a_file_that_was_blocked_for_a_moment_limits_at_the_next_call(
+def test_it_limits_at_the_next_call_after_the_file_was_locked(
     store: FileStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     counters = Counters(store)
@@ -352,7 +353,7 @@ def test_a_file_that_was_blocked_for_a_moment_limits_at_the_next_call(
     assert works == "The file with this machine's counters works again."
 
 
-def test_a_thread_that_waited_for_another_limits_at_the_next_call(store: FileStore) -> None:
+def test_it_limits_at_the_next_call_after_a_thread_waited_too_long(store: FileStore) -> None:
     counters = Counters(store)
     count(counters)
 
@@ -364,7 +365,7 @@ def test_a_thread_that_waited_for_another_limits_at_the_next_call(store: FileSto
 
 @contextmanager
 def blocked(store: FileStore) -> Iterator[None]:
-    """Another connection writes for the whole time."""
+    """Another connection holds the write lock."""
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield

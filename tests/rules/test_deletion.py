@@ -1,4 +1,4 @@
-"""What goes with what: the same whether Django deletes or somebody types SQL."""
+"""Which rows are deleted with a row, by Django and by plain SQL."""
 
 from collections.abc import Callable
 
@@ -27,7 +27,7 @@ def by_sql(row: models.Model) -> None:
     table = row._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM {table} WHERE id = %s", [row.pk])  # noqa: S608 -- no input
-        # Django's foreign keys wait for the commit.
+        # Django's foreign keys are checked at the commit.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
@@ -39,7 +39,7 @@ def delete(request: pytest.FixtureRequest) -> Delete:
 
 @pytest.fixture
 def of_alice(alice: User, bob: User, charlie: User) -> Article:
-    """An article of Alice; everybody has tagged, liked and said something everywhere."""
+    """An article by Alice. All users like and comment on all articles."""
     follow(alice, charlie)
     follow(bob, charlie)
     of_alice = write_article(alice, title="Of Alice", tags=("common", "hers"))
@@ -51,7 +51,7 @@ def of_alice(alice: User, bob: User, charlie: User) -> Article:
     return of_alice
 
 
-def test_all_that_somebody_wrote_liked_and_followed_goes_with_them(
+def test_a_deleted_user_has_no_articles_comments_favorites_or_follows(
     api: Api, of_alice: Article, alice: User, delete: Delete
 ) -> None:
     delete(alice)
@@ -71,7 +71,7 @@ def test_all_that_somebody_wrote_liked_and_followed_goes_with_them(
     assert {*Tagging.objects.values_list("tag__name", flat=True)} == {"common", "his"}
 
 
-def test_the_api_knows_nothing_of_somebody_who_is_gone(
+def test_the_api_does_not_show_a_deleted_user(
     api: Api, of_alice: Article, alice: User, bob: User, delete: Delete
 ) -> None:
     token = api(alice)
@@ -91,7 +91,9 @@ def test_the_api_knows_nothing_of_somebody_who_is_gone(
     assert token.get("/api/user").status_code == 401
 
 
-def test_what_hangs_on_an_article_goes_with_it(api: Api, of_alice: Article, delete: Delete) -> None:
+def test_a_deleted_article_has_no_comments_favorites_or_taggings(
+    api: Api, of_alice: Article, delete: Delete
+) -> None:
     delete(of_alice)
 
     assert {*Comment.objects.values_list("article__title", flat=True)} == {"Of Bob"}
@@ -105,7 +107,7 @@ def test_what_hangs_on_an_article_goes_with_it(api: Api, of_alice: Article, dele
     assert api().get("/api/tags").json() == {"tags": ["common", "his"]}
 
 
-def test_a_tag_is_taken_off_its_articles_and_they_stay(
+def test_a_deleted_tag_is_removed_from_its_articles(
     api: Api, of_alice: Article, delete: Delete
 ) -> None:
     delete(Tag.objects.get(name="common"))
@@ -121,7 +123,9 @@ def test_a_tag_is_taken_off_its_articles_and_they_stay(
     assert api().get("/api/tags").json() == {"tags": ["hers", "his"]}
 
 
-def test_a_like_goes_alone(api: Api, of_alice: Article, bob: User, delete: Delete) -> None:
+def test_deleting_a_favorite_deletes_nothing_else(
+    api: Api, of_alice: Article, bob: User, delete: Delete
+) -> None:
     delete(Favorite.objects.get(user=bob, article=of_alice))
 
     shown = api(bob).get(f"/api/articles/{of_alice.slug}").json()["article"]
@@ -130,14 +134,16 @@ def test_a_like_goes_alone(api: Api, of_alice: Article, bob: User, delete: Delet
     assert Comment.objects.count() == 6
 
 
-def test_a_comment_goes_alone(of_alice: Article, bob: User, delete: Delete) -> None:
+def test_deleting_a_comment_deletes_nothing_else(
+    of_alice: Article, bob: User, delete: Delete
+) -> None:
     delete(Comment.objects.get(author=bob, article=of_alice))
 
     assert Comment.objects.count() == 5
     assert Article.objects.count() == 2
 
 
-def test_a_following_goes_alone(
+def test_deleting_a_follow_deletes_nothing_else(
     api: Api, of_alice: Article, alice: User, bob: User, delete: Delete
 ) -> None:
     delete(Follow.objects.get(follower=bob, followed=alice))

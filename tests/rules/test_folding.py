@@ -25,19 +25,19 @@ from users.names import MAX_INPUT_LENGTH, fold, nfc
         ("σίσυφος", "ΣΊΣΥΦΟΣ"),
         ("Ånge", "A\u030ange"),  # composed and decomposed
         ("\u0418\u0412\u0410\u041d", "\u0438\u0432\u0430\u043d"),
-        ("\u1fb3", "\u0391\u0399"),  # alpha with iota below, and beside it
+        ("\u1fb3", "\u0391\u0399"),  # alpha with iota subscript, and alpha followed by iota
         ("\uff41\uff4c\uff49\uff43\uff45", "alice"),  # fullwidth
         ("\U0001d5ba\U0001d5c5\U0001d5c2\U0001d5bc\U0001d5be", "ALICE"),  # mathematical sans-serif
-        ("\U0001d400", "a"),  # a capital after NFKD only
+        ("\U0001d400", "a"),  # NFKD produces a capital letter
         ("\ufb01ona", "FIONA"),  # a ligature
         ("\u2460", "1"),
         ("\uff76\uff9e", "\u30ac"),  # halfwidth katakana
-        ("janet\u034f", "janet"),  # characters that show nothing
+        ("janet\u034f", "janet"),  # invisible characters
         ("a\u034f\u0301", "á"),
         ("\u3164", "\uffa0"),
     ],
 )
-def test_case_and_compatible_forms_make_no_difference(one: str, other: str) -> None:
+def test_case_and_compatible_forms_fold_to_one_text(one: str, other: str) -> None:
     assert fold(one) == fold(other)
 
 
@@ -45,11 +45,11 @@ def test_case_and_compatible_forms_make_no_difference(one: str, other: str) -> N
     ("one", "other"),
     [("john", "johm"), ("e", "é"), ("日本", "日木"), ("o", "\N{CYRILLIC SMALL LETTER O}")],
 )
-def test_other_letters_do(one: str, other: str) -> None:
+def test_different_letters_fold_to_different_texts(one: str, other: str) -> None:
     assert fold(one) != fold(other)
 
 
-def test_what_folding_changes_is_one_in_every_normalization_form_and_folded_for_good() -> None:
+def test_folding_is_idempotent_and_the_same_for_every_normalization_form() -> None:
     for character in map(chr, range(sys.maxunicode + 1)):
         folded = fold(character)
         if folded == character:
@@ -59,14 +59,14 @@ def test_what_folding_changes_is_one_in_every_normalization_form_and_folded_for_
             assert fold(unicodedata.normalize(form, character)) == folded, ascii(character)
 
 
-def test_no_text_shrinks_below_a_quarter_when_it_is_normalized() -> None:
+def test_normalization_keeps_at_least_a_quarter_of_the_length() -> None:
     longest = max(len(unicodedata.normalize("NFD", chr(code))) for code in range(sys.maxunicode))
 
     assert longest == 4
     assert len(nfc("\u03b1\u0313\u0300\u0345" * (MAX_INPUT_LENGTH // 4))) == MAX_INPUT_LENGTH // 4
 
 
-def test_every_way_to_write_a_user_keeps_it(db: None) -> None:
+def test_bulk_create_and_save_write_the_folded_columns(db: None) -> None:
     alice, bob = User.objects.bulk_create(
         [User(username="Alice", email="A@example.com"), User(username="Bob", email="B@example.com")]
     )
@@ -79,7 +79,7 @@ def test_every_way_to_write_a_user_keeps_it(db: None) -> None:
 
 
 @pytest.mark.parametrize("field", ["username", "email"])
-def test_what_is_written_is_normalized(db: None, field: str) -> None:
+def test_names_are_normalized_in_writes_and_lookups(db: None, field: str) -> None:
     user = make_user("alice")
     typed, stored = {
         "username": ("rene\u0301", "ren\u00e9"),
@@ -106,7 +106,7 @@ def log_in(user: User) -> None:
     login(request, user)
 
 
-# Each is given a user who was read before somebody else gave the row new names.
+# Each gets a user who was read before another request changed the names of the row.
 SAVES_OF_OTHER_FIELDS: dict[str, Callable[[User], Any]] = {
     "a bio": lambda user: user.save(update_fields=["bio"]),
     "a log-in": log_in,
@@ -123,7 +123,7 @@ SAVES_OF_OTHER_FIELDS: dict[str, Callable[[User], Any]] = {
 
 
 @pytest.mark.parametrize("save", SAVES_OF_OTHER_FIELDS.values(), ids=SAVES_OF_OTHER_FIELDS)
-def test_a_save_of_other_fields_leaves_the_names_alone(
+def test_a_save_of_other_fields_does_not_write_the_names(
     alice: User, save: Callable[[User], Any]
 ) -> None:
     old = User.objects.get(pk=alice.pk)
@@ -144,7 +144,7 @@ def test_a_save_of_other_fields_leaves_the_names_alone(
         lambda users: users.defer("email"),
     ],
 )
-def test_a_save_of_a_partly_read_user_writes_both_columns_or_none(
+def test_a_save_of_a_deferred_name_writes_both_columns_or_neither(
     alice: User, read: Callable[[Any], Any]
 ) -> None:
     old = read(User.objects).get(pk=alice.pk)
@@ -180,7 +180,7 @@ def test_a_save_of_a_partly_read_user_writes_both_columns_or_none(
     ],
 )
 @pytest.mark.parametrize("model", [User, Profile])
-def test_a_name_is_not_written_without_its_folded_column(
+def test_it_refuses_to_write_a_name_without_its_folded_column(
     alice: User, write: Callable[[Any], Any], model: type[User]
 ) -> None:
     before = stored_names(alice)
@@ -191,7 +191,7 @@ def test_a_name_is_not_written_without_its_folded_column(
     assert stored_names(alice) == before
 
 
-def test_both_columns_may_be_written_together(alice: User) -> None:
+def test_it_allows_both_columns_together(alice: User) -> None:
     User.objects.update(email="New@example.com", email_folded="new@example.com")
     assert stored_names(alice)[2:] == ("New@example.com", "new@example.com")
 

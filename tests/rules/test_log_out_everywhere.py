@@ -1,4 +1,4 @@
-"""Which ways to set a password end all tokens and sessions, and which saves don't."""
+"""Which changes of a user end all tokens and sessions, and which do not."""
 
 import re
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def site(editor: User) -> Client:
 
 @pytest.fixture
 def dora(db: None) -> User:
-    """Who uses both the API and the admin."""
+    """A user of both the API and the admin."""
     return make_user("dora", is_staff=True)
 
 
@@ -50,7 +50,7 @@ def has_session(client: Client) -> bool:
     return client.get(reverse("admin:index")).status_code == 200
 
 
-def is_good(token: str) -> bool:
+def is_valid(token: str) -> bool:
     response = ApiClient(headers={"Authorization": f"Token {token}"}).get("/api/user")
     return response.status_code == 200
 
@@ -123,7 +123,7 @@ def by_the_action(user: User) -> None:
 def test_it_ends_all_tokens_and_sessions_of_one_user(
     dora: User, alice: User, end: Callable[[User], None]
 ) -> None:
-    # The second one is the token that a new password has kept.
+    # The second token was kept by a new password.
     first, kept = tokens.issue(dora.pk), tokens.issue(dora.pk)
     change = {"user": {"password": PASSWORD}}
     ApiClient(headers={"Authorization": f"Token {kept}"}).put("/api/user", change)
@@ -133,14 +133,14 @@ def test_it_ends_all_tokens_and_sessions_of_one_user(
         logged_in(dora),
         tokens.issue(alice.pk),
     )
-    assert [is_good(token) for token in (first, kept, second)] == [False, True, True]
+    assert [is_valid(token) for token in (first, kept, second)] == [False, True, True]
     assert has_session(session)
 
     end(dora)
 
-    assert [is_good(token) for token in (first, kept, second)] == [False, False, False]
+    assert [is_valid(token) for token in (first, kept, second)] == [False, False, False]
     assert not has_session(session)
-    assert is_good(alices)
+    assert is_valid(alices)
 
 
 def test_changepassword_ends_tokens_and_sessions(
@@ -152,11 +152,11 @@ def test_changepassword_ends_tokens_and_sessions(
     call_command("changepassword", dora.email, verbosity=0)
 
     assert User.objects.get(pk=dora.pk).check_password(NEW)
-    assert not is_good(token)
+    assert not is_valid(token)
     assert not has_session(session)
 
 
-def test_whoever_changes_their_own_password_in_the_admin_stays_logged_in(dora: User) -> None:
+def test_an_editor_who_changes_their_own_password_stays_logged_in(dora: User) -> None:
     token, session, other = tokens.issue(dora.pk), logged_in(dora), logged_in(dora)
     form = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
 
@@ -164,7 +164,7 @@ def test_whoever_changes_their_own_password_in_the_admin_stays_logged_in(dora: U
 
     assert has_session(session)
     assert not has_session(other)
-    assert not is_good(token)
+    assert not is_valid(token)
 
 
 def test_a_new_password_in_the_api_ends_sessions(dora: User) -> None:
@@ -186,12 +186,12 @@ def test_a_rehash_ends_nothing(dora: User) -> None:
 
     dora.refresh_from_db()
     assert dora.password.startswith("argon2")
-    assert is_good(token)
+    assert is_valid(token)
     assert has_session(session)
     assert has_session(other)
 
 
-def test_a_session_signed_with_an_older_key_ends_too(dora: User, settings: Settings) -> None:
+def test_it_ends_a_session_signed_with_an_older_key(dora: User, settings: Settings) -> None:
     session = logged_in(dora)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another key, as long as the first one was"
@@ -206,7 +206,7 @@ def test_a_session_signed_with_an_older_key_ends_too(dora: User, settings: Setti
 
 
 @pytest.mark.parametrize("columns", [None, ["bio"], ["password"]], ids=str)
-def test_an_old_copy_of_the_row_brings_no_ended_token_back(
+def test_saving_an_old_instance_does_not_make_ended_tokens_valid(
     dora: User, columns: list[str] | None
 ) -> None:
     token, copy = tokens.issue(dora.pk), User.objects.get(pk=dora.pk)
@@ -215,12 +215,14 @@ def test_an_old_copy_of_the_row_brings_no_ended_token_back(
     copy.bio = "Written from an old copy"
     copy.save(update_fields=columns)
 
-    assert not is_good(token)
+    assert not is_valid(token)
     assert User.objects.get(pk=dora.pk).token_generation == 1
     assert copy.token_generation in (0, 1)
 
 
-def test_an_old_copy_that_gets_a_password_raises_the_generation_of_the_row(dora: User) -> None:
+def test_setting_a_password_on_an_old_instance_increases_the_generation_of_the_row(
+    dora: User,
+) -> None:
     copies = [User.objects.get(pk=dora.pk) for _ in range(3)]
 
     for copy in copies:
@@ -229,15 +231,15 @@ def test_an_old_copy_that_gets_a_password_raises_the_generation_of_the_row(dora:
     assert [copy.token_generation for copy in copies] == [1, 2, 3]
 
 
-def test_a_new_user_begins_with_the_first_generation(db: None) -> None:
+def test_a_new_user_has_the_first_generation(db: None) -> None:
     created = User.objects.create_user("eve@example.com", "eve", PASSWORD)
     without = User.objects.create_user("fay@example.com", "fay")
 
     assert created.token_generation == without.token_generation == 0
-    assert is_good(tokens.issue(created.pk, created.token_generation))
+    assert is_valid(tokens.issue(created.pk, created.token_generation))
 
 
-def test_other_programs_need_not_know_the_columns(dora: User) -> None:
+def test_plain_sql_can_insert_a_user_without_the_columns(dora: User) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO users_user (username, username_folded, email, email_folded, password,"
@@ -245,11 +247,11 @@ def test_other_programs_need_not_know_the_columns(dora: User) -> None:
             " ('gil', 'gil', 'gil@example.com', 'gil@example.com', '!', false, true, false, now())"
         )
 
-    assert is_good(tokens.issue(User.objects.get(username="gil").pk))
+    assert is_valid(tokens.issue(User.objects.get(username="gil").pk))
 
 
 @pytest.mark.parametrize("name", ["token_generation", "kept_token_sha256"])
-def test_to_add_the_columns_rewrites_no_table(db: None, name: str) -> None:
+def test_adding_the_columns_does_not_rewrite_the_table(db: None, name: str) -> None:
     def file_of_table() -> Any:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_relation_filenode('users_user')")
@@ -267,14 +269,14 @@ def test_to_add_the_columns_rewrites_no_table(db: None, name: str) -> None:
 # --- The admin -----------------------------------------------------------------------
 
 
-def test_the_page_of_a_user_has_the_button(site: Client, dora: User) -> None:
+def test_the_page_of_a_user_shows_the_button(site: Client, dora: User) -> None:
     page = site.get(reverse("admin:users_user_change", args=[dora.pk])).text
 
     assert '<option value="log_out_everywhere">Log out everywhere</option>' in page
     assert "Log out everywhere" not in site.get(reverse("admin:users_user_add")).text
 
 
-def test_enter_in_a_field_still_saves(site: Client, dora: User) -> None:
+def test_enter_in_a_text_field_saves(site: Client, dora: User) -> None:
     page = site.get(reverse("admin:users_user_change", args=[dora.pk])).text
     form = page[page.index('id="user_form"') :]
 
@@ -303,7 +305,7 @@ def test_the_action_is_logged_for_each_user(site: Client, dora: User, alice: Use
     assert {*logged} == {str(dora.pk), str(alice.pk)}
 
 
-def test_any_number_of_users_is_logged_out_by_one_update(
+def test_one_update_logs_out_any_number_of_users(
     site: Client, dora: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin_base, "MAX_LOGGED", 2)
@@ -322,7 +324,7 @@ def test_any_number_of_users_is_logged_out_by_one_update(
     assert not User.objects.filter(token_generation=0).exists()
     updates = [q["sql"] for q in queries if q["sql"].startswith('UPDATE "users_user"')]
     assert len(updates) == 1
-    # Users who are logged one by one are the only ones that are loaded.
+    # Only users with log entries of their own are loaded.
     assert all("LIMIT 2" in q["sql"] for q in queries if '"users_user"."bio"' in q["sql"][:500])
     logged = LogEntry.objects.order_by("pk").values_list("action_flag", "object_repr")
     assert [flag for flag, _ in logged] == [CHANGE] * 3
@@ -331,7 +333,9 @@ def test_any_number_of_users_is_logged_out_by_one_update(
 
 
 @pytest.mark.parametrize("right", [None, "view_user"])
-def test_it_needs_the_right_to_change_users(dora: User, alice: User, right: str | None) -> None:
+def test_it_needs_the_permission_to_change_users(
+    dora: User, alice: User, right: str | None
+) -> None:
     if right:
         dora.user_permissions.add(Permission.objects.get(codename=right))
     token, site = tokens.issue(alice.pk), logged_in(dora)
@@ -340,6 +344,6 @@ def test_it_needs_the_right_to_change_users(dora: User, alice: User, right: str 
     press_the_button(site, alice)
     site.post(reverse("admin:users_user_changelist"), action)
 
-    assert is_good(token)
+    assert is_valid(token)
     page = site.get(reverse("admin:users_user_change", args=[alice.pk])).text
     assert "Log out everywhere" not in page

@@ -1,4 +1,4 @@
-"""The rules of names where no serializer looks: forms and the shell."""
+"""The rules for names outside of serializers: in forms and in the shell."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -14,19 +14,19 @@ ODD = "janet\u034f"
 
 @pytest.fixture
 def odd(db: None) -> User:
-    """An account that is older than the rules of names."""
+    """An account that is older than the rules for names."""
     user = make_user("janet")
     User.objects.update(username=ODD, username_folded=fold(ODD))
     return User.objects.get(pk=user.pk)
 
 
-def test_a_stored_name_is_not_checked_again(odd: User) -> None:
+def test_an_unchanged_name_is_accepted(odd: User) -> None:
     odd.full_clean()
     assert User.objects.get_by_natural_key("janet@example.com") == odd
 
 
 @pytest.mark.parametrize("username", ["\u3164", f"{ODD}2", "a b", "..."])
-def test_a_changed_name_is(odd: User, username: str) -> None:
+def test_a_changed_name_is_checked(odd: User, username: str) -> None:
     odd.username = username
 
     with pytest.raises(ValidationError) as error:
@@ -44,7 +44,7 @@ def test_a_changed_name_is(odd: User, username: str) -> None:
         {"email": "alice@\uff45xample.com"},
     ],
 )
-def test_a_name_in_another_form_is_taken(alice: User, names: dict[str, str]) -> None:
+def test_another_form_of_a_taken_name_is_refused(alice: User, names: dict[str, str]) -> None:
     twin = User(**({"username": "twin", "email": "twin@example.com", "password": "!"} | names))
 
     with pytest.raises(ValidationError) as error:

@@ -1,8 +1,7 @@
-"""The admin's two pages for a new password write the password alone."""
+"""The admin's two pages for a new password write only the password."""
 
 import time
 from collections.abc import Callable
-from threading import Barrier
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from django.utils import timezone
 
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
-from tests.rules.test_admin_forms import at_once
+from tests.races import at_once
 from users.models import User
 
 NEW = "another horse"
@@ -56,29 +55,26 @@ def logged_in(user: User) -> Client:
 
 
 @pytest.mark.parametrize("page", [own_password, password_of_another_user])
-def test_a_new_password_and_a_new_email_at_once_are_both_kept(page: Page) -> None:
+def test_simultaneous_changes_of_password_and_e_mail_are_both_kept(page: Page) -> None:
     kept = 0
     for number in range(ROUNDS):
         user = make_user(f"user{number}", is_staff=True)
         client, url, form = page(user)
         api, email = ApiClient(user), f"new{number}@example.com"
-        start = Barrier(2)
 
         def change() -> int:
-            start.wait(30)  # noqa: B023 -- it is called in this round
-            # The page hashes for 20 ms or more: the rounds try every moment of it.
-            time.sleep(number / 1000)  # noqa: B023
+            # The page hashes for at least 20 ms. Each round tries another moment of it.
+            time.sleep(number / 1000)  # noqa: B023 -- called in the same round
             return int(api.put("/api/user", {"user": {"email": email}}).status_code)  # noqa: B023
 
         def set_password() -> int:
-            start.wait(30)  # noqa: B023
             return int(client.post(url, form).status_code)  # noqa: B023
 
-        changed, page_status = at_once(change, set_password)
+        changed, page_status = at_once([change, set_password])
 
         user.refresh_from_db()
         assert (page_status, user.check_password(NEW)) == (302, True)
-        # A change that began after the new password has an ended token.
+        # A change that begins after the new password is refused: its token has ended.
         assert (changed, user.email) in ((200, email), (401, f"user{number}@example.com"))
         kept += changed == 200
     assert kept
@@ -87,7 +83,9 @@ def test_a_new_password_and_a_new_email_at_once_are_both_kept(page: Page) -> Non
 @pytest.mark.parametrize(
     "page", [own_password, password_of_another_user, no_password_for_another_user]
 )
-def test_a_new_password_undoes_no_other_change(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_password_does_not_undo_other_changes(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user = make_user("dora", is_staff=True)
     name = "set_unusable_password" if page is no_password_for_another_user else "set_password"
     hash_password = getattr(User, name)

@@ -1,20 +1,19 @@
 import asyncio
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from prometheus_client import REGISTRY
 
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
+from tests.races import at_once
 from users.hashers import Argon2Hasher
 from users.models import User
 from users.normalization import max_input_length
@@ -36,7 +35,7 @@ def hashes() -> float:
     return REGISTRY.get_sample_value("password_hashes_total", {"result": "done"}) or 0
 
 
-def test_they_are_hashed_with_argon2id_as_owasp_recommends() -> None:
+def test_they_are_hashed_with_the_argon2id_parameters_of_owasp() -> None:
     assert make_password("correct horse").startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
 
 
@@ -50,7 +49,7 @@ def test_they_are_hashed_with_argon2id_as_owasp_recommends() -> None:
     ],
     ids=ascii,
 )
-def test_a_password_is_one_in_every_normalization_form(
+def test_a_password_matches_in_every_normalization_form(
     api: Api, alice: User, new: str, typed: str
 ) -> None:
     change = api(alice).put("/api/user", {"user": {"password": new}})
@@ -63,7 +62,7 @@ def test_a_password_is_one_in_every_normalization_form(
 
 
 @pytest.mark.parametrize("password", [COMPOSED, DECOMPOSED, FULLWIDTH, ASCII], ids=ascii)
-def test_a_hash_of_a_password_that_was_not_normalized_keeps_working(
+def test_a_hash_of_a_password_that_is_not_normalized_works(
     db: None, api: Api, password: str
 ) -> None:
     alice = make_user("alice", password=make_password(password), is_staff=True)
@@ -92,7 +91,7 @@ def test_an_unknown_email_takes_as_many_hashes_as_a_wrong_password(
     assert hashes_of("unusable@example.com") == hashes_of("nobody@example.com")
 
 
-def test_a_password_too_long_to_normalize_is_hashed_as_it_is(alice: User) -> None:
+def test_a_too_long_password_is_hashed_without_normalization(alice: User) -> None:
     password = "e\u0301" * max_input_length(MAX_LENGTH)
 
     alice.set_password(password)
@@ -101,7 +100,7 @@ def test_a_password_too_long_to_normalize_is_hashed_as_it_is(alice: User) -> Non
     assert not alice.check_password("\u00e9" * max_input_length(MAX_LENGTH))
 
 
-def test_every_form_counts_the_characters_that_are_hashed() -> None:
+def test_every_form_counts_the_characters_of_the_normalized_password() -> None:
     validate_password("\ufb03 12345")  # a ligature of three letters
     with pytest.raises(ValidationError):
         validate_password("e\u0301" * 7)
@@ -120,7 +119,7 @@ def outdated(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
 
 
 @pytest.mark.parametrize("password", [PASSWORD, DECOMPOSED], ids=ascii)
-def test_a_log_in_replaces_an_outdated_hash_and_nothing_else(
+def test_a_login_replaces_an_outdated_hash_and_nothing_else(
     db: None, api: Api, outdated: Callable[[str], str], password: str
 ) -> None:
     alice = make_user("alice", password=outdated(password))
@@ -135,29 +134,20 @@ def test_a_log_in_replaces_an_outdated_hash_and_nothing_else(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_new_hash_never_replaces_a_password_that_was_set_meanwhile(
+def test_a_rehash_does_not_overwrite_a_password_that_was_set_meanwhile(
     monkeypatch: pytest.MonkeyPatch, outdated: Callable[[str], str]
 ) -> None:
-    monkeypatch.setattr(Argon2Hasher, "memory_cost", 64)  # KiB: the writes count, not the hashes
+    monkeypatch.setattr(Argon2Hasher, "memory_cost", 64)  # KiB, to make the 30 rounds fast
     alice = make_user("alice", password="")
     for _ in range(30):
         old, same = User.objects.get(pk=alice.pk), User.objects.get(pk=alice.pk)
         old.password = outdated(PASSWORD)
         old.save()
         same.set_password("another horse")
-        barrier = threading.Barrier(2)
 
-        def log_in(user: User = old, barrier: threading.Barrier = barrier) -> bool:
-            barrier.wait(timeout=30)
-            try:
-                return user.check_password(PASSWORD)
-            finally:
-                connection.close()
+        is_correct, _ = at_once(
+            [partial(old.check_password, PASSWORD), partial(same.save, update_fields=["password"])]
+        )
 
-        with ThreadPoolExecutor(1) as thread:
-            entry = thread.submit(log_in)
-            barrier.wait(timeout=30)
-            same.save(update_fields=["password"])
-
-        assert entry.result()
+        assert is_correct
         assert User.objects.get(pk=alice.pk).check_password("another horse")

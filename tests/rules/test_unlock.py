@@ -1,4 +1,4 @@
-"""manage.py unlock: failed log-ins are forgotten."""
+"""manage.py unlock deletes the counters of failed log-ins."""
 
 from io import StringIO
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_it_unlocks_an_address_for_all_accounts() -> None:
         ("MAX_FROM_ADDRESS", "--address=192.0.2.1"),
     ],
 )
-def test_the_next_lock_is_logged_too(
+def test_a_new_lock_after_an_unlock_is_logged(
     db: None,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -89,7 +89,7 @@ def test_the_next_lock_is_logged_too(
         unlock(option)
 
 
-def test_it_names_the_file_that_it_read_if_there_is_none(
+def test_it_names_the_file_that_does_not_exist(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = FileStore(tmp_path / "elsewhere")
@@ -111,6 +111,6 @@ def test_it_needs_an_account_or_an_address(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", ["192.0.2", "", "localhost", "192.0.2.1:80"])
-def test_it_refuses_what_is_no_address(text: str) -> None:
+def test_it_refuses_a_text_that_is_not_an_ip_address(text: str) -> None:
     with pytest.raises(CommandError, match=f"'{text}' is not an IPv4 or IPv6 address"):
         unlock(f"--address={text}")

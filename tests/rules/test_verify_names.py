@@ -1,7 +1,6 @@
-"""Names that plain SQL has written, or an earlier version, are found and repaired."""
+"""manage.py verify_names finds and repairs names that plain SQL or an old version has written."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.db import connection
 
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
+from tests.races import at_once
 from users.models import User
 from users.name_repair import SHOWN
 from users.names import fold, nfc
@@ -35,7 +35,7 @@ def log_in(email: str) -> int:
     return status
 
 
-def all_are_right() -> bool:
+def all_are_correct() -> bool:
     return all(
         (user.username, user.username_folded) == (nfc(user.username), fold(user.username))
         and (user.email, user.email_folded) == (nfc(user.email), fold(user.email))
@@ -43,11 +43,11 @@ def all_are_right() -> bool:
     )
 
 
-def test_it_says_that_everything_is_right(alice: User, bob: User) -> None:
+def test_it_reports_that_all_names_are_right(alice: User, bob: User) -> None:
     assert verify_names() == verify_names("--repair") == RIGHT
 
 
-def test_it_finds_and_repairs_what_plain_sql_has_written(alice: User, bob: User) -> None:
+def test_it_finds_and_repairs_names_that_plain_sql_has_written(alice: User, bob: User) -> None:
     sql("UPDATE users_user SET email = 'Robert@example.com' WHERE id = %s", bob.pk)
     sql("UPDATE users_user SET username = %s WHERE id = %s", "Rene\u0301", alice.pk)
     assert log_in("robert@example.com") == 401
@@ -84,7 +84,7 @@ def test_it_writes_only_rows_that_are_wrong(alice: User, bob: User) -> None:
 @pytest.mark.parametrize("size", [2, 3, 7])
 @pytest.mark.parametrize("batch", [1, 2, 5000])
 @pytest.mark.parametrize("shift", [1, -1])
-def test_it_repairs_names_that_were_passed_on_in_a_circle(
+def test_it_repairs_names_that_users_have_swapped_in_a_circle(
     db: None, monkeypatch: pytest.MonkeyPatch, size: int, batch: int, shift: int
 ) -> None:
     monkeypatch.setattr("users.name_repair.BATCH", batch)
@@ -97,19 +97,19 @@ def test_it_repairs_names_that_were_passed_on_in_a_circle(
 
     verify_names("--repair")
 
-    assert all_are_right()
+    assert all_are_correct()
     for number, user in enumerate(users):
         email = users[(number + shift) % size].email
         assert User.objects.get_by_natural_key(email) == user
 
 
 @pytest.mark.parametrize("batch", [1, 5000])
-def test_it_names_accounts_with_one_name_and_repairs_the_others(
+def test_it_lists_accounts_with_the_same_name_and_repairs_the_others(
     alice: User, bob: User, charlie: User, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
     monkeypatch.setattr("users.name_repair.BATCH", batch)
     twin = make_user("twin")
-    # As version 0.1 has stored it, which told the two apart.
+    # Version 0.1 stored the two names as different ones.
     sql(
         "UPDATE users_user SET username = %s, username_folded = %s WHERE id = %s",
         *("alice\u034f", "alice\u034f", twin.pk),
@@ -126,16 +126,16 @@ def test_it_names_accounts_with_one_name_and_repairs_the_others(
         assert f"  email: user {bob.pk} ('bob') and user {charlie.pk} ('charlie')" in lines
         assert "example.com" not in str(error.value)
     assert User.objects.get(pk=bob.pk).username_folded == "bob"
-    # The account can be used meanwhile.
+    # The account works meanwhile.
     assert log_in("twin@example.com") == 200
 
     sql("UPDATE users_user SET username = 'janet' WHERE id = %s", twin.pk)
     sql("UPDATE users_user SET email = 'charles@example.com' WHERE id = %s", charlie.pk)
     assert verify_names("--repair") == "2 corrected.\n"
-    assert all_are_right()
+    assert all_are_correct()
 
 
-def test_two_wrong_rows_with_one_name_are_a_conflict(alice: User, bob: User) -> None:
+def test_two_wrong_rows_with_the_same_name_are_a_conflict(alice: User, bob: User) -> None:
     names = ("\uff41lex", "al\uff45x")
     for user, name in zip((alice, bob), names, strict=True):
         sql("UPDATE users_user SET username = %s WHERE id = %s", name, user.pk)
@@ -177,29 +177,26 @@ def test_it_lists_a_bounded_number_of_conflicts(db: None) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_it_repairs_while_others_write(alice: User) -> None:
-    """Neither the new e-mail nor the right folded column is lost, whichever comes first."""
+    """The new e-mail and its folded column are both kept, in either order."""
     for round_ in range(30):
         sql("UPDATE users_user SET email_folded = 'wrong'")
-        barrier = threading.Barrier(2)
         new = f"Alice{round_}@example.com"
+        user = User.objects.get(pk=alice.pk)
+        user.email = new
 
-        def change(new: str = new, barrier: threading.Barrier = barrier) -> None:
-            user = User.objects.get(pk=alice.pk)
-            user.email = new
-            barrier.wait(timeout=30)
-            try:
-                user.save(update_fields=["email"])
-            finally:
-                connection.close()
-
-        with ThreadPoolExecutor(1) as thread:
-            changed = thread.submit(change)
-            barrier.wait(timeout=30)
-            verify_names("--repair")
-        changed.result()
+        at_once([partial(user.save, update_fields=["email"]), partial(verify_names, "--repair")])
 
         user = User.objects.get(pk=alice.pk)
         assert (user.email, user.email_folded) == (new, fold(new))
+
+
+def repair() -> str | None:
+    """The error message of the repair."""
+    try:
+        verify_names("--repair")
+    except CommandError as error:
+        return str(error)
+    return None
 
 
 @pytest.mark.django_db(transaction=True)
@@ -207,29 +204,15 @@ def test_a_name_that_is_taken_during_the_repair_is_a_conflict(alice: User) -> No
     for round_ in range(30):
         name = f"wanted{round_}"
         sql("UPDATE users_user SET username = %s WHERE id = %s", name.title(), alice.pk)
-        barrier = threading.Barrier(2)
+        user = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
 
-        def register(name: str = name, barrier: threading.Barrier = barrier) -> int:
-            user = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-            barrier.wait(timeout=30)
-            try:
-                status: int = ApiClient().post("/api/users", {"user": user}).status_code
-            finally:
-                connection.close()
-            return status
+        registration, conflict = at_once(
+            [partial(ApiClient().post, "/api/users", {"user": user}), repair]
+        )
 
-        with ThreadPoolExecutor(1) as thread:
-            status = thread.submit(register)
-            barrier.wait(timeout=30)
-            conflict = None
-            try:
-                verify_names("--repair")
-            except CommandError as error:
-                conflict = str(error)
-
-        assert status.result() == (201 if conflict else 409)
+        assert registration.status_code == (201 if conflict else 409)
         if conflict:
             assert "'Wanted" in conflict
             sql("UPDATE users_user SET username = 'alice' WHERE id = %s", alice.pk)
             verify_names("--repair")
-        assert all_are_right()
+        assert all_are_correct()
