@@ -6,13 +6,16 @@ The tests read the text of the files, because Docker is not required to run the 
 import re
 import shutil
 import subprocess
+import sys
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 from django.apps import apps
 from django.conf import settings
 
 from config.settings import BASE_DIR
+from tests.processes import environment
 
 COMPOSE = (BASE_DIR / "docker-compose.yml").read_text()
 DOCKERFILE = (BASE_DIR / "Dockerfile").read_text()
@@ -131,13 +134,13 @@ def test_the_image_has_a_numeric_user_and_readable_files() -> None:
 
 
 def is_ignored(path: str) -> bool:
-    """Matches like Docker for the two kinds of patterns in the file: top-level, and `**/`."""
+    """Matches like Docker for the two kinds of patterns in the file: paths, and `**/`."""
     patterns = re.findall(r"(?m)^[^#\n].*", (BASE_DIR / ".dockerignore").read_text())
     parts = path.split("/")
     return any(
         any(fnmatch(part, pattern.removeprefix("**/")) for part in parts)
         if pattern.startswith("**/")
-        else fnmatch(parts[0], pattern)
+        else fnmatch("/".join(parts[: pattern.count("/") + 1]), pattern)
         for pattern in patterns
     )
 
@@ -154,6 +157,7 @@ def is_ignored(path: str) -> bool:
         "config/__pycache__/env.cpython-313.pyc",
         ".mypy_cache/3.13",
         "tests/settings.py",
+        "database/embedded/server.py",
         "docs/roles.sql",
         "requirements-dev.lock",
         "SECURITY.md",
@@ -172,3 +176,22 @@ def test_the_image_has_the_files_that_the_server_needs() -> None:
             needed.append(f"{app.label}/apps.py")
 
     assert not [path for path in needed if is_ignored(path)]
+
+
+def test_the_server_starts_with_the_files_of_the_image(tmp_path: Path) -> None:
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        inside = Path(folder).relative_to(BASE_DIR)
+        return {name for name in names if is_ignored((inside / name).as_posix())}
+
+    shutil.copytree(BASE_DIR, tmp_path / "app", ignore=ignored)
+
+    process = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=tmp_path / "app",
+        env=environment(DATABASE_URL="postgresql://conduit@127.0.0.1:1/conduit"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert (process.returncode, process.stderr) == (0, "")
