@@ -10,7 +10,7 @@ from articles import lists
 from articles.counts import Tally
 from articles.lists import Page
 from articles.models import Article, Comment, Tag
-from database.prepared import Slice, prepared
+from database.prepared import Slice, prepared, sliced
 from profiles.models import ViewerId
 from users.models import is_hidden
 
@@ -102,12 +102,12 @@ def comments_on(
     article = Article.objects.with_slug(slug).values("pk")[:1]
     comments = Comment.objects.filter(article=Subquery(article)).newest_first()
     if offset == 0:
-        page = comments.visible()[: limit + 1]
+        page = sliced(comments.visible(), limit=limit + 1)
     else:
         # Read the ids first, by an index-only scan. Otherwise PostgreSQL would also look up the
         # authors of all comments before the page.
         visible = comments.filter(hidden_at=None).exclude(is_hidden("author"))
-        ids = visible.values("pk")[offset : offset + limit + 1]
+        ids = sliced(visible.values("pk"), limit=limit + 1, offset=offset)
         page = Comment.objects.filter(pk__in=ids).newest_first()
     return page.seen_by(ViewerId(viewer))
 
@@ -131,7 +131,8 @@ def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> Que
     used = counts.annotate(articles_count=Sum("count")).filter(articles_count__gt=0)
     name = Tag.objects.filter(pk=OuterRef("key")).values("name")[:1]
     named = used.annotate(name=Collate(Subquery(name), "C"))
-    return named.order_by("-articles_count", "name")[offset : offset + limit + 1]
+    ordered = named.order_by("-articles_count", "name")
+    return sliced(ordered, limit=limit + 1, offset=offset)
 
 
 @prepared(

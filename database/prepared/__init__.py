@@ -1,8 +1,9 @@
 """Prepared queries: written in the ORM, compiled to SQL once, checked before the server starts."""
 
-from database.prepared.checking import misfits
+from database.prepared.checking import mismatches
 from database.prepared.compiling import Compiled, CompileError
-from database.prepared.declaring import Prepared, Shape, Slice, declared, prepared
+from database.prepared.declaring import Prepared, Shape, declared_queries, prepared
+from database.prepared.slicing import Slice, sliced
 
 __all__ = [
     "CompileError",
@@ -10,7 +11,8 @@ __all__ = [
     "Prepared",
     "Shape",
     "Slice",
-    "declared",
-    "misfits",
+    "declared_queries",
+    "mismatches",
     "prepared",
+    "sliced",
 ]

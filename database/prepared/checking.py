@@ -1,7 +1,7 @@
-"""Whether every declared query fits the database as it is, before the first is asked.
+"""Checks every declared query against the schema of its database, before the first call.
 
-Each shape is compiled, and prepared by the server, which says what columns come out. Nothing is
-executed, and no statement stays behind. It takes 4 ms a shape, nearly all of it Django's.
+Each shape is compiled, and PostgreSQL prepares it and describes its columns. Nothing is executed,
+and no statement is kept. It takes 4 ms a shape, nearly all of it in Django.
 """
 
 import types
@@ -14,7 +14,7 @@ from typing import Any, LiteralString, NamedTuple, Union, get_args, get_origin, 
 from uuid import UUID
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 from django.db.models import Model
 from django.utils.module_loading import autodiscover_modules
 from psycopg import pq
@@ -22,10 +22,10 @@ from psycopg.errors import error_from_result
 
 from database.backend import Connection
 from database.prepared.compiling import CompileError
-from database.prepared.declaring import Prepared, Shape, declared
+from database.prepared.declaring import Prepared, Shape, declared_queries
 
-# What psycopg makes values of a type of, under Django.
-COLUMNS = {
+# The column types of which psycopg makes values of a type, under Django.
+COLUMN_TYPES = {
     UUID: ["uuid"],
     Decimal: ["numeric"],
     bool: ["boolean"],
@@ -38,30 +38,28 @@ COLUMNS = {
 }
 
 
-class Field(NamedTuple):
-    """A field of a row."""
-
+class RowField(NamedTuple):
     name: str
-    kind: str
-    columns: list[str]
-    """The types of columns that it can be made of."""
+    type_name: str
+    column_types: list[str]
+    """The column types that the field can have."""
 
 
-class Session:
-    """A session with the server, which has until a point in time to answer."""
+class BoundedSession:
+    """A connection that must answer until `until` (`time.monotonic()`)."""
 
     def __init__(self, connection: Connection, until: float) -> None:
         self.connection = connection
         self.until = until
 
-    def ask(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+    def fetchall(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
         with self._bounded():
             return self.connection.execute(query, parameters).fetchall()
 
     def describe(self, text: str) -> list[int]:
-        """The types of the columns of a statement, by their OIDs. Raises psycopg.Error."""
+        """The OIDs of the column types of a statement. Raises psycopg.Error."""
         pgconn = self.connection.pgconn
-        # In one transaction: outside of one, PgBouncer may ask two servers.
+        # Outside of a transaction, PgBouncer may send the two messages to two servers.
         with self._bounded(), self.connection.transaction(force_rollback=True):
             for result in (pgconn.prepare(b"", text.encode()), pgconn.describe_prepared(b"")):
                 if pgconn.status != pq.ConnStatus.OK:
@@ -74,52 +72,55 @@ class Session:
         return self.connection.bounded(max(1, self.until - monotonic()))
 
 
-def misfits(connection: Connection, until: float) -> Iterator[str]:
-    """A sentence for each thing that is wrong with a declared query, with its name.
+def mismatches(connection: Connection, until: float, using: str) -> Iterator[str]:
+    """A sentence for each problem of a query that is declared for the database `using`.
 
-    The connection must be in no transaction. If it has not answered by `until`, as
-    time.monotonic() counts, it is cut, and psycopg.OperationalError is raised; a single question
-    has one second at least.
+    `connection` is a connection to this database, in no transaction. If it has not answered by
+    `until` (`time.monotonic()`), it is cut, and psycopg.OperationalError is raised; each statement
+    has at least one second.
     """
     autodiscover_modules("queries")
-    session = Session(connection, until)
+    queries = [query for query in declared_queries if query.using == using]
+    session = BoundedSession(connection, until)
     valid = dict(
-        session.ask(
+        session.fetchall(
             "SELECT relname, indisvalid FROM pg_index JOIN pg_class ON oid = indexrelid"
             " WHERE pg_table_is_visible(oid)"
         )
     )
-    for query in declared:
+    for query in queries:
         for name in query.indexes:
             if not valid.get(name):
                 state = "is not valid, and needs a REINDEX" if name in valid else "does not exist"
                 yield f"{query.name}: the index {name} {state}"
-        yield from _of_query(session, query)
+        yield from _query_mismatches(session, query)
 
 
-def _of_query(session: Session, query: Prepared[..., Any]) -> Iterator[str]:
-    fields = [*_fields(query.row)]
-    names = {name for field in fields for name in field.columns}
+def _query_mismatches(session: BoundedSession, query: Prepared[..., Any]) -> Iterator[str]:
+    fields = [*_fields(query)]
+    names = {name for field in fields for name in field.column_types}
     oids = dict(
-        session.ask("SELECT name, to_regtype(name)::oid FROM unnest(%s::text[]) AS name", [*names])
+        session.fetchall(
+            "SELECT name, to_regtype(name)::oid FROM unnest(%s::text[]) AS name", [*names]
+        )
     )
     shapes = [*query.shapes()]
-    # What is wrong with one shape tends to be wrong with a hundred.
-    found: dict[str, list[Shape]] = defaultdict(list)
+    # A problem of one shape is usually a problem of a hundred.
+    shapes_by_problem: dict[str, list[Shape]] = defaultdict(list)
     for shape in shapes:
-        for text in _of_shape(session, query, shape, fields, oids):
-            found[text].append(shape)
-    for text, those in found.items():
-        more = f" and {len(those) - 1} more" if len(those) > 1 else ""
-        where = f"({those[0]}){more}" if len(those) < len(shapes) else ""
-        yield f"{query.name}{where}: {text}"
+        for problem in _shape_mismatches(session, query, shape, fields, oids):
+            shapes_by_problem[problem].append(shape)
+    for problem, affected in shapes_by_problem.items():
+        more = f" and {len(affected) - 1} more" if len(affected) > 1 else ""
+        where = f"({affected[0]}){more}" if len(affected) < len(shapes) else ""
+        yield f"{query.name}{where}: {problem}"
 
 
-def _of_shape(
-    session: Session,
+def _shape_mismatches(
+    session: BoundedSession,
     query: Prepared[..., Any],
     shape: Shape,
-    fields: list[Field],
+    fields: list[RowField],
     oids: dict[str, int],
 ) -> Iterator[str]:
     try:
@@ -134,32 +135,34 @@ def _of_shape(
         return
     row = query.row.__name__
     if len(columns) != len(fields):
-        yield f"{row} has {len(fields)} fields, and there are {len(columns)} columns"
+        yield f"{row} has {len(fields)} fields, but the query has {len(columns)} columns"
         return
     for field, column in zip(fields, columns, strict=True):
-        if column not in [oids[name] for name in field.columns]:
-            ((actual,),) = session.ask("SELECT format_type(%s, NULL)", column)
-            yield f"{row}.{field.name} is {field.kind}, the column is {actual}"
+        if column not in [oids[name] for name in field.column_types]:
+            ((actual,),) = session.fetchall("SELECT format_type(%s, NULL)", column)
+            yield f"{row}.{field.name} is {field.type_name}, the column is {actual}"
 
 
-def _fields(row: type[Any]) -> Iterator[Field]:
-    if issubclass(row, Model):
-        for column in row._meta.concrete_fields:
-            kind = str(column.db_type(connections[DEFAULT_DB_ALIAS]))
-            yield Field(column.attname, kind, [kind])
+def _fields(query: Prepared[..., Any]) -> Iterator[RowField]:
+    if issubclass(query.row, Model):
+        for column in query.row._meta.concrete_fields:
+            column_type = str(column.db_type(connections[query.using]))
+            yield RowField(column.attname, column_type, [column_type])
         return
-    for name, hint in get_type_hints(row).items():
+    for name, hint in get_type_hints(query.row).items():
         # PostgreSQL does not say whether a column may be NULL.
-        kind = _without_none(hint)
-        if get_origin(kind) is list:
-            (element,) = map(_without_none, get_args(kind))
-            yield Field(name, str(kind), [f"{column}[]" for column in COLUMNS.get(element, [])])
+        field_type = _without_none(hint)
+        if get_origin(field_type) is list:
+            (element,) = map(_without_none, get_args(field_type))
+            column_types = [f"{column_type}[]" for column_type in COLUMN_TYPES.get(element, [])]
+            yield RowField(name, str(field_type), column_types)
         else:
-            yield Field(name, getattr(kind, "__name__", str(kind)), COLUMNS.get(kind, []))
+            type_name = getattr(field_type, "__name__", str(field_type))
+            yield RowField(name, type_name, COLUMN_TYPES.get(field_type, []))
 
 
 def _without_none(hint: Any) -> Any:
     if get_origin(hint) not in (Union, types.UnionType):
         return hint
-    others = [kind for kind in get_args(hint) if kind is not types.NoneType]
+    others = [option for option in get_args(hint) if option is not types.NoneType]
     return others[0] if len(others) == 1 else hint

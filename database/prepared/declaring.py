@@ -9,18 +9,19 @@
         articles = Article.objects.newest_first()
         if tag is not None:
             articles = articles.filter(tags__name=tag)
-        return articles[:limit]
+        return sliced(articles, limit=limit)
 
     list_cards(tag="python")    # list[Card]
 
-To build a queryset and compile it takes Django a millisecond and more, to run it takes
-PostgreSQL a tenth of that. So the function is called once for each shape, with `Parameter`s in
-place of values, and what Django makes of it is kept for the life of the process.
+Django needs a millisecond or more to build and compile a queryset; PostgreSQL needs a tenth of
+that to run it. So the function is called once for each shape, with `Parameter`s in place of
+values, and the SQL is kept for the life of the process.
 
-One rule: an argument that is left at its default is a constant; the others are parameters, and
-form the shape. Of those the function may ask whether they are None, and nothing else.
+One rule: an argument that is left at its default is a constant. The other arguments are
+parameters, and form the shape. The function may ask whether a parameter is None, or equal to the
+default of its argument, and nothing else.
 
-`manage.py check --database default` looks at every shape of every query that is declared in a
+`manage.py check --database default` checks every shape of every query that is declared in a
 module named `queries` of an app (`checking.py`).
 """
 
@@ -29,27 +30,19 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import NoneType
-from typing import Annotated, Any, NamedTuple, cast, get_args, get_type_hints
+from typing import Any, NamedTuple, cast, get_args, get_type_hints
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model, QuerySet
 from psycopg.types.numeric import Int8
 
-from database.backend import DatabaseWrapper
-from database.prepared.compiling import (
-    FIELDS,
-    Compiled,
-    CompileError,
-    InSlice,
-    Parameter,
-    compile_queryset,
-)
+from database.backend import database_wrapper
+from database.prepared.compiling import FIELDS, Compiled, CompileError, compile_queryset
+from database.prepared.parameters import Parameter, UnknownValue
+from database.prepared.slicing import Slice, SliceParameter
 
-Slice = Annotated[int, "in a slice"]
-"""The type of an argument that stands in slices of the queryset, and nowhere else."""
-
-# In the order in which they were declared, of all modules that are imported.
-declared: "list[Prepared[..., Any]]" = []
+# The queries of all modules that are imported, in the order of their declaration.
+declared_queries: "list[Prepared[..., Any]]" = []
 
 
 class Shape(NamedTuple):
@@ -73,15 +66,17 @@ class Prepared[**P, Row]:
         *,
         indexes: Sequence[str],
         literals: Mapping[str, Sequence[int]],
+        using: str,
     ) -> None:
         self.name = f"{declaration.__module__}.{declaration.__qualname__}"
         self.row = row
         self.indexes = indexes
-        self.fields, self._make = _maker(row)
+        self.using = using
+        self.fields, self._make_row = _columns_and_factory(row, using)
         self.__doc__ = declaration.__doc__
         self._declaration = declaration
         self._literals = literals
-        self.kinds, self._defaults = _arguments_of(declaration)
+        self.argument_types, self._defaults = _arguments_of(declaration)
         if unknown := {*literals}.difference(self._defaults):
             raise TypeError(f"{self.name} has no argument {', '.join(sorted(unknown))}")
         self._compiled: dict[Shape, Compiled] = {}
@@ -89,29 +84,28 @@ class Prepared[**P, Row]:
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> list[Row]:
         """The rows, in one statement.
 
-        Raises what a queryset raises; TypeError for a None where none may be; OverflowError for
-        an integer of more than 64 bits, of which a queryset knows that no row has it.
+        Raises what a queryset raises; TypeError for None where the default is not None;
+        OverflowError for an integer of more than 64 bits, where a queryset finds no row.
         """
         if args:
-            raise TypeError(f"{self.name} takes arguments by their names alone")
-        wrapper = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
+            raise TypeError(f"{self.name} takes keyword arguments only")
         text, parameters = self.compiled(self.shape_of(kwargs))
         values = [self._value(name, kwargs[name]) for name in parameters]
-        with wrapper.prepared_cursor() as cursor:
+        with database_wrapper(self.using).prepared_cursor() as cursor:
             cursor.execute(text, values)
-            return [*map(self._make, cursor.fetchall())]
+            return [*map(self._make_row, cursor.fetchall())]
 
     def queryset(self, *args: P.args, **kwargs: P.kwargs) -> QuerySet[Any, Any]:
-        """The same rows as tuples, left to Django."""
-        return self._declaration(*args, **kwargs).values_list(*self.fields)
+        """The queryset of the declaration: the same rows as tuples."""
+        return self._declaration(*args, **kwargs).using(self.using).values_list(*self.fields)
 
     def _value(self, name: str, value: Any) -> Any:
         if value is None:
-            # In SQL it would be equal to nothing.
+            # In SQL no value equals NULL.
             raise TypeError(f"{self.name}: {name} can't be None")
-        # As a bigint, whatever its size: psycopg would name the smallest type that it fits in,
-        # and each type makes another statement of one text.
-        return Int8(value) if self.kinds[name] in (int, Slice) else value
+        # Always a bigint: psycopg would choose the smallest type for each value, and PostgreSQL
+        # would prepare one text once for each type.
+        return Int8(value) if self.argument_types[name] in (int, Slice) else value
 
     def shape_of(self, arguments: Mapping[str, Any]) -> Shape:
         """Raises TypeError for an argument that was not declared."""
@@ -128,11 +122,11 @@ class Prepared[**P, Row]:
         return Shape(frozenset(parameters), frozenset(literals))
 
     def shapes(self) -> Iterator[Shape]:
-        """All shapes that it may be called in."""
+        """All shapes in which it can be called."""
         choices = [
             [
                 (name, value)
-                for value in (default, *self._literals.get(name, ()), _GIVEN)
+                for value in (default, *self._literals.get(name, ()), _ANY_OTHER_VALUE)
                 if value is not inspect.Parameter.empty
             ]
             for name, default in self._defaults.items()
@@ -144,26 +138,27 @@ class Prepared[**P, Row]:
         """Raises CompileError with the name of the query and the shape."""
         compiled = self._compiled.get(shape)
         if compiled is None:
-            # Two threads may do so at once, and come to the same.
+            # Two threads may compile at once: the result is the same.
             compiled = self._compiled[shape] = self._compile(shape)
         return compiled
 
     def _compile(self, shape: Shape) -> Compiled:
         arguments: dict[str, Any] = dict(shape.literals)
-        names = [*self._defaults]
-        for name in shape.parameters:
-            kind = self.kinds[name]
-            arguments[name] = (
-                InSlice(names.index(name) + 1) if kind == Slice else Parameter(name, kind)
-            )
+        arguments |= {name: self._parameter(name) for name in shape.parameters}
         try:
-            compiled = compile_queryset(self.queryset(**arguments), slices=names)  # type: ignore[call-arg]  # P's
+            compiled = compile_queryset(self.queryset(**arguments))  # type: ignore[call-arg]  # P's
             if unused := shape.parameters.difference(compiled.parameters):
                 raise CompileError(f"it makes no use of {', '.join(sorted(unused))}")
-        # Whatever it is: the declaration is code like any other.
+        # The declaration is code like any other: it may raise anything.
         except Exception as error:
             raise CompileError(f"{self.name}({shape}): {error}") from error
         return compiled
+
+    def _parameter(self, name: str) -> UnknownValue:
+        argument_type, default = self.argument_types[name], self._defaults[name]
+        if argument_type == Slice:
+            return SliceParameter(name, default)
+        return Parameter(name, FIELDS[argument_type](), default)
 
 
 def prepared[**P, Row](
@@ -171,57 +166,65 @@ def prepared[**P, Row](
     *,
     indexes: Sequence[str] = (),
     literals: Mapping[str, Sequence[int]] = {},
+    using: str = DEFAULT_DB_ALIAS,
 ) -> Callable[[Callable[P, QuerySet[Any, Any]]], Prepared[P, Row]]:
     """Declare a query: a function with keyword arguments that returns a queryset.
 
-    `row` is a NamedTuple whose fields are called as the ORM calls the columns, or a model, of
-    which all columns are fetched. The arguments are of the types in `FIELDS`, or None, or of
-    the type `Slice`.
+    `row` is a NamedTuple whose fields have the names that the ORM gives the columns, or a model;
+    a model has all its columns fetched. The types of the arguments are those in `FIELDS`, the
+    same with None, or `Slice`.
 
-    `indexes` names those without which it is slow: `manage.py check` looks whether they exist.
-    `literals` are values that shall be constants too, each of which makes shapes of its own:
-    PostgreSQL plans a `LIMIT 10` better than one that it does not know.
+    `indexes` names the indexes without which the query is slow: `manage.py check` looks for them.
+    `literals` has values that become constants too; each makes shapes of its own. PostgreSQL
+    plans a `LIMIT 10` better than a limit that it does not know.
+    `using` is the alias of the database that the query reads.
+
+    Raises TypeError for an argument without a type, or with a type that can't be a parameter.
     """
 
     def declare(declaration: Callable[P, QuerySet[Any, Any]]) -> Prepared[P, Row]:
-        query = Prepared(declaration, row, indexes=indexes, literals=literals)
-        declared.append(query)
+        query = Prepared(declaration, row, indexes=indexes, literals=literals, using=using)
+        declared_queries.append(query)
         return query
 
     return declare
 
 
-_GIVEN = object()
+_ANY_OTHER_VALUE = object()
 
 
 def _arguments_of(declaration: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The type of each argument, without None, and its default.
 
-    Raises TypeError for an argument that can't be one.
+    Raises TypeError for an argument that can't be a parameter.
     """
     hints = get_type_hints(declaration, include_extras=True)
-    kinds, defaults = {}, {}
-    for name, parameter in inspect.signature(declaration).parameters.items():
+    argument_types, defaults = {}, {}
+    for name, argument in inspect.signature(declaration).parameters.items():
         hint = hints.get(name, Any)
-        others = {hint} if hint == Slice else {*get_args(hint)} or {hint}
-        # For None there must be a shape of its own.
-        may_be_none = NoneType in others and parameter.default is not None
-        kind = (others - {NoneType}).pop()
+        options = {hint} if hint == Slice else {*get_args(hint)} or {hint}
+        # None needs a shape of its own.
+        may_be_none = NoneType in options and argument.default is not None
+        options -= {NoneType}
+        argument_type = next(iter(options))
         if (
-            parameter.kind is not parameter.KEYWORD_ONLY
-            or len(others - {NoneType}) > 1
+            argument.kind is not argument.KEYWORD_ONLY
+            or len(options) > 1
             or may_be_none
-            or (kind != Slice and kind not in FIELDS)
+            or (argument_type != Slice and argument_type not in FIELDS)
         ):
-            raise TypeError(f"{declaration.__qualname__} can't have an argument {parameter}")
-        kinds[name], defaults[name] = kind, parameter.default
-    return kinds, defaults
+            raise TypeError(f"{declaration.__qualname__} can't have an argument {argument}")
+        argument_types[name], defaults[name] = argument_type, argument.default
+    return argument_types, defaults
 
 
-def _maker[Row](row: type[Row]) -> tuple[Sequence[str], Callable[[Any], Row]]:
-    """What the ORM calls the columns of a row, and what makes one of a tuple."""
+def _columns_and_factory[Row](
+    row: type[Row], using: str
+) -> tuple[Sequence[str], Callable[[Any], Row]]:
+    """The names that the ORM gives the columns of a row, and a function that makes a row of a
+    tuple."""
     if issubclass(row, Model):
         names = [field.attname for field in row._meta.concrete_fields]
-        return names, cast(Any, partial(row.from_db, DEFAULT_DB_ALIAS, names))
-    # What `_make` does, without a look at the length, which the check has had.
+        return names, cast(Any, partial(row.from_db, using, names))
+    # As `_make`, without its look at the length: the check has compared the lengths.
     return cast(Any, row)._fields, partial(cast(Any, tuple.__new__), row)

@@ -11,7 +11,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
 
 from database.backend import Connection, database_wrapper
-from database.prepared import misfits
+from database.prepared import mismatches
 from database.serving.startup import Finding, NoDatabase, connect, unreachable
 from database.settings import HERE
 
@@ -40,7 +40,7 @@ def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding
                     yield from _capacity(session, workers, threads)
                     yield from _tls(session)
             if not missing:
-                yield from map(Finding, misfits(session, until))
+                yield from map(Finding, mismatches(session, until, DEFAULT_DB_ALIAS))
     except NoDatabase as error:
         yield error.finding
     except psycopg.errors.InsufficientPrivilege as error:
@@ -65,7 +65,7 @@ def prepared_queries(
                 # No error: it would stop the first `migrate`, which looks here before it begins.
                 text = "The declared queries are not checked while migrations are not applied."
                 return [checks.Warning(text, id="database.W001")]
-            texts = misfits(session, monotonic() + patience)
+            texts = mismatches(session, monotonic() + patience, DEFAULT_DB_ALIAS)
             return [checks.Error(text, id="database.E001") for text in texts]
     except NoDatabase as error:
         return [checks.Error(str(error), id="database.E002")]

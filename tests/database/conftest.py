@@ -7,7 +7,7 @@ import pytest
 from django.utils.module_loading import autodiscover_modules
 
 from articles.models import Tag
-from database.prepared.declaring import declared
+from database.prepared import declared_queries
 from tests.database.pools import MakePool, pools
 
 
@@ -40,7 +40,7 @@ def tags(db: None) -> None:
 def nothing_declared() -> Iterator[None]:
     """No query is declared but those that the test itself declares."""
     autodiscover_modules("queries")
-    before = [*declared]
-    declared.clear()
+    before = [*declared_queries]
+    declared_queries.clear()
     yield
-    declared[:] = before
+    declared_queries[:] = before

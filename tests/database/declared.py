@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from django.db.models import QuerySet
 
 from articles.models import Tag
-from database.prepared.declaring import Prepared, Slice, prepared
+from database.prepared import Prepared, Slice, prepared, sliced
 from users.models import User
 
 
@@ -22,7 +22,7 @@ def tags_by_name(name: str | None, limit: int, offset: int) -> QuerySet[Tag]:
     found = Tag.objects.order_by("name")
     if name is not None:
         found = found.filter(name=name)
-    return found[offset : offset + limit]
+    return sliced(found, limit=limit, offset=offset)
 
 
 @prepared(TagRow, literals={"limit": [2]})

@@ -13,8 +13,7 @@ from django.db.models.functions import Concat
 from django.utils import timezone
 
 from articles.models import Tag
-from database.prepared.compiling import CompileError
-from database.prepared.declaring import Prepared, Slice, prepared
+from database.prepared import CompileError, Prepared, Slice, prepared, sliced
 from tests.builders import make_user
 from tests.database.declared import (
     Person,
@@ -69,35 +68,68 @@ def test_every_shape_is_known() -> None:
     }
 
 
-def test_a_slice_may_be_a_sum(tags: None) -> None:
+def test_a_limit_and_an_offset_may_be_sums(tags: None) -> None:
     @prepared(TagRow)
     def query(*, limit: Slice, offset: Slice = 0) -> QuerySet[Tag]:
-        newest = Tag.objects.order_by("-pk")[: offset + limit + 1]
-        return Tag.objects.filter(pk__in=newest.values("pk"))[offset + 1 : offset + 1 + limit]
+        newest = sliced(Tag.objects.order_by("-pk"), limit=1 + offset + limit + 1)
+        tags = Tag.objects.filter(pk__in=newest.values("pk"))
+        return sliced(tags.order_by("pk"), limit=limit, offset=offset + 1)
+
+    def largest(sum_of: str) -> str:
+        return f"(LEAST({sum_of}, 9223372036854775807))::bigint"
 
     text = texts(query)["limit, offset"]
 
-    assert (
-        "DESC LIMIT least($1::bigint::numeric + $2::bigint + 1, 9223372036854775807)::bigint)"
-        in text
-    )
-    assert text.endswith(
-        "LIMIT $2::bigint OFFSET least($1::bigint::numeric + 1, 9223372036854775807)::bigint"
-    )
+    assert f"DESC LIMIT {largest('(((($1::bigint)::numeric + 1) + $2::bigint) + 1)')})" in text
+    assert text.endswith(f"LIMIT $2::bigint OFFSET {largest('(($1::bigint)::numeric + 1)')}")
     assert query.compiled(query.shape_of({"limit": 1, "offset": 1})).parameters == [
         "offset",
         "limit",
     ]
+    for limit, offset in ((1, 0), (1, 1), (2, 1), (5, 2)):
+        arguments = {"limit": limit, "offset": offset}
+        assert query(**arguments) == list(query.queryset(**arguments))
 
 
 def test_a_slice_may_end_beyond_all_rows(tags: None) -> None:
     @prepared(TagRow)
     def query(*, limit: Slice, offset: Slice = 0) -> QuerySet[Tag]:
-        first = Tag.objects.order_by("pk")[: offset + limit]
-        return Tag.objects.filter(pk__in=first.values("pk")).order_by("name")[offset:]
+        first = sliced(Tag.objects.order_by("pk"), limit=offset + limit).values("pk")
+        tags = Tag.objects.filter(pk__in=first).order_by("name")
+        return sliced(tags, limit=limit, offset=offset)
 
     assert len(query(limit=2**63 - 1, offset=1)) == 3
     assert query(limit=2**63 - 1, offset=2**63 - 1) == []
+
+
+def test_a_slice_of_numbers_is_djangos_own() -> None:
+    tags = Tag.objects.order_by("name")
+
+    assert str(sliced(tags, limit=2).query) == str(tags[:2].query)
+    assert str(sliced(tags, limit=2, offset=1).query) == str(tags[1:3].query)
+
+
+def test_a_distinct_subquery_may_be_sliced(tags: None) -> None:
+    @prepared(TagRow)
+    def query(*, limit: Slice) -> QuerySet[Tag]:
+        first = Tag.objects.order_by("-name").distinct().values("pk")
+        return Tag.objects.filter(pk__in=sliced(first, limit=limit)).order_by("name")
+
+    assert names(query(limit=2)) == ["python", "rust"]
+
+
+def test_a_parameter_is_compared_with_its_default_only() -> None:
+    compared = []
+
+    @prepared(TagRow)
+    def query(*, name: str = "", limit: Slice, offset: Slice = 0) -> QuerySet[Tag]:
+        compared.append((name == "", offset == 0))
+        return tags_by_name(name, limit, offset)
+
+    for shape in query.shapes():
+        query.compiled(shape)
+
+    assert {*compared} == {(True, True), (True, False), (False, True), (False, False)}
 
 
 def test_what_a_constant_is_made_of_stays_as_it_is(tags: None) -> None:
@@ -225,27 +257,43 @@ def no_field(*, name: str) -> QuerySet[Tag]:
 
 
 def doubled(*, limit: Slice) -> QuerySet[Tag]:
-    return Tag.objects.all()[: limit * 2]
+    return sliced(Tag.objects.all(), limit=limit * 2)
 
 
 def product(*, limit: Slice, offset: Slice) -> QuerySet[Tag]:
-    return Tag.objects.all()[: limit * offset]
+    return sliced(Tag.objects.all(), limit=limit * offset)
 
 
 def lessened(*, limit: Slice) -> QuerySet[Tag]:
-    return Tag.objects.all()[: limit - 1]
+    return sliced(Tag.objects.all(), limit=limit - 1)
 
 
-def the_least(*, limit: Slice) -> QuerySet[Tag]:
-    return Tag.objects.all()[:5][:limit]
+def without_a_function(*, limit: Slice) -> QuerySet[Tag]:
+    return Tag.objects.all()[:limit]
+
+
+def slice_of_a_slice(*, limit: Slice) -> QuerySet[Tag]:
+    return sliced(Tag.objects.all()[:5], limit=limit)
+
+
+def number_in_a_slice(*, limit: Slice) -> QuerySet[Tag]:
+    return sliced(Tag.objects.all(), limit=limit)[:5]
+
+
+def filtered_slice(*, limit: Slice) -> QuerySet[Tag]:
+    return sliced(Tag.objects.all(), limit=limit).filter(name="java")
 
 
 def in_a_filter(*, limit: Slice) -> QuerySet[Tag]:
-    return Tag.objects.filter(pk__lt=limit)[:limit]
+    return sliced(Tag.objects.filter(pk__lt=limit), limit=limit)
 
 
 def asked(*, limit: Slice) -> QuerySet[Tag]:
-    return Tag.objects.all()[: limit or 5]
+    return sliced(Tag.objects.all(), limit=limit or 5)
+
+
+def other_number(*, offset: Slice = 0) -> QuerySet[Tag]:
+    return sliced(Tag.objects.all(), limit=1 if offset == 10 else 2, offset=offset)
 
 
 def no_queryset(*, name: str) -> Any:
@@ -255,7 +303,7 @@ def no_queryset(*, name: str) -> Any:
 @pytest.mark.parametrize(
     ("declaration", "why"),
     [
-        (truth, "'name' has no value yet: ask whether it `is None`, and no more"),
+        (truth, "'name' has no value yet: compare it with None or its default only"),
         (comparison, "'name' has no value yet"),
         (formatted, "'name' has no value yet"),
         (added, "unsupported operand"),
@@ -265,12 +313,16 @@ def no_queryset(*, name: str) -> Any:
         (mixed, "Expression contains mixed types: CharField, TextField."),
         (unused, "it makes no use of name"),
         (no_field, "Cannot resolve keyword 'title' into field."),
-        (doubled, "a slice has 2 times 'limit'"),
-        (product, "a slice has"),
-        (lessened, "it makes no use of limit"),
-        (the_least, "it makes no use of limit"),
-        (in_a_filter, "what stands in slices has no value yet, and can't stand elsewhere"),
-        (asked, "what stands in slices has no value yet"),
+        (doubled, "unsupported operand"),
+        (product, "unsupported operand"),
+        (lessened, "unsupported operand"),
+        (without_a_function, "'limit' has no value yet: add to it, and give the sum to sliced()"),
+        (slice_of_a_slice, "a slice can't be sliced again with parameters"),
+        (number_in_a_slice, "a queryset that has parameters in its slice can't be sliced again"),
+        (filtered_slice, "Cannot filter a query once a slice has been taken."),
+        (in_a_filter, "Field 'id' expected a number but got <database.prepared.slicing."),
+        (asked, "'limit' has no value yet"),
+        (other_number, "'offset' has no value yet"),
         (no_queryset, "'list' object has no attribute"),
     ],
 )
@@ -278,7 +330,7 @@ def test_what_can_not_be_compiled_is_said_with_the_name_of_the_query(
     declaration: Declaration, why: str
 ) -> None:
     query = prepared(TagRow)(declaration)
-    (shape,) = query.shapes()
+    *_, shape = query.shapes()  # with a parameter for each argument
 
     with pytest.raises(CompileError) as raised:
         query.compiled(shape)
@@ -339,7 +391,7 @@ def test_a_call_that_was_not_declared_is_refused(tags: None) -> None:
     tags_of_any, people_of_any = cast(Any, list_tags), cast(Any, people_called)
     with pytest.raises(TypeError, match="list_tags has no argument 'nam'"):
         tags_of_any(nam="css")
-    with pytest.raises(TypeError, match="list_tags takes arguments by their names alone"):
+    with pytest.raises(TypeError, match="list_tags takes keyword arguments only"):
         tags_of_any("css")
     with pytest.raises(CompileError, match=r"people_called\(\): .* missing 1 required"):
         people_of_any()

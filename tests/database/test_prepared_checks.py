@@ -13,14 +13,14 @@ from typing import Any, LiteralString, NamedTuple
 import psycopg
 import pytest
 from django.contrib.postgres.aggregates import ArrayAgg
+from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import Avg, Count, QuerySet, Sum
 from django.utils.module_loading import autodiscover_modules
 
 from articles.models import Article, Tag
 from database.backend.connection import Connection
-from database.prepared.checking import misfits
-from database.prepared.declaring import Slice, declared, prepared
+from database.prepared import Slice, declared_queries, mismatches, prepared, sliced
 from tests.database.clusters import DATABASE
 from tests.database.declared import TagRow
 from tests.database.pgbouncer import PgBouncer
@@ -44,7 +44,7 @@ def session(server: PostgreSQL) -> Iterator[Connection]:
 
 
 def found(session: Connection) -> list[str]:
-    return [*misfits(session, until=monotonic() + 10)]
+    return [*mismatches(session, until=monotonic() + 10, using=DEFAULT_DB_ALIAS)]
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def declare_tags(**options: Any) -> None:
     @prepared(TagRow, **options)
     def query(*, name: str | None = None, limit: Slice = 20) -> QuerySet[Tag]:
         tags = Tag.objects.all() if name is None else Tag.objects.filter(name=name)
-        return tags.order_by("pk")[:limit]
+        return sliced(tags.order_by("pk"), limit=limit)
 
     query.name = OURS
 
@@ -66,7 +66,7 @@ def declare_tags(**options: Any) -> None:
 def test_what_the_apps_declare_fits_what_they_migrate_to(session: Connection) -> None:
     autodiscover_modules("queries")
 
-    assert len(declared) > 5
+    assert len(declared_queries) > 5
     assert found(session) == []
     assert session.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     assert session.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
@@ -158,7 +158,7 @@ def test_a_row_has_a_field_for_each_column(session: Connection, nothing_declared
 
     (sentence,) = found(session)
 
-    assert sentence.endswith("query: Nothing has 0 fields, and there are 2 columns")
+    assert sentence.endswith("query: Nothing has 0 fields, but the query has 2 columns")
 
 
 # --- Statements and indexes ----------------------------------------------------------
@@ -188,7 +188,7 @@ def test_what_is_wrong_with_some_shapes_is_said_of_those(
             tags = tags.filter(pk=name)  # can be compiled, and not be prepared
         if like is not None:
             tags = tags.filter(nothing=like)  # type: ignore[misc]  # can't be compiled
-        return tags[:limit]
+        return sliced(tags, limit=limit)
 
     query.name = OURS
     of_like, of_name = sorted(found(session))
@@ -386,6 +386,6 @@ def test_a_server_that_freezes_is_given_up_in_time(nothing_declared: None) -> No
         started = monotonic()
 
         with pytest.raises(psycopg.OperationalError):
-            [*misfits(session, until=started)]
+            [*mismatches(session, until=started, using=DEFAULT_DB_ALIAS)]
 
         assert 0.9 < monotonic() - started < 3

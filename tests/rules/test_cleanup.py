@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce, Lower, TruncDay
 from articles.models import Article, Tag
 from database.backend.cleanup import Cleanup, cleanup_after
 from database.backend.connection import Connection
-from database.prepared.declaring import declared
+from database.prepared import declared_queries
 
 HARMLESS = [
     "SELECT 1",
@@ -85,7 +85,7 @@ def test_reads_of_the_orm_change_no_session_state(queryset: "QuerySet[Article]")
 
 
 def test_no_declared_query_changes_session_state() -> None:
-    texts = [query.compiled(shape).text for query in declared for shape in query.shapes()]
+    texts = [query.compiled(shape).text for query in declared_queries for shape in query.shapes()]
 
     # A function that is new to `hygiene.py` would cost each request a reset.
     assert [text for text in texts if cleanup_after(text) is not Cleanup.NONE] == []

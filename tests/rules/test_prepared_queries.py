@@ -13,12 +13,12 @@ from django.utils.module_loading import autodiscover_modules
 
 from articles.models import Article, Comment
 from database.backend.cleanup import Cleanup, cleanup_after
-from database.prepared.declaring import Prepared, Shape, Slice, declared
+from database.prepared import Prepared, Shape, Slice, declared_queries
 from tests.builders import follow, like, make_user, write_article, write_comment
 from users.models import User
 
 autodiscover_modules("queries")
-QUERIES = [query for query in declared if not query.name.startswith("tests.")]
+QUERIES = [query for query in declared_queries if not query.name.startswith("tests.")]
 CALLS = 600  # the most calls of one query
 # The smallest share of shapes that must find rows: two empty lists are equal and prove nothing.
 SHAPES_WITH_ROWS = 0.8
@@ -80,14 +80,14 @@ class Content:
             "favorited_by": names,
             "username": [*names, "dan"],
         }
-        of_kind: dict[Any, Sequence[Any]] = {
+        of_type: dict[Any, Sequence[Any]] = {
             Slice: [1, 2, 3, 50],
             bool: [True, False],
             int: [*ids, 0],
             str: ["", *names],
         }
         drawn = {
-            name: self.chance.choice(of_name.get(name) or of_kind[query.kinds[name]])
+            name: self.chance.choice(of_name.get(name) or of_type[query.argument_types[name]])
             for name in sorted(shape.parameters)
         }
         return drawn | dict(shape.literals)
