@@ -1,13 +1,13 @@
 """Profiles and follows."""
 
-from typing import Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from users.model_fields import FoldedQuerySet
-from users.models import User
+from users.models import User, row_exists
 
 
 class Viewer(Protocol):
@@ -56,15 +56,6 @@ def following(viewer: Viewer, author: str) -> Coalesce | models.Value:
     if viewer.pk is None:
         return models.Value(False)
     return row_exists(Follow.objects.by(viewer).filter(followed=models.OuterRef(author)))
-
-
-def row_exists(rows: models.QuerySet[Any]) -> Coalesce:
-    """Whether `rows` has a row for a row of the outer query: one index lookup for each outer row.
-
-    Not EXISTS: PostgreSQL may turn it into a join that reads all of the viewer's rows, such as
-    ten thousand favorites for a page of twenty articles.
-    """
-    return Coalesce(models.Subquery(rows.values_list(models.Value(True))[:1]), False)
 
 
 class ProfileQuerySet(FoldedQuerySet["Profile"]):

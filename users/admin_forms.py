@@ -33,7 +33,7 @@ class TextField(forms.CharField):
         return super().to_python(self.as_shown(value))
 
     def validate(self, value: str | None) -> None:
-        """Refuses white space alone for a required text."""
+        """Refuses a required text that is only white space."""
         super().validate(value and value.strip())
 
     def has_changed(self, initial: str | None, data: str | None) -> bool:

@@ -9,7 +9,6 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from functools import reduce
 from time import monotonic
 from typing import Any, Self
 
@@ -171,11 +170,7 @@ def counts_below(rows: models.QuerySet[Any], limit: int) -> Counter[type[models.
         parts[each.model].append(each.order_by().values("pk")[: limit + 1])
     # A union, because a row may belong to its parents in two ways, such as a user's favorite of
     # their own article.
-    return Counter({model: reduce(_union, found).count() for model, found in parts.items()})
-
-
-def _union(one: models.QuerySet[Any, Any], other: models.QuerySet[Any, Any]) -> Any:
-    return one.union(other)
+    return Counter({model: found[0].union(*found[1:]).count() for model, found in parts.items()})
 
 
 def _rows_below(rows: models.QuerySet[Any]) -> Iterator[models.QuerySet[Any]]:

@@ -157,11 +157,19 @@ class User(Revocable, PermissionsMixin, Hideable):
             raise ValidationError(errors)
 
 
+def row_exists(rows: models.QuerySet[Any]) -> Coalesce:
+    """Whether `rows` has a row for a row of the outer query: one index lookup for each outer row.
+
+    Not EXISTS: PostgreSQL may turn it into a join that reads many more rows, such as ten thousand
+    favorites of a viewer for a page of twenty articles.
+    """
+    return Coalesce(models.Subquery(rows.values_list(models.Value(True))[:1]), False)
+
+
 def is_hidden(user: str) -> Coalesce:
     """Whether the user whose id is in this column of the outer query is hidden.
 
     Costs one lookup in the small index of hidden users for each row. A join would look up every
     user, and the plan for a `NOT IN` depends on PostgreSQL's estimate of the hidden users.
     """
-    hidden = User.objects.filter(pk=models.OuterRef(user), hidden_at__isnull=False)
-    return Coalesce(models.Subquery(hidden.values_list(models.Value(True))[:1]), False)
+    return row_exists(User.objects.filter(pk=models.OuterRef(user), hidden_at__isnull=False))

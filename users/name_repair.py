@@ -43,7 +43,7 @@ class NameRepair:
     model or of a migration's model."""
 
     def __init__(self, users: models.QuerySet[Any], column: str) -> None:
-        # The manager's queryset would refuse to write a folded column alone.
+        # The manager's queryset would refuse to write only a folded column.
         self._users: models.QuerySet[Any] = models.QuerySet(users.model, using=users.db)
         self._columns = ("pk", column, COLUMNS[column])
         self._write_sql = WRITE.format(

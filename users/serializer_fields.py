@@ -11,8 +11,8 @@ from users.passwords import MAX_LENGTH, MIN_LENGTH, normalize_password
 
 
 class Text(serializers.CharField):
-    """A JSON string; other JSON types are refused, and so is white space alone unless
-    `allow_blank`. The base class refuses NUL."""
+    """A JSON string. Refuses other JSON types and, without `allow_blank`, a text that is only
+    white space. The base class refuses NUL."""
 
     default_error_messages = {
         "not_a_string": "must be a string",

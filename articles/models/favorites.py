@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from articles.counts import Tally, tallied
 from articles.models.entries import ArticleEntry, ArticleEntryQuerySet
-from profiles.models import Viewer, row_exists
-from users.models import User
+from profiles.models import Viewer
+from users.models import User, row_exists
 
 
 class FavoriteQuerySet(ArticleEntryQuerySet["Favorite"]):
