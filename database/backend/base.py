@@ -5,7 +5,9 @@ leaves nothing behind; with a pool, `pool.py` says what else.
 """
 
 import math
+import threading
 import time
+import weakref
 from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar
@@ -39,6 +41,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _connection_pools: ClassVar[dict[str, Pool]] = {}
     _outages: ClassVar[dict[str, Outage]] = {}
     _takes_from_pool = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.thread = threading.current_thread()
 
     @property
     def limits(self) -> Limits:
@@ -108,13 +114,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
         if self.pool:
             connection: Connection = super().get_new_connection(conn_params)
+            checked_out[id(connection)].wrapper = weakref.ref(self)
             return connection
         level = self._isolation_level()
         connection = self._connect(conn_params)
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         if level is not None:
             connection.isolation_level = self.isolation_level = level
-        Checkout(connection, pool=None).begin()
+        Checkout(connection, pool=None).begin().wrapper = weakref.ref(self)
         watchdog.wake()
         return connection
 

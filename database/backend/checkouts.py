@@ -3,6 +3,7 @@
 import sys
 import threading
 import traceback
+import weakref
 from math import inf
 from time import monotonic
 from types import CodeType, FrameType
@@ -30,6 +31,16 @@ class Pool(Protocol):
     def reclaim(self, connection: Any) -> None: ...
 
 
+class Wrapper(Protocol):
+    """Django's object around a connection: only the thread that made it may use it, unless it is
+    shared."""
+
+    thread: threading.Thread
+
+    @property
+    def allow_thread_sharing(self) -> bool: ...
+
+
 class Checkout:
     """A connection that a thread has, from a pool or of its own."""
 
@@ -42,6 +53,7 @@ class Checkout:
         "reported",
         "since",
         "thread",
+        "wrapper",
     )
 
     def __init__(self, connection: Connection, pool: Pool | None) -> None:
@@ -49,6 +61,7 @@ class Checkout:
         self.pool = pool
         self.since = monotonic()
         self.thread = threading.current_thread()
+        self.wrapper: weakref.ref[Wrapper] | None = None
         self.cut = self.reported = False
         # A connection of one's own is meant to be kept, and so is that of a command.
         is_command = self.thread is threading.main_thread() and running_request() is None
@@ -66,6 +79,13 @@ class Checkout:
     def begin(self) -> Self:
         checked_out[id(self.connection)] = self
         return self
+
+    def is_abandoned(self, alive: set[threading.Thread]) -> bool:
+        """Whether no thread can use the connection; `alive` are the threads that run."""
+        wrapper = self.wrapper() if self.wrapper else None
+        if wrapper is None:
+            return self.thread not in alive
+        return wrapper.thread not in alive and not wrapper.allow_thread_sharing
 
     def stack(self) -> str:
         """Where the connection was taken, as a traceback shows it."""

@@ -91,7 +91,7 @@ class Watchdog:
             survive(self._look_at, checkout, now, alive)
 
     def _look_at(self, checkout: Checkout, now: float, alive: set[threading.Thread]) -> None:
-        if checkout.thread not in alive:
+        if checkout.is_abandoned(alive):
             self._take_back(checkout)
             return
         request = running_requests.get(checkout.thread.ident or 0)

@@ -1,5 +1,8 @@
 """The backend behaves as Django's own where code or settings of any project may depend on it."""
 
+import gc
+import threading
+import weakref
 from collections.abc import Callable, Iterator
 from time import monotonic
 
@@ -11,6 +14,7 @@ from psycopg.errors import InvalidParameterValue
 from psycopg_pool import PoolTimeout
 
 from database.backend.base import DatabaseWrapper
+from database.backend.watchdog import watchdog
 from tests.database.pools import MakePool
 from tests.database.servers import wait_until
 
@@ -24,19 +28,25 @@ SECOND = "second"  # an alias
 def second() -> Iterator[Connect]:
     """`second(pool=False)`: another connection to the database of the test, with these OPTIONS."""
 
+    pools = DatabaseWrapper._connection_pools
+    wrappers: weakref.WeakSet[DatabaseWrapper] = weakref.WeakSet()
+
     def make(**options: object) -> DatabaseWrapper:
         wrapper = connection.copy(SECOND)
         assert isinstance(wrapper, DatabaseWrapper)
         wrapper.settings_dict["OPTIONS"] |= options
         connections[SECOND] = wrapper  # Django's signal handlers look it up
+        wrappers.add(wrapper)
         return wrapper
 
     yield make
-    wrapper = connections[SECOND]
-    assert isinstance(wrapper, DatabaseWrapper)
-    wrapper.close()
-    wrapper.close_pool()
-    del connections[SECOND]
+    for wrapper in wrappers:
+        wrapper.inc_thread_sharing()
+        wrapper.close()
+    if pool := pools.pop(SECOND, None):
+        pool.close()
+    if hasattr(connections._connections, SECOND):  # type: ignore[attr-defined]  # Django's
+        del connections[SECOND]
 
 
 def test_a_connection_in_an_aborted_transaction_is_not_usable() -> None:
@@ -134,3 +144,73 @@ def test_the_check_of_a_pool_does_not_wait_for_ever(make_pool: MakePool) -> None
         pool.getconn()
 
     assert monotonic() - started < 5
+
+
+POOLS = [False, {"min_size": 1, "max_size": 1}]
+
+
+def in_thread(work: Callable[[], object]) -> None:
+    """Do this in another thread, and wait until the thread has ended."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def shared(second: Connect, pool: object) -> DatabaseWrapper:
+    """A connection that a thread has opened, shared and left open when it ended."""
+    made: list[DatabaseWrapper] = []
+
+    def connect() -> None:
+        made.append(second(pool=pool))
+        made[0].inc_thread_sharing()
+        made[0].connect()
+
+    in_thread(connect)
+    return made.pop()
+
+
+def is_open(wrapper: DatabaseWrapper) -> bool:
+    watchdog._look(monotonic())  # closes connections of threads that have ended
+    return not wrapper.connection.closed
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_shared_connection_outlives_its_thread(second: Connect, pool: object) -> None:
+    wrapper = shared(second, pool)
+
+    assert is_open(wrapper)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_connection_that_another_thread_opened_belongs_to_the_thread_of_its_wrapper(
+    second: Connect, pool: object
+) -> None:
+    wrapper = second(pool=pool)
+    wrapper.inc_thread_sharing()
+    in_thread(wrapper.connect)
+    wrapper.dec_thread_sharing()
+
+    assert is_open(wrapper)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_connection_is_closed_when_it_is_no_more_shared_and_its_thread_has_ended(
+    second: Connect, pool: object
+) -> None:
+    wrapper = shared(second, pool)
+    wrapper.dec_thread_sharing()
+
+    assert not is_open(wrapper)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_shared_connection_is_closed_when_no_code_can_use_it(
+    second: Connect, pool: object
+) -> None:
+    wrapper = shared(second, pool)
+    session = wrapper.connection
+    del wrapper
+    gc.collect()
+    watchdog._look(monotonic())
+
+    assert session.closed
