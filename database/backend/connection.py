@@ -15,7 +15,7 @@ from psycopg import pq
 
 from database import metrics
 from database.backend.cleanup import Cleanup, cleanup_after
-from database.backend.cursors import OBSERVED
+from database.backend.cursors import observed
 from database.backend.outages import Outage
 from database.backend.running import running_request
 from database.backend.watchdog import Bound, watchdog
@@ -67,10 +67,6 @@ class Connection(psycopg.Connection[Any]):
         **kwargs: Any,
     ) -> Self:
         """As psycopg's; tells `outage` of a failure. Raises psycopg.OperationalError."""
-        # Here, because those who connect by themselves with Django's parameters get one of
-        # psycopg's own connections, which observes nothing.
-        factory: Any = kwargs.get("cursor_factory")
-        kwargs["cursor_factory"] = OBSERVED.get(factory, factory)
         try:
             connection = super().connect(conninfo, **kwargs)
         except OSError as error:  # there are no descriptors left for the handle
@@ -83,6 +79,19 @@ class Connection(psycopg.Connection[Any]):
         if limits:
             connection.limits = limits
         return connection
+
+    def cursor(self, name: str = "", *, row_factory: Any = None, **options: Any) -> Any:
+        """As psycopg's. The class is that of `cursor_factory`, which stays as Django set it."""
+        if name:
+            self.note_statement("DECLARE")
+            return super().cursor(name, row_factory=row_factory, **options)
+        if self.closed:
+            raise psycopg.OperationalError("the connection is closed")
+        kind = observed(self.cursor_factory)  # type: ignore[arg-type]  # mypy: not hashable
+        cursor = kind(self, row_factory=row_factory or self.row_factory)
+        if options.get("binary"):
+            cursor.format = pq.Format.BINARY
+        return cursor
 
     def close(self) -> None:
         super().close()

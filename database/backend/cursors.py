@@ -1,6 +1,7 @@
 """Cursors that tell their connection of every statement."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Protocol, Self, cast
 
@@ -20,9 +21,8 @@ class Observer(Protocol):
     def note_duration(self, query: Any, seconds: float) -> None: ...
 
 
-class ServerBindingCursor(base.CursorMixin, psycopg.Cursor[Any]):
-    """Django's cursor; its connection observes every statement, also those that don't come
-    through Django."""
+class ObservedCursor(psycopg.Cursor[Any]):
+    """Tells its connection of every statement, also of those that do not come from Django."""
 
     @property
     def _observer(self) -> Observer:
@@ -57,17 +57,15 @@ class ServerBindingCursor(base.CursorMixin, psycopg.Cursor[Any]):
         return super().stream(query, *args, **kwargs)
 
 
-class Cursor(ServerBindingCursor, psycopg.ClientCursor[Any]):
-    """The one that Django takes by default."""
+@lru_cache
+def observed(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
+    """The same class of cursors, made to tell the connection of every statement."""
+    return type(factory.__name__, (ObservedCursor, factory), {})
 
 
-class BoundCursor(ServerBindingCursor, psycopg.RawCursor[Any]):
+class BoundCursor(ObservedCursor, base.CursorMixin, psycopg.RawCursor[Any]):
     """Takes $1, $2, … for parameters, which the server puts in, and results in binary, which
     are parsed in three quarters of the time."""
 
     def execute(self, query: Any, params: Params | None = None, **kwargs: Any) -> Self:
         return super().execute(query, params, binary=True, **kwargs)
-
-
-# By Django's own.
-OBSERVED = {base.Cursor: Cursor, base.ServerBindingCursor: ServerBindingCursor}

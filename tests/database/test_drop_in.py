@@ -9,7 +9,8 @@ from time import monotonic
 import psycopg
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DataError, connection, connections
+from django.db import DataError, OperationalError, connection, connections
+from django.db.backends.postgresql import base
 from psycopg.errors import InvalidParameterValue
 from psycopg_pool import PoolTimeout
 
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.django_db
 
 Connect = Callable[..., DatabaseWrapper]
 SECOND = "second"  # an alias
+ONE = {"min_size": 1, "max_size": 1}  # options of a pool
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_an_unknown_isolation_level_is_a_configuration_error(
 
 
 def test_a_copy_without_a_pool_opens_a_connection_of_its_own(second: Connect) -> None:
-    pooled = second(pool={"min_size": 1, "max_size": 1, "timeout": 0.2})
+    pooled = second(pool=ONE | {"timeout": 0.2})
     pooled.connect()
     own = pooled.copy()
     own.settings_dict["OPTIONS"]["pool"] = False
@@ -105,7 +107,7 @@ def test_the_options_of_a_copy_without_a_pool_count(second: Connect) -> None:
 
 def test_a_pool_takes_every_option_that_django_takes(second: Connect) -> None:
     reset: list[object] = []
-    options = {"min_size": 1, "max_size": 1, "name": "named", "reset": reset.append}
+    options = ONE | {"name": "named", "reset": reset.append}
     options |= {"reconnect_timeout": 3.0, "reconnect_failed": lambda pool: None}
     wrapper = second(pool=options | {"max_waiting": 0})  # no limit, as in psycopg_pool
     wrapper.connect()
@@ -127,7 +129,7 @@ def test_the_check_of_a_pool_is_that_of_its_options(second: Connect) -> None:
             session.close()
             raise psycopg.OperationalError("the first is refused")
 
-    wrapper = second(pool={"min_size": 1, "max_size": 1, "check": check})
+    wrapper = second(pool=ONE | {"check": check})
     wrapper.connect()
 
     assert checked[0] is not wrapper.connection
@@ -146,7 +148,7 @@ def test_the_check_of_a_pool_does_not_wait_for_ever(make_pool: MakePool) -> None
     assert monotonic() - started < 5
 
 
-POOLS = [False, {"min_size": 1, "max_size": 1}]
+POOLS = [False, ONE]
 
 
 def in_thread(work: Callable[[], object]) -> None:
@@ -214,3 +216,56 @@ def test_a_shared_connection_is_closed_when_no_code_can_use_it(
     watchdog._look(monotonic())
 
     assert session.closed
+
+
+class CustomCursor(base.Cursor):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("options", "factory"),
+    [
+        ({}, base.Cursor),
+        ({"server_side_binding": True}, base.ServerBindingCursor),
+        ({"cursor_factory": CustomCursor}, CustomCursor),
+        ({"cursor_factory": psycopg.ClientCursor}, psycopg.ClientCursor),
+    ],
+)
+def test_the_class_of_cursors_is_that_of_the_options_and_is_observed(
+    second: Connect, options: dict[str, object], factory: type[psycopg.Cursor]
+) -> None:
+    wrapper = second(pool=ONE, **options)
+    with wrapper.cursor() as cursor:
+        assert wrapper.connection.cursor_factory is factory
+        assert isinstance(cursor.cursor, factory)
+        cursor.execute("SET search_path TO nowhere")
+    wrapper.close()
+
+    with wrapper.cursor() as cursor:
+        cursor.execute("SHOW search_path")
+        assert "nowhere" not in cursor.fetchone()[0]
+
+
+def test_a_named_cursor_of_psycopg_is_closed_when_its_connection_is_given_back(
+    second: Connect,
+) -> None:
+    wrapper = second(pool=ONE)
+    wrapper.connect()
+    left_open = wrapper.connection.cursor("left_open", withhold=True)
+    left_open.execute("SELECT 1")
+    wrapper.close()
+
+    with wrapper.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_cursors")
+        assert cursor.fetchone() == (0,)
+    wrapper.connection.close()  # psycopg does not know that the cursor is closed
+    left_open.close()
+
+
+def test_a_closed_connection_has_no_cursors(second: Connect) -> None:
+    wrapper = second(pool=False)
+    wrapper.connect()
+    wrapper.connection.close()
+
+    with pytest.raises(OperationalError, match="the connection is closed"):
+        wrapper.cursor()

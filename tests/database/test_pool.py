@@ -329,7 +329,7 @@ def test_a_connection_in_the_middle_of_a_statement_is_replaced_at_once(
     assert time.monotonic() - started < 0.5
     assert backend(pool) != before
     with suppress(psycopg.Error):
-        rows.close()  # type: ignore[attr-defined]  # it is a generator
+        rows.close()
 
 
 def test_a_connection_that_is_lost_on_the_way_out_is_not_lost_to_the_pool(
