@@ -171,16 +171,12 @@ def shared(second: Connect, pool: object) -> DatabaseWrapper:
     return made.pop()
 
 
-def is_open(wrapper: DatabaseWrapper) -> bool:
-    watchdog._look(monotonic())  # closes connections of threads that have ended
-    return not wrapper.connection.closed
-
-
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_shared_connection_outlives_its_thread(second: Connect, pool: object) -> None:
     wrapper = shared(second, pool)
+    watchdog._look(monotonic())
 
-    assert is_open(wrapper)
+    assert not wrapper.connection.closed
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -191,8 +187,9 @@ def test_a_connection_that_another_thread_opened_belongs_to_the_thread_of_its_wr
     wrapper.inc_thread_sharing()
     in_thread(wrapper.connect)
     wrapper.dec_thread_sharing()
+    watchdog._look(monotonic())
 
-    assert is_open(wrapper)
+    assert not wrapper.connection.closed
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -202,7 +199,7 @@ def test_a_connection_is_closed_when_it_is_no_more_shared_and_its_thread_has_end
     wrapper = shared(second, pool)
     wrapper.dec_thread_sharing()
 
-    assert not is_open(wrapper)
+    wait_until(lambda: wrapper.connection.closed, "the connection is closed")
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -213,9 +210,8 @@ def test_a_shared_connection_is_closed_when_no_code_can_use_it(
     session = wrapper.connection
     del wrapper
     gc.collect()
-    watchdog._look(monotonic())
 
-    assert session.closed
+    wait_until(lambda: session.closed, "the connection is closed")
 
 
 class CustomCursor(base.Cursor):
