@@ -81,18 +81,10 @@ def tagged_by_author(tag: str, author: str, page: Page) -> ArticleQuerySet:
     return page.of(taggings.newest_first().values("article"), total=_count(taggings))
 
 
-def favorites(username: str, page: Page) -> ArticleQuerySet:
-    """The articles that the user likes."""
-    favorites = Favorite.objects.filter(_article_is_visible(), user=_user_id(username))
-    visible = favorites.exclude(is_hidden("article_author"))
-    total = tallied(Counted.FAVORITES_OF_USER, _user_id(username))
-    return page.of(visible.newest_first().values("article"), total=total)
-
-
-def filtered_favorites(
+def favorites(
     username: str, page: Page, *, tag: str | None, author: str | None, feed_of: int | None
 ) -> ArticleQuerySet:
-    """The articles that the user likes and that pass all other filters; None is no filter.
+    """The articles that the user likes and that pass the other filters; None is no filter.
 
     It reads the favorites and looks up the rest, because a user's favorites are probably fewer
     than the articles of the other filters. PostgreSQL plans before it knows the values, and
@@ -107,7 +99,10 @@ def filtered_favorites(
     if author is None and feed_of is None:
         # The other filters find visible authors only.
         rows = rows.exclude(is_hidden("article_author"))
-    return page.of(rows.newest_first().values("article"), total=_count(rows))
+    total: Expression | Subquery = _count(rows)
+    if tag is None and author is None and feed_of is None:
+        total = tallied(Counted.FAVORITES_OF_USER, _user_id(username))
+    return page.of(rows.newest_first().values("article"), total=total)
 
 
 def feed(reader: int, page: Page) -> ArticleQuerySet:
@@ -153,15 +148,15 @@ def feed_tagged_by_author(reader: int, tag: str, author: str, page: Page) -> Art
 def _merged(
     reader: int, of_author: QuerySet[Any], created_at: str, article: str, *, depth: int
 ) -> QuerySet[Any]:
-    """The ids of the newest `depth` articles, at the least, of the authors in the reader's feed.
+    """The article ids of the authors whom the reader follows, newest first, at least `depth`.
 
-    `of_author` has a row for each article of the author `OuterRef("followed")`; its columns
-    `created_at` and `article` have the time and the id. The newest `depth` rows of each author
-    are put in one order. Only the `depth` authors with the newest articles are read: with 500
-    authors this saves more than half of the work.
+    `of_author` has a row for each article of the author `OuterRef("followed")`. Its columns
+    `created_at` and `article` hold the time and the id of the article.
 
-    A join would sort all articles of all authors: 274 ms for 35 authors of many articles. The
-    SQL for this is LATERAL, but the ORM does not have it.
+    The newest `depth` articles of each author are merged. Only the `depth` authors with the
+    newest articles are read: with 500 authors this saves more than half of the work. A join
+    would sort all articles of all authors: 274 ms for 35 authors with many articles. SQL has
+    LATERAL for this merge, but the ORM does not.
     """
     newest = of_author.order_by(f"-{created_at}", f"-{article}")
     # One value for both columns of the order. It is never fetched.

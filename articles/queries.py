@@ -164,21 +164,15 @@ def list_articles(
     """A page of the articles that pass all filters, newest first. `feed_of` is a user id."""
     page = Page(limit, offset)
     if favorited_by is not None:
-        if tag is None and author is None and feed_of is None:
-            articles = lists.favorites(favorited_by, page)
-        else:
-            articles = lists.filtered_favorites(
-                favorited_by, page, tag=tag, author=author, feed_of=feed_of
-            )
+        articles = lists.favorites(favorited_by, page, tag=tag, author=author, feed_of=feed_of)
+    elif feed_of is not None and tag is not None and author is not None:
+        articles = lists.feed_tagged_by_author(feed_of, tag, author, page)
+    elif feed_of is not None and tag is not None:
+        articles = lists.feed_tagged(feed_of, tag, page)
+    elif feed_of is not None and author is not None:
+        articles = lists.feed_by_author(feed_of, author, page)
     elif feed_of is not None:
-        if tag is not None and author is not None:
-            articles = lists.feed_tagged_by_author(feed_of, tag, author, page)
-        elif tag is not None:
-            articles = lists.feed_tagged(feed_of, tag, page)
-        elif author is not None:
-            articles = lists.feed_by_author(feed_of, author, page)
-        else:
-            articles = lists.feed(feed_of, page)
+        articles = lists.feed(feed_of, page)
     elif tag is not None and author is not None:
         articles = lists.tagged_by_author(tag, author, page)
     elif tag is not None:

@@ -48,7 +48,7 @@ class Follow(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.follower_id} follows {self.followed_id}"
+        return f"user {self.follower_id} follows user {self.followed_id}"
 
 
 def following(viewer: Viewer, author: str) -> Coalesce | models.Value:
