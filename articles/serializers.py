@@ -75,9 +75,6 @@ class ArticleSerializer(serializers.Serializer[Article]):
 class CommentSerializer(serializers.Serializer[Comment]):
     body = LongText(max_length=COMMENT_LENGTH, validators=[visible])
 
-    def create(self, validated_data: dict[str, Any]) -> Comment:
-        return Comment.objects.create(**validated_data)
-
 
 class WholeNumber(serializers.IntegerField):
     """An integer query parameter that fits PostgreSQL's bigint."""

@@ -167,7 +167,9 @@ class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[C
         serializer.is_valid(raise_exception=True)
         author = logged_in(request)
         try:
-            written = serializer.save(author=author, article_id=article_id)
+            written = Comment.objects.create(
+                author=author, article_id=article_id, **serializer.validated_data
+            )
         except IntegrityError as error:
             if refers_to_nothing(error):
                 raise ArticleNotFound from error

@@ -4,26 +4,13 @@ A moment is a float: the seconds since the start of the two years. Floats are fa
 to compare than datetimes.
 """
 
+from calendar import month_name
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
 
 DAY = 86_400.0  # seconds
 LENGTH = 730 * DAY
-MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
 
 
 class Calendar:
@@ -35,7 +22,7 @@ class Calendar:
 
     def month_before(self, moment: float) -> str:
         """The name of the month before the month of this moment."""
-        return MONTHS[self.instant(moment).month - 2]
+        return month_name[(self.instant(moment).month - 2) % 12 + 1]
 
 
 def rising(rng: Random, count: int, since: float, bend: float) -> Iterator[float]:

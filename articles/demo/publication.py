@@ -87,16 +87,8 @@ class Publication:
         ]
 
     def _load(self, pieces: list[Piece]) -> None:
-        fields = [
-            "id",
-            "author",
-            "created_at",
-            "updated_at",
-            "slug",
-            "title",
-            "description",
-            "body",
-        ]
+        texts = ["slug", "title", "description", "body"]
+        fields = ["id", "author", "created_at", "updated_at", *texts]
         copy(Article, fields, map(self._article, pieces))
         names = {name for piece in pieces for name in piece.draft.tags}
         new = Tag.objects.named(names - self.tag_ids.keys())

@@ -69,10 +69,3 @@ def begin() -> None:
         # Check foreign keys after each COPY and not at the end. The rows are still in memory, and
         # the server does not have to keep a list of millions of rows.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-
-
-def analyze(*loaded: type[models.Model]) -> None:
-    """Update the planner's statistics of the tables."""
-    names = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in loaded)
-    with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {names}")

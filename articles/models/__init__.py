@@ -4,7 +4,6 @@ The database deletes what belongs to a user or to an article together with it (`
 No row is left behind, even if other transactions write at the same moment.
 """
 
-from articles.counts import Tally
 from articles.models.articles import BODY_LENGTH, Article, ArticleQuerySet, OldSlug
 from articles.models.authored import Authored
 from articles.models.comments import COMMENT_LENGTH, Comment
@@ -22,6 +21,5 @@ __all__ = [
     "OldSlug",
     "Tag",
     "Tagging",
-    "Tally",
     "favorites_count",
 ]

@@ -15,7 +15,7 @@ from django.db import transaction
 from tqdm import tqdm
 
 from articles.demo.people import EDITOR, READER
-from articles.demo.site import Site, analyze_tables, has_content
+from articles.demo.site import Site, analyze, has_content
 from articles.demo.size import Size
 from articles.demo.tables import begin
 from users.models import User
@@ -76,7 +76,7 @@ class Command(BaseCommand):
                 _show_progress(site.load(password), size, options["verbosity"])
         except KeyboardInterrupt:
             raise CommandError("Interrupted: nothing has been loaded.", returncode=130) from None
-        analyze_tables()
+        analyze()
         if options["verbosity"]:
             self.stdout.write(f"{site.summary()} in {time.monotonic() - started:.1f} s.")
             self._report_logins(password, loaded=True)
