@@ -112,7 +112,7 @@ class ArticleViewSet(
             refuse_if_gone(request)
         return Response(self.represent(row))
 
-    def show_again(self, request: Request, pk: int) -> Response:
+    def rebuild(self, request: Request, pk: int) -> Response:
         return Response(article(self._with_id(pk)))
 
     def represent(self, row: Article | ArticleRow) -> dict[str, Any]:
@@ -186,7 +186,7 @@ class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[C
         )
         return rebuildable(Response(comment(row), status=status.HTTP_201_CREATED), row.id)
 
-    def show_again(self, request: Request, pk: int) -> Response:
+    def rebuild(self, request: Request, pk: int) -> Response:
         rows = comment_with_id(pk=pk, viewer=request.user.pk)
         if not rows:
             raise Http404

@@ -1,7 +1,7 @@
 """The access log: one line of JSON for each request that `serve` has answered.
 
-A request only notes what its line says. A thread makes the lines of the last second and writes them
-together. If each request wrote its own line, it would release Python's global lock for it, and the
+A request only stores the values for its line. Once a second, a thread makes the lines and writes
+them together. If each request wrote its own line, it would release Python's global lock, and the
 switches between threads would cost 200 µs of CPU time on a busy server.
 """
 
@@ -20,11 +20,12 @@ from database.health import PATHS as PROBES
 from users.limits import client_address
 
 INTERVAL = 1.0  # seconds between two writes
-# Requests whose line is not written yet. If the log takes no more, the oldest are dropped.
+# Requests whose line is not written yet. If the log cannot be written, the oldest are dropped.
 MAX_LINES = 10_000
-# Bytes. A pipe takes so many (PIPE_BUF) in one piece: no line of another process cuts them.
+# Bytes (PIPE_BUF). A pipe takes a write of this size as a whole: no other process can write in the
+# middle of a line.
 LARGEST_WRITE = 4096
-# Characters. JSON has up to 6 bytes for one character of a path, and a line fits into one write.
+# Characters. JSON has up to 6 bytes for a character of a path, and a line must fit into one write.
 LONGEST_PATH = 500
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -33,8 +34,9 @@ _entries: deque[Entry] = deque(maxlen=MAX_LINES)
 
 
 def log(response: HttpResponseBase, *, started: float, sent: int) -> None:
-    """Log an answer: its request began at this time.monotonic(), its body had so many bytes."""
-    request: HttpRequest = response.wsgi_request  # type: ignore[attr-defined]  # of config.wsgi
+    """Log a response. `started` is the time.monotonic() at which its request began, and `sent` the
+    number of bytes of its body."""
+    request: HttpRequest = response.wsgi_request  # type: ignore[attr-defined]  # set in config.wsgi
     path = request.path
     if path in PROBES:
         return
@@ -57,7 +59,7 @@ def log(response: HttpResponseBase, *, started: float, sent: int) -> None:
 
 
 def write() -> None:
-    """Write the lines of the requests that wait."""
+    """Write the lines of all requests that are not written yet."""
     text = b""
     while _entries:
         line = _line(_entries.popleft())
@@ -92,19 +94,19 @@ def _put(text: bytes) -> None:
     sys.stderr.buffer.flush()
 
 
-def _write_for_ever() -> None:
+def _write_periodically() -> None:
     while True:
         sleep(INTERVAL)
         survive(write)
 
 
 def _user_id(request: HttpRequest) -> int | None:
-    """The id of the user whom a token or a session has named. Asks the database nothing."""
+    """The id of the user of the token or session. Runs no query."""
     user = vars(request).get("user")
     if isinstance(user, SimpleLazyObject):
-        # The user of a session. Django keeps it here once a view has asked for it.
+        # The user of a session. Django stores it here when a view has used it.
         user = vars(request).get("_cached_user")
     return getattr(user, "pk", None)
 
 
-_writer = BackgroundThread("access-log", _write_for_ever)
+_writer = BackgroundThread("access-log", _write_periodically)

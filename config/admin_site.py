@@ -1,4 +1,4 @@
-"""The editors' site."""
+"""The admin site, for editors."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -15,18 +15,17 @@ from psycopg import errors
 from users.admin_base import delete_selected
 from users.admin_password_forms import OwnPasswordForm
 
-# What Django's admin and PostgreSQL raise for a value that neither has checked before it is used:
-# a NUL, a date beyond the calendar, an incomplete regular expression, a range of one value, a
-# field without a name.
+# Django's admin and PostgreSQL raise these for a value that was not checked before: a NUL, a date
+# after the year 9999, an incomplete regular expression, a range of one value, an unknown field.
 BAD_INPUT = (DataError, FieldDoesNotExist, ValueError, OverflowError, IndexError)
-# A lookup whose extension is not installed, or that the type of a column does not have. None:
-# psycopg has counted the parameters, and sent nothing.
+# The lookup needs an extension that is not installed, or the type of the column does not have it.
+# None: the number of parameters was wrong, and psycopg sent nothing.
 NO_SUCH_LOOKUP = {errors.UndefinedFunction.sqlstate, errors.DatatypeMismatch.sqlstate, None}
 
 
 class AdminSite(admin.AdminSite):
-    """Answers input that cannot be used in Django's own ways instead of 500: a list without its
-    filters (`?e=1`), and 400 for anything else. The traceback is logged, as for every 400."""
+    """Does what Django does elsewhere if input cannot be used, instead of a 500: it shows a list
+    without its filters (`?e=1`), and answers 400 on other pages. The traceback is logged."""
 
     site_header = site_title = "Conduit"
     password_change_form = OwnPasswordForm
@@ -45,7 +44,7 @@ class AdminSite(admin.AdminSite):
                 if isinstance(response, SimpleTemplateResponse):
                     response.render()
             except (*BAD_INPUT, ProgrammingError) as error:
-                # Without any input the fault is our own.
+                # An error without any input is a bug.
                 if not (request.GET or request.POST or kwargs) or not is_bad_input(error):
                     raise
                 return refuse(request, error)
@@ -61,7 +60,8 @@ def is_bad_input(error: Exception) -> bool:
 
 
 def refuse(request: HttpRequest, error: Exception) -> HttpResponseBase:
-    """Raises BadRequest, except for a list whose filters were not ignored yet."""
+    """Redirect to the list without its filters. Raises BadRequest on other pages, and if the list
+    is shown without filters already."""
     match = request.resolver_match
     is_list = match is not None and str(match.url_name).endswith("_changelist")
     if is_list and request.method == "GET" and "e" not in request.GET:

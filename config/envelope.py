@@ -1,6 +1,6 @@
 """The wire format: `{"article": …}` in and out, `{"articles": […], "articlesCount": n}`.
 
-A view names its envelope; nothing but this module writes or reads one.
+A view names its envelope. No other module reads or writes envelopes.
 """
 
 from collections.abc import Iterable
@@ -15,8 +15,8 @@ from rest_framework.request import Request
 
 
 class EnvelopeParser(JSONParser):
-    """Takes the view's object out of its envelope. A subclass of JSONParser, because DRF
-    bounds the size of the body for that one."""
+    """Takes the view's object out of its envelope. A subclass of JSONParser, because DRF limits the
+    size of the body only for that class."""
 
     def parse(
         self,
@@ -33,7 +33,7 @@ class EnvelopeParser(JSONParser):
         name = parser_context["view"].envelope
         content = body.get(name)
         if content is None:
-            # As if every required field were missing; a PUT requires none.
+            # The same as an object without fields. A PUT accepts that, so here it is refused.
             if parser_context["request"].method == "PUT":
                 raise ValidationError({name: [""]}, code="blank")
             return {}
@@ -45,7 +45,7 @@ class EnvelopeParser(JSONParser):
 class EnvelopeRenderer(BaseRenderer):
     media_type = "application/json"
     format = "json"
-    charset = None  # JSON is UTF-8, and says so to nobody (RFC 8259, section 8.1)
+    charset = None  # the media type of JSON has no charset (RFC 8259, section 11)
 
     def render(
         self,
@@ -61,7 +61,7 @@ class EnvelopeRenderer(BaseRenderer):
 
 
 def _wrapped(name: str, data: Any) -> dict[str, Any]:
-    """One row, several, or a page of them in DRF's shape, in the envelope."""
+    """One row, a list of rows, or a page of them in DRF's shape, in the envelope."""
     match data:
         case {"results": rows, "count": count}:
             return {f"{name}s": rows, f"{name}sCount": count}
@@ -71,8 +71,8 @@ def _wrapped(name: str, data: Any) -> dict[str, Any]:
 
 
 class AlwaysJSON(DefaultContentNegotiation):
-    """There is one format: whatever a client says it accepts, it is better off with JSON
-    than with a 406."""
+    """Answers with JSON, whatever the client accepts: there is no other format, and JSON is more
+    useful than a 406."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

@@ -1,4 +1,4 @@
-"""The start page, for whoever opens the server in a browser."""
+"""The start page, for people who open the server in a browser."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

@@ -1,4 +1,4 @@
-"""What a line of the log looks like, and which request it belongs to."""
+"""The format of the log, and the id of the request to which a line belongs."""
 
 import logging
 import random
@@ -15,39 +15,40 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 
-# Longer ones, and those with anything to quote in them, are replaced: what a client sends ends
-# up in every line.
-_GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# The ids of a proxy or client that are accepted. An id is written into every line of the log, so it
+# must be short and need no quotes.
+_ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
-def identified(
+def request_id_middleware(
     get_response: "Callable[[HttpRequest], HttpResponseBase]",
 ) -> "Callable[[HttpRequest], HttpResponseBase]":
-    """Middleware: the request's id, the proxy's or a new one, for the log and the answer."""
+    """Gives each request an id for the log and the response: the id that the request has in
+    X-Request-Id, or a new one."""
 
-    def identify(request: "HttpRequest") -> "HttpResponseBase":
-        # Not from `request.headers`, which copies all of them.
+    def respond(request: "HttpRequest") -> "HttpResponseBase":
+        # Not `request.headers`, which copies all headers.
         given = request.META.get("HTTP_X_REQUEST_ID", "")
-        identifier = given if _GIVEN.fullmatch(given) else _new_id()
-        # Not taken back: Django logs an answer of 400 or more after all middleware. The next
-        # request of this thread sets its own.
+        identifier = given if _ACCEPTED.fullmatch(given) else _new_id()
+        # It is not reset: Django logs a response of 400 or more after all middleware. The next
+        # request of this thread sets its own id.
         _request_id.set(identifier)
         response = get_response(request)
         response["X-Request-Id"] = identifier
         return response
 
-    return identify
+    return respond
 
 
 def _new_id() -> str:
-    # No secret; `secrets` would ask the kernel, and let another thread go first.
+    # Not the module `secrets`: it makes a system call, during which another thread runs.
     return f"{random.getrandbits(64):016x}"
 
 
 class RequestId(logging.Filter):
-    """Adds `request_id` to every record; "-" outside of requests."""
+    """Adds `request_id` to every record. It is "-" outside of requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = _request_id.get()
@@ -55,8 +56,8 @@ class RequestId(logging.Filter):
 
 
 class JsonLines(JsonFormatter):
-    """One JSON object a line, with what was given as `extra`, and the traceback in
-    `exception`; in ASCII, which every terminal and every file takes."""
+    """Writes each record as one line of JSON, in ASCII. It has the values of `extra`, and the
+    traceback as `exception`."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -67,7 +68,7 @@ class JsonLines(JsonFormatter):
                 "name": "logger",
                 "exc_info": "exception",
             },
-            # Django adds the request itself, of which the message has the path.
+            # Django adds the request as an object. The message has its path.
             reserved_attrs=[*RESERVED_ATTRS, "request"],
         )
 

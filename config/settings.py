@@ -1,5 +1,5 @@
-"""The settings of the whole project, in one file; what differs between two machines
-comes from the environment (`.env.example` lists every variable)."""
+"""The settings of the project. Values that differ between machines come from the environment;
+`.env.example` lists the variables."""
 
 import os
 from datetime import timedelta
@@ -26,7 +26,7 @@ ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 
 INSTALLED_APPS = [
-    # Before staticfiles: its runserver asks for the database before it starts.
+    # Before staticfiles: the `runserver` of this app checks the database before it starts.
     "database",
     "users",
     "profiles",
@@ -43,8 +43,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "config.logs.identified",
-    "database.metrics.measured",
+    "config.logs.request_id_middleware",
+    "database.metrics.metrics_middleware",
     "config.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -56,10 +56,10 @@ MIDDLEWARE = [
     "config.sessions.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.login_refusals.LoginRefusalMiddleware",
-    # Outside of the next one, so that a repeated answer gets the headers too.
+    # Before IdempotencyMiddleware, so that a stored answer gets the headers too.
     "users.authentication.token_headers",
-    "config.bodies.middleware.refused_body_middleware",
-    # Last: the view alone runs in its transaction.
+    "config.bodies.refused_body_middleware",
+    # Last, so that only the view runs in its transaction.
     "database.requests.IdempotencyMiddleware",
 ]
 
@@ -80,14 +80,15 @@ TEMPLATES = [
 
 # --- The server ----------------------------------------------------------------------
 
-# os.process_cpu_count() counts so from Python 3.13 on. A container's quota does not show.
+# The CPUs that this process may use, without regard to the CPU quota of a container.
+# os.process_cpu_count() does the same from Python 3.13 on.
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 SERVER_WORKERS = env.count("SERVER_WORKERS", cores or 1, minimum=1)
 SERVER_THREADS = env.count("SERVER_THREADS", 16, minimum=1)
-# How long the body of a request may take to arrive, all of it.
+# For the whole body of a request.
 SERVER_BODY_TIMEOUT = env.seconds("SERVER_BODY_TIMEOUT", 10, minimum=0.1, maximum=3600)
 SERVER_DRAIN_DELAY = env.seconds("SERVER_DRAIN_DELAY", 0)
-# As long as granian can be told to wait.
+# granian accepts at most 1800 s.
 SERVER_GRACE = env.seconds("SERVER_GRACE", 30, minimum=1, maximum=1800)
 # The threads that the server of `manage.py serve` has for requests. Nothing else sets the variable.
 serving_threads = int(os.environ.get("SERVING_THREADS", 0)) or None
@@ -103,40 +104,40 @@ if DEBUG and find_spec("database.embedded"):  # a production install does not co
 
     embedded = EmbeddedServer(BASE_DIR / ".postgres")
 DATABASES = {"default": database(env, debug=DEBUG, embedded=embedded, threads=serving_threads)}
-# Each body that is on its way keeps a thread, which `serve` has in addition to SERVER_THREADS. But
-# with persistent connections each thread has one, so there the number of threads is fixed.
+# Each body that is being received needs a thread. `serve` starts these threads in addition to
+# SERVER_THREADS. Not with persistent connections, because each thread would keep a connection.
 persistent = DATABASES["default"]["CONN_MAX_AGE"] > 0
 SERVER_MAX_BODIES = env.count(
     "SERVER_MAX_BODIES", max(1, SERVER_THREADS // 4) if persistent else 256, minimum=1
 )
 SERVER_BODY_THREADS = 0 if persistent else SERVER_MAX_BODIES
 DATABASE_STARTUP_TIMEOUT = env.seconds("DATABASE_STARTUP_TIMEOUT", 10)
-DATABASE_FAILURE_RESPONSE = "config.errors.handlers.database_failure"
+DATABASE_FAILURE_RESPONSE = "config.errors.database_failure"
 IDEMPOTENCY_USER = "users.authentication.token_user"
-IDEMPOTENCY_REFUSAL = "config.errors.handlers.idempotency_key_refused"
-IDEMPOTENCY_REBUILD = "config.idempotency.show_again"
+IDEMPOTENCY_REFUSAL = "config.errors.idempotency_key_refused"
+IDEMPOTENCY_REBUILD = "config.idempotency.rebuild_response"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- People, passwords and tokens ----------------------------------------------------
 
 AUTH_USER_MODEL = "users.User"
 AUTHENTICATION_BACKENDS = ["users.backends.LimitedLoginBackend"]
-# New passwords are hashed by the first; the others can still be read, and are hashed
-# anew at the next log-in.
+# The first one hashes new passwords. A hash of another one is accepted, and replaced at the next
+# login.
 PASSWORD_HASHERS = [
     "users.hashers.Argon2Hasher",
     "users.hashers.PBKDF2Hasher",
 ]
-# A quarter of the threads stays free for whoever brings no password.
+# A quarter of the threads stays free for requests without a password.
 PASSWORD_MAX_HASHING = env.count("PASSWORD_MAX_HASHING", 1, minimum=1)
 PASSWORD_MAX_WAITING = env.count(
     "PASSWORD_MAX_WAITING", max(0, SERVER_THREADS * 3 // 4 - PASSWORD_MAX_HASHING)
 )
-# Length alone, as in the API: clients use passwords such as "password123".
+# Only the length, as in the API: clients use passwords such as "password123".
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "users.passwords.MinimumLengthValidator"},
 ]
-# Where failed log-ins and rates are counted for all machines; "": each machine for itself.
+# The Redis that counts rates and failed logins for all machines. "": each machine counts its own.
 CACHE_URL = env.redis_url("CACHE_URL")
 TOKEN_LIFETIME = timedelta(
     seconds=env.seconds("TOKEN_LIFETIME", 604_800, minimum=1, maximum=315_360_000)  # ten years
@@ -153,21 +154,20 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_RATES": {
         "register": env.rate("REGISTER_RATE", "600/minute"),
         "login": env.rate("LOGIN_RATE", "600/minute"),
-        # A bound for runaway programs: no person writes a hundred times a second.
+        # Limits for faulty programs: no person writes 100 times a second.
         "article": env.rate("ARTICLE_RATE", "6000/minute", optional=True),
         "comment": env.rate("COMMENT_RATE", "6000/minute", optional=True),
         "favorite": env.rate("FAVORITE_RATE", "6000/minute", optional=True),
         "follow": env.rate("FOLLOW_RATE", "6000/minute", optional=True),
     },
     "NUM_PROXIES": env.count("TRUSTED_PROXIES", 0),
-    "EXCEPTION_HANDLER": "config.errors.handlers.exception_handler",
-    # OPTIONS is for CORS; nobody reads DRF's description of an endpoint.
+    "EXCEPTION_HANDLER": "config.errors.exception_handler",
+    # OPTIONS is for CORS. The API does not offer DRF's description of an endpoint.
     "DEFAULT_METADATA_CLASS": None,
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes: 2.5 MiB
 
-# The API knows people by the Authorization header alone, never by a cookie: a page of
-# any origin may call it.
+# The API reads no cookies, only the Authorization header, so a page of any origin may call it.
 CORS_URLS_REGEX = r"^/(api/|health$)"
 CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOW_ALL_ORIGINS = not CORS_ALLOWED_ORIGINS
@@ -196,10 +196,10 @@ STORAGES = {
         else "config.static.StaticFilesStorage",
     },
 }
-# While DEBUG is on, straight from the apps; otherwise what `collectstatic` has gathered.
+# With DEBUG on, the files of the apps; otherwise the files that `collectstatic` has collected.
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_USE_FINDERS = DEBUG
-# Files of the root, such as /favicon.ico. These need not be collected.
+# Files with a path of their own, such as /favicon.ico. They need no `collectstatic`.
 WHITENOISE_ROOT = BASE_DIR / "config/root"
 
 # --- HTTPS ---------------------------------------------------------------------------
@@ -208,7 +208,7 @@ HTTPS = env.switch("HTTPS", default=False)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
-# Whoever asks the process itself speaks plain HTTP.
+# Probes and Prometheus connect to the process directly, with plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^(health|livez|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
@@ -235,10 +235,10 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        # Django's own handlers stay silent without DEBUG; one place for every line instead.
+        # No handlers of their own: the root's handler writes all lines, also if DEBUG is off.
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
-        # It warns of every single attempt to connect, two a second while the database is away;
+        # It warns of every failed attempt to connect, twice a second during an outage. The logger
         # `database.outages` has one line for the whole outage.
         "psycopg.pool": {"level": "ERROR"},
     },

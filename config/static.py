@@ -1,4 +1,4 @@
-"""The admin's static files, as `collectstatic` has gathered them, or without them."""
+"""The static files of the admin, which `collectstatic` collects."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ CHECK = "serve"  # a tag
 
 
 class StaticFilesStorage(storage.CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # Any
-    """A page without its style sheet is better than none, so a file that was not collected gets an
-    address that answers 404. Django's storage raises ValueError, even if manifest_strict is off:
-    then it opens the file to calculate its hash."""
+    """Gives a file that was not collected a URL that answers 404: a page without a style sheet is
+    better than an error. Django's storage raises ValueError for such a file. With manifest_strict
+    off it does too, because it opens the file to calculate its hash."""
 
     def stored_name(self, name: str) -> str:
         try:
@@ -27,16 +27,16 @@ class StaticFilesStorage(storage.CompressedManifestStaticFilesStorage):  # type:
 class StaticFilesConfig(apps.StaticFilesConfig):
     def ready(self) -> None:
         super().ready()
-        # WhiteNoise says so in every worker.
+        # WhiteNoise warns in every worker. The check below warns once.
         warnings.filterwarnings("ignore", "No directory at: ")
-        # Not with every command: collectstatic itself, and migrate, run before there are files.
+        # Not with every command: collectstatic and migrate run before there are files.
         checks.register(are_collected, CHECK, deploy=True)
 
 
 def are_collected(
     app_configs: Sequence[object] | None = None, **_: object
 ) -> list[checks.CheckMessage]:
-    """A warning if the admin has no style sheet. While DEBUG is on, it comes from the app."""
+    """A warning if the admin has no style sheet. If DEBUG is on, the files of the apps are used."""
     if settings.DEBUG or Path(settings.STATIC_ROOT, "staticfiles.json").is_file():
         return []
     return [

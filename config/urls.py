@@ -9,8 +9,8 @@ from database.metrics import metrics
 from profiles import urls as profiles
 from users import urls as users
 
-# Django tries one after the other, for each request: what is asked for most comes first, and
-# in one list, because a list in a list costs another round.
+# Django tries these one after the other for each request, so the most frequent ones come first. It
+# is one list, because a nested list costs more time.
 api = [*articles.urlpatterns, *profiles.urlpatterns, *users.urlpatterns]
 
 urlpatterns = [
@@ -21,12 +21,12 @@ urlpatterns = [
     path("readyz", readyz),
     path("metrics", metrics),
     path("admin/", admin.site.urls),
-    # Last, and instead of a handler: with DEBUG on, Django would answer with its own page;
-    # and it would offer to redirect to the path with a slash, which loses a POST's body.
+    # The last one, and not only a handler for 404: with DEBUG on, Django would answer with its own
+    # page. It would also redirect to the path with a slash, and the body of a POST would be lost.
     re_path(r"^api(/|$)", UnknownPath.as_view()),
 ]
 
-handler400 = "config.errors.handlers.bad_request"
-handler403 = "config.errors.handlers.permission_denied"
-handler404 = "config.errors.handlers.page_not_found"
-handler500 = "config.errors.handlers.server_error"
+handler400 = "config.errors.bad_request"
+handler403 = "config.errors.permission_denied"
+handler404 = "config.errors.page_not_found"
+handler500 = "config.errors.server_error"

@@ -45,7 +45,7 @@ class ProfileViewSet(GenericViewSet[Profile]):
             refuse_if_gone(request)
         return Response(profile(followed._replace(following=False)))
 
-    def show_again(self, request: Request, pk: int) -> Response:
+    def rebuild(self, request: Request, pk: int) -> Response:
         return Response(profile(_first_or_404(profile_with_id(pk=pk, viewer=request.user.pk))))
 
     def _named(self, username: str) -> ProfileRow:

@@ -22,7 +22,7 @@ from database.metrics.figures import (
 )
 from database.metrics.histogram import flush
 from database.metrics.page import may_see, metrics
-from database.metrics.timing import measured
+from database.metrics.timing import metrics_middleware
 
 __all__ = [
     "ACQUIRES",
@@ -39,7 +39,7 @@ __all__ = [
     "WAIT",
     "flush",
     "may_see",
-    "measured",
     "metrics",
+    "metrics_middleware",
     "sample",
 ]

@@ -15,10 +15,10 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _requests = cache(REQUESTS.labels)
 
 
-def measured(
+def metrics_middleware(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: how long each request takes, by method, route and status.
+    """Measures how long each request takes, by method, route and status.
 
     A client can't make up a new series: whatever no route knows is "unrouted", static files
     included, and a method of nobody's is "other".

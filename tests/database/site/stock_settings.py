@@ -12,4 +12,4 @@ del DATABASES["default"]["OPTIONS"]["limits"]
 DATABASES["default"]["OPTIONS"]["pool"].pop("max_waiting_when_stalled", None)
 # Both belong to the layer that is measured.
 MIDDLEWARE.remove("database.requests.DatabaseMiddleware")
-MIDDLEWARE.remove("database.metrics.measured")
+MIDDLEWARE.remove("database.metrics.metrics_middleware")
