@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -252,6 +253,7 @@ def values_in(text: str) -> list[Any]:
     return values
 
 
+@pytest.mark.skipif(not all(map(shutil.which, ("curl", "jq"))), reason="curl or jq is missing")
 def test_the_examples_of_the_readme_answer_what_it_shows(transactional_db: None) -> None:
     write_article(make_user("johndoe"), title="How to train your dragon", tags=("dragons",))
     with serving(DATABASE_URL=database_url(), DEBUG="on") as server:
