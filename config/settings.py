@@ -102,8 +102,10 @@ embedded = None
 if DEBUG and find_spec("database.embedded"):  # a production install does not contain it
     from database.embedded import EmbeddedServer
 
-    embedded = EmbeddedServer(BASE_DIR / ".postgres")
-DATABASES = {"default": database(env, debug=DEBUG, embedded=embedded, threads=serving_threads)}
+    embedded = EmbeddedServer(BASE_DIR / ".postgres", "conduit")
+DATABASES = {
+    "default": database(env, "conduit", debug=DEBUG, embedded=embedded, threads=serving_threads)
+}
 # Each body that is being received needs a thread. `serve` starts these threads in addition to
 # SERVER_THREADS. Not with persistent connections, because each thread would keep a connection.
 persistent = DATABASES["default"]["CONN_MAX_AGE"] > 0

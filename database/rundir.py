@@ -23,7 +23,7 @@ def make() -> None:
         os.environ[VARIABLE] = str(Path(given).resolve())
         _empty()
     else:
-        os.environ[VARIABLE] = tempfile.mkdtemp(prefix="conduit-")
+        os.environ[VARIABLE] = tempfile.mkdtemp(prefix="server-")
 
 
 def remove() -> None:

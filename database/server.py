@@ -3,12 +3,11 @@ and stops them in good order.
 
     python -m database.server config.wsgi.application
 
-`manage.py serve` becomes this, after its checks. It imports neither Django nor the project:
-whatever it had, connections, threads, settings, each worker would inherit.
+`manage.py serve` becomes this, after its checks. It imports nothing of the project but its
+settings, for the log: workers are forked, and would inherit connections and threads.
 """
 
 import argparse
-import json
 import logging
 import os
 import signal
@@ -19,6 +18,8 @@ from multiprocessing import parent_process
 from threading import Thread, Timer
 from typing import Any
 
+from django.conf import settings
+from django.utils.log import configure_logging
 from granian import Granian
 from granian.constants import Interfaces
 
@@ -31,6 +32,9 @@ CONNECTIONS = 1024
 # Seconds that an idle thread is kept, as long as granian lets it be: it takes its connection
 # along where connections are persistent.
 THREAD_LIFETIME = 600
+# granian configures the log when it is created. Each worker does so too, before it loads the
+# project, which configures the log again.
+NO_HANDLERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -49,13 +53,15 @@ def main() -> None:
         # Unless it dies a second time within 5.5 s: then the whole server ends, with status 1.
         respawn_failed_workers=True,
         workers_kill_timeout=options.grace,
-        log_dictconfig=options.logging,
+        log_dictconfig=NO_HANDLERS,
     )
     server.on_startup(
         partial(stop_on_signals, server.signal_handler_interrupt, options.drain_delay)
     )
-    logging.getLogger("_granian").addFilter(_is_useful)
+    # Before the import of the settings: prometheus_client reads the folder when it is imported.
     rundir.make()
+    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+    logging.getLogger("_granian").addFilter(_is_useful)
     try:
         server.serve(target_loader=load)
     finally:
@@ -126,7 +132,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--drain-delay", type=float, default=0)
     parser.add_argument("--grace", type=int, default=30)
-    parser.add_argument("--logging", type=json.loads, help="a dictionary as logging.config has it")
     return parser.parse_args()
 
 

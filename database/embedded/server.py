@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from database.embedded.starting import programs, start
-from database.embedded.supervisor import DATABASE, PORT, ROLE, EmbeddedError
+from database.embedded.supervisor import PORT, EmbeddedError
 from database.errors import NotConnected
 
 
@@ -14,8 +14,8 @@ class EmbeddedServer:
     and stopped when the last such process has ended."""
 
     folder: Path
-    name = DATABASE
-    user = ROLE
+    name: str
+    """That of its superuser, and of its database."""
     port = PORT
 
     def start(self) -> Path:
@@ -24,7 +24,7 @@ class EmbeddedServer:
         Takes 0.1 ms while the server runs. Raises NotConnected.
         """
         try:
-            return start(self.folder)
+            return start(self.folder, self.name)
         except EmbeddedError as error:
             raise NotConnected(str(error)) from error
 

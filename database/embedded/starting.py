@@ -40,8 +40,10 @@ from database.embedded.supervisor import (
 _in_use: dict[Path, int] = {}  # folder -> the descriptor that this process keeps locked for life
 
 
-def start(folder: Path) -> Path:
+def start(folder: Path, name: str) -> Path:
     """Start the server that keeps its data in `folder`, unless it runs; return where its socket is.
+
+    `name` is that of its superuser, and of its database, when they are created.
 
     Call it before each connection, from any number of threads, forks and processes: it takes about
     0.1 ms while the server runs, and starts one that died anew.
@@ -55,7 +57,7 @@ def start(folder: Path) -> Path:
         with _starting(folder, deadline) as starting:
             _use(folder, deadline)
             if not (_is_supervised(folder) and socket_of(folder)):
-                _spawn_supervisor(folder, starting)
+                _spawn_supervisor(folder, name, starting)
             socket = socket_of(folder)
     except OSError as error:
         raise EmbeddedError(f"PostgreSQL cannot be started in {folder}: {error}.") from error
@@ -99,12 +101,12 @@ def _is_supervised(folder: Path) -> bool:
         os.close(lock)
 
 
-def _spawn_supervisor(folder: Path, starting: int) -> None:
+def _spawn_supervisor(folder: Path, name: str, starting: int) -> None:
     # -I -S: modules come neither from this directory, with its errors.py, nor from site-packages.
     script = [sys.executable, "-I", "-S", str(Path(supervisor.__file__).resolve())]
     try:
         report = subprocess.run(  # noqa: S603 - our own script, and no shell
-            [*script, str(folder), str(programs())],
+            [*script, str(folder), str(programs()), name],
             stdin=starting,  # stays locked until the server is ready, even if this process is gone
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

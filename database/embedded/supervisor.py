@@ -20,8 +20,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-ROLE = "conduit"  # a superuser without a password: only the folder's owner reaches the socket
-DATABASE = "conduit"
 PORT = 5432  # only a number in the socket's name: there is no TCP port
 
 START_SECONDS = 60.0
@@ -29,8 +27,14 @@ _STOP_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _SOCKET_BYTES = 103  # the longest path of a unix socket on macOS; Linux allows 107
 READY = "ready"
-_INITDB = f"""--username={ROLE} --auth=trust --encoding=UTF8 --locale-provider=builtin
-    --builtin-locale=C.UTF-8 --no-instructions""".split()
+# "trust": a password is not needed, because only the folder's owner reaches the socket.
+_INITDB = [
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--no-instructions",
+]
 _ENVIRONMENT = {"LC_ALL": "C"}  # nothing of ours: a PGPORT, say, would change the server
 _SETTINGS = {
     "listen_addresses": "",
@@ -88,7 +92,7 @@ def log_tail(folder: Path) -> str:
     return ""
 
 
-def _supervise(folder: Path, programs: Path) -> None:
+def _supervise(folder: Path, programs: Path, name: str) -> None:
     if os.fork():
         os._exit(0)  # the supervisor is nobody's child, so nobody has to wait for it
     # In this order, because a process that is killed closes its files by their number.
@@ -96,7 +100,7 @@ def _supervise(folder: Path, programs: Path) -> None:
     try:
         deadline = time.monotonic() + START_SECONDS
         wait_for_lock(supervisor, fcntl.LOCK_EX, deadline)
-        server = _launch(folder, programs, deadline)
+        server = _launch(folder, programs, name, deadline)
     except (EmbeddedError, OSError) as error:
         os.close(supervisor)
         _report(f"PostgreSQL cannot be started: {error}")
@@ -152,7 +156,7 @@ def _serves(pid: int, data: Path) -> bool:
     return bool(found) and program.endswith(b"/postgres")
 
 
-def _launch(folder: Path, programs: Path, deadline: float) -> subprocess.Popen[bytes]:
+def _launch(folder: Path, programs: Path, name: str, deadline: float) -> subprocess.Popen[bytes]:
     data = folder / "data"
     _clear_away(data)
     if os.geteuid() == 0:
@@ -160,7 +164,7 @@ def _launch(folder: Path, programs: Path, deadline: float) -> subprocess.Popen[b
         _require_entry(folder, programs)
     _begin_log(folder, deadline)
     if not data.exists():
-        _initialise(data, programs, deadline)
+        _initialise(data, programs, name, deadline)
     socket = _socket_folder(folder)
     _make_private(socket)
     (socket / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)  # as stale as postmaster.pid may be
@@ -203,14 +207,14 @@ def _clear_away(data: Path) -> None:
         note.unlink(missing_ok=True)
 
 
-def _initialise(data: Path, programs: Path, deadline: float) -> None:
+def _initialise(data: Path, programs: Path, name: str, deadline: float) -> None:
     """Make the cluster beside its place: what an interruption leaves is not taken for one."""
     new = data.with_name("data.new")
     shutil.rmtree(new, ignore_errors=True)
     single = ["--single", "-D", str(new), "--exit_on_error=on", "postgres"]
     for command, statement in (
-        ([f"{programs}/initdb", "-D", str(new), *_INITDB], ""),
-        ([f"{programs}/postgres", *single], f"CREATE DATABASE {DATABASE}"),
+        ([f"{programs}/initdb", "-D", str(new), f"--username={name}", *_INITDB], ""),
+        ([f"{programs}/postgres", *single], f'CREATE DATABASE "{name}"'),
     ):
         try:
             subprocess.run(  # noqa: S603 - the wheel's programs, and no shell
@@ -231,8 +235,8 @@ def _socket_folder(folder: Path) -> Path:
     # libpq takes a comma for the end of a host.
     if len(os.fsencode(path / f".s.PGSQL.{PORT}")) <= _SOCKET_BYTES and "," not in str(path):
         return path
-    name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"conduit-{os.geteuid()}-{name}")
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"postgres-{os.geteuid()}-{digest}")
 
 
 def _make_private(path: Path) -> None:
@@ -308,4 +312,4 @@ def _require_entry(*paths: Path) -> None:
 
 
 if __name__ == "__main__":
-    _supervise(Path(sys.argv[1]), Path(sys.argv[2]))
+    _supervise(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

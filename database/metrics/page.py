@@ -5,7 +5,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
@@ -13,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, REGISTRY, generate_lates
 
 from database import rundir
 from database.metrics.processes import AllProcesses
+from database.settings import project_setting
 
 _FOLDER = os.environ.get(rundir.VARIABLE)
 
@@ -32,7 +32,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def may_see(request: HttpRequest) -> bool:
     """Whether this request may be told how the server is: it brings METRICS_TOKEN; or none is
     set, and it comes from this machine, and not through a proxy that says so."""
-    token = settings.METRICS_TOKEN
+    token = project_setting("METRICS_TOKEN")
     if token:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         return scheme.lower() == "bearer" and constant_time_compare(given.strip(), token)

@@ -1,18 +1,17 @@
 """`Idempotency-Key`: a POST that is sent again gives the first answer again, and nothing else.
 
-`settings.IDEMPOTENCY_USER` names the function that says who a request is from; it returns None
-for whoever the view is going to refuse, and for a view that asks nobody. `IDEMPOTENCY_REFUSAL`
-names the one that makes an answer of "invalid" and "key_reused", and `IDEMPOTENCY_REBUILD` the
-one that builds an answer again whose body was dropped, from the request and the id that the view
-gave to `rebuildable()`.
+Three Django settings name functions by dotted string; `answers.py` has the defaults.
+`IDEMPOTENCY_USER(request)` returns the user, or None to ignore the key. `IDEMPOTENCY_REFUSAL(code)`
+returns the answer for the code "invalid" or "key_reused". `IDEMPOTENCY_REBUILD(request, id)` builds
+an answer again whose body was dropped, from the id that the view gave to `rebuildable()`; without
+this setting no body is dropped.
 """
 
 import re
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import ImproperlyConfigured, RequestDataTooBig
 from django.db import IntegrityError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
@@ -22,6 +21,7 @@ from django.utils.module_loading import import_string
 from database.errors import refers_to_nothing
 from database.models import KEY_LENGTH, PATH_LENGTH, IdempotencyKey
 from database.requests import expiry
+from database.settings import project_setting
 
 KEY = re.compile(rf"[ -~]{{1,{KEY_LENGTH}}}")
 
@@ -42,10 +42,15 @@ class IdempotencyMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        self.user_of: Callable[[HttpRequest], Any] = import_string(settings.IDEMPOTENCY_USER)
-        self.refusal: Callable[[str], HttpResponse] = import_string(settings.IDEMPOTENCY_REFUSAL)
-        self.rebuild: Callable[[HttpRequest, int], HttpResponse] = import_string(
-            settings.IDEMPOTENCY_REBUILD
+        self.user_of: Callable[[HttpRequest], Any] = import_string(
+            project_setting("IDEMPOTENCY_USER")
+        )
+        self.refusal: Callable[[str], HttpResponse] = import_string(
+            project_setting("IDEMPOTENCY_REFUSAL")
+        )
+        rebuild = project_setting("IDEMPOTENCY_REBUILD")
+        self.rebuild: Callable[[HttpRequest, int], HttpResponse] | None = rebuild and import_string(
+            rebuild
         )
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -88,7 +93,7 @@ class IdempotencyMiddleware:
         if _is_success(response):
             # Raises, for a 500 and a log entry, if the view has swallowed an error that broke
             # the transaction, so that nothing of what it says is true; or answers in a stream.
-            row.keep(response, getattr(response, "object_id", None))
+            row.keep(response, getattr(response, "object_id", None) if self.rebuild else None)
         else:
             transaction.set_rollback(True)
         return response
@@ -96,7 +101,9 @@ class IdempotencyMiddleware:
     def _rebuilt(self, request: HttpRequest, kept: IdempotencyKey) -> HttpResponse:
         """The answer with the object as it is now. If the object is gone, the error that its
         view gives: the write is not done again."""
-        response = self.rebuild(request, kept.object_id or 0)
+        if self.rebuild is None or kept.object_id is None:
+            raise ImproperlyConfigured("IDEMPOTENCY_REBUILD is not set, but a body was dropped.")
+        response = self.rebuild(request, kept.object_id)
         return kept.completed(response) if _is_success(response) else response
 
     def _refuse(self, request: HttpRequest, code: str) -> HttpResponse:

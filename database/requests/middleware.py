@@ -9,7 +9,6 @@ from threading import get_ident
 from time import monotonic
 from typing import Any, cast
 
-from django.conf import settings
 from django.core.signals import got_request_exception
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +19,7 @@ from django.utils.module_loading import import_string
 from database import metrics
 from database.backend import DatabaseWrapper, RunningRequest, running_requests
 from database.errors import Failure, failure_of, found_no_connection, was_lost, was_outdated
+from database.settings import project_setting
 
 logger = logging.getLogger("database.requests")
 
@@ -39,7 +39,7 @@ class DatabaseMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         self._render: Callable[[HttpRequest, Failure], HttpResponse] = import_string(
-            settings.DATABASE_FAILURE_RESPONSE
+            project_setting("DATABASE_FAILURE_RESPONSE")
         )
         self._limits = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS]).limits
         # What another middleware raises is a page of Django's by the time it arrives here.

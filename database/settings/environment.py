@@ -24,9 +24,9 @@ class EmbeddedServer(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
-    @property
-    def user(self) -> str: ...
+    def name(self) -> str:
+        """That of its superuser, and of its database."""
+
     @property
     def port(self) -> int: ...
     def start(self) -> Path:

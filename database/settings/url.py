@@ -36,9 +36,16 @@ _PORTS = range(1, 65_536)
 
 
 def database(
-    env: Environment, *, debug: bool, embedded: EmbeddedServer | None, threads: int | None
+    env: Environment,
+    name: str,
+    *,
+    debug: bool,
+    embedded: EmbeddedServer | None,
+    threads: int | None,
 ) -> dict[str, Any]:
     """The `DATABASES` entry that the environment asks for.
+
+    PostgreSQL shows `name` as the application_name of each session.
 
     `embedded` is used while `DATABASE_URL` is not set; None where there is none. Unless `debug` is
     on, a host that is not this machine must use TLS. `threads` is how many threads of this process
@@ -50,7 +57,7 @@ def database(
     set_tls(entry, env, debug=debug)
     _set_password_file(entry, env)
     _set_mode(entry, env, limits.acquire_timeout, threads)
-    _set_socket_bounds(entry["OPTIONS"], env)
+    _set_socket_bounds(entry["OPTIONS"], env, name)
     _set_session_bounds(entry, env, limits.hard_deadline)
     entry["OPTIONS"]["limits"] = limits
     return entry
@@ -67,7 +74,7 @@ def _address(env: Environment, embedded: EmbeddedServer | None, *, debug: bool) 
     return {
         "ENGINE": BACKEND,
         "NAME": embedded.name,
-        "USER": embedded.user,
+        "USER": embedded.name,
         "PASSWORD": "",
         "HOST": "",
         "PORT": embedded.port,
@@ -183,7 +190,7 @@ def _set_mode(
         entry["OPTIONS"]["pool"] = pool
 
 
-def _set_socket_bounds(options: dict[str, Any], env: Environment) -> None:
+def _set_socket_bounds(options: dict[str, Any], env: Environment, name: str) -> None:
     """What this end of a connection keeps to itself: nothing of it is sent to the server
     but the application's name, which PgBouncer takes too."""
     connect = env.seconds("DATABASE_CONNECT_TIMEOUT", 3, minimum=_SHORTEST)
@@ -197,7 +204,7 @@ def _set_socket_bounds(options: dict[str, Any], env: Environment) -> None:
     # in seconds: the first just before the time-out, so that the two end at the same moment.
     options.setdefault("keepalives_idle", max(1, user_timeout // 1000 - 1))
     options.setdefault("keepalives_interval", 1)
-    options.setdefault("application_name", "conduit")
+    options.setdefault("application_name", name)
 
 
 def _set_session_bounds(entry: dict[str, Any], env: Environment, hard_deadline: float) -> None:

@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from config import settings
 from database.embedded import EmbeddedServer
-settings.DATABASES["default"]["OPTIONS"]["embedded"] = EmbeddedServer(Path(sys.argv[1]))
+settings.DATABASES["default"]["OPTIONS"]["embedded"] = EmbeddedServer(Path(sys.argv[1]), 'conduit')
 from django.core.management import execute_from_command_line
 execute_from_command_line(["manage.py", "dbcheck"])
 """

@@ -124,7 +124,7 @@ def test_an_embedded_server_that_cannot_start_is_a_sentence(tmp_path: Path) -> N
         "from database.embedded import EmbeddedServer;"
         "from django.core.management import execute_from_command_line as execute;"
         "settings.DATABASES['default']['OPTIONS']['embedded']"
-        f" = EmbeddedServer(Path({str(tmp_path / 'file')!r}));"
+        f" = EmbeddedServer(Path({str(tmp_path / 'file')!r}), 'conduit');"
         "execute(['manage.py', 'dbshell'])"
     )
     (tmp_path / "file").touch()

@@ -22,7 +22,7 @@ import pytest
 
 from database import embedded
 from database.embedded import starting
-from database.embedded.supervisor import DATABASE, PORT, ROLE, EmbeddedError
+from database.embedded.supervisor import PORT, EmbeddedError
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ from database.embedded.supervisor import EmbeddedError
 
 for _ in sys.stdin:
     try:
-        print(start(Path(sys.argv[1])), flush=True)
+        print(start(Path(sys.argv[1]), "alice"), flush=True)
     except EmbeddedError as error:
         print("EmbeddedError:", *str(error).splitlines(), flush=True)
 """
@@ -160,7 +160,7 @@ def stopped(folder: Path) -> bool:
 
 
 def connect(socket: str) -> psycopg.Connection:
-    return psycopg.connect(host=socket, port=PORT, user=ROLE, dbname=DATABASE)
+    return psycopg.connect(host=socket, port=PORT, user="alice", dbname="alice")
 
 
 def fetch(socket: str, query: str) -> object:
@@ -269,13 +269,14 @@ from database.embedded.starting import start
 
 folder = Path(sys.argv[1])
 sockets = []
-threads = [threading.Thread(target=lambda: sockets.append(start(folder))) for _ in range(8)]
+start_it = lambda: sockets.append(start(folder, "alice"))
+threads = [threading.Thread(target=start_it) for _ in range(8)]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
 if os.fork() == 0:
-    print(*{*sockets, start(folder)}, flush=True)
+    print(*{*sockets, start(folder, "alice")}, flush=True)
     sys.stdin.read()
 """
     with subprocess.Popen(  # noqa: S603 - this interpreter
@@ -586,14 +587,14 @@ def test_without_the_wheel_it_says_what_to_install(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
     with pytest.raises(EmbeddedError, match=r"install requirements-dev\.lock, or set DATA"):
-        embedded.start(tmp_path)
+        embedded.start(tmp_path, "alice")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(EmbeddedError, match=r"cannot be started in .*/file/pg: "):
-        embedded.start(tmp_path / "file/pg")
+        embedded.start(tmp_path / "file/pg", "alice")
 
 
 def test_a_start_that_hangs_is_not_waited_for_forever(
@@ -604,4 +605,4 @@ def test_a_start_that_hangs_is_not_waited_for_forever(
     with (tmp_path / "starting").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(EmbeddedError, match="are still starting or stopping"):
-            embedded.start(tmp_path)
+            embedded.start(tmp_path, "alice")

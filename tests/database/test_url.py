@@ -53,7 +53,9 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
     ) -> dict[str, Any]:
         for name, value in ({"DATABASE_URL": URL} | variables).items():
             monkeypatch.setenv(name, value)
-        return database(Env(Path(os.devnull)), debug=debug, embedded=embedded, threads=threads)
+        return database(
+            Env(Path(os.devnull)), "conduit", debug=debug, embedded=embedded, threads=threads
+        )
 
     return made
 
@@ -128,7 +130,7 @@ def test_every_bound_comes_from_the_environment(entry: Entry) -> None:
 
 
 def test_without_a_url_it_is_the_embedded_server(entry: Entry, tmp_path: Path) -> None:
-    server = EmbeddedServer(tmp_path)
+    server = EmbeddedServer(tmp_path, "conduit")
     made = entry(debug=True, embedded=server, DATABASE_URL="")
 
     assert (made["HOST"], made["NAME"], made["USER"]) == ("", "conduit", "conduit")

@@ -4,10 +4,10 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from database.serving import findings
+from database.settings import project_setting
 
 
 class Command(BaseCommand):
@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *, workers: int, threads: int, **options: Any) -> None:
         exit_status = 0
-        patience = settings.DATABASE_STARTUP_TIMEOUT
+        patience = project_setting("DATABASE_STARTUP_TIMEOUT")
         for finding in findings(workers=workers, threads=threads, patience=patience):
             self.stderr.write(finding.text)
             exit_status = max(exit_status, finding.exit_status)
@@ -36,8 +36,8 @@ class Command(BaseCommand):
 
 def add_size(parser: ArgumentParser) -> None:
     """The options that say how large the server is: --workers and --threads."""
-    parser.add_argument("--workers", type=_count, default=settings.SERVER_WORKERS)
-    parser.add_argument("--threads", type=_count, default=settings.SERVER_THREADS)
+    parser.add_argument("--workers", type=_count, default=project_setting("SERVER_WORKERS"))
+    parser.add_argument("--threads", type=_count, default=project_setting("SERVER_THREADS"))
 
 
 def _count(text: str) -> int:

@@ -1,21 +1,19 @@
 """The production server, once its database is as it needs it."""
 
-import json
 import math
 import os
 import signal
 import socket
 import sys
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-import database
 from database.management.commands.dbcheck import add_size
+from database.settings import project_setting
 
 
 class Command(BaseCommand):
@@ -42,11 +40,9 @@ class Command(BaseCommand):
             f"--host={address}",
             f"--port={port}",
             f"--workers={workers}",
-            f"--threads={threads + settings.SERVER_BODY_THREADS}",
-            f"--drain-delay={settings.SERVER_DRAIN_DELAY}",
-            f"--grace={math.ceil(settings.SERVER_GRACE)}",
-            # The main process has lines to log, and no settings.
-            f"--logging={json.dumps(settings.LOGGING)}",
+            f"--threads={threads + project_setting('SERVER_BODY_THREADS')}",
+            f"--drain-delay={project_setting('SERVER_DRAIN_DELAY')}",
+            f"--grace={math.ceil(project_setting('SERVER_GRACE'))}",
         )
 
 
@@ -63,9 +59,7 @@ def _free_address(host: str, port: int) -> str:
 
 
 def _become(module: str, *arguments: str) -> NoReturn:
-    """Go on as a fresh interpreter that runs `module`, with what this one finds its modules by."""
-    root = str(Path(database.__file__).parents[1])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    """Replace this process by a new interpreter that runs `module` with the same import path."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 -- no shell
