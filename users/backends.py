@@ -12,11 +12,11 @@ from users.password_queue import password_queue
 
 
 class LimitedLoginBackend(ModelBackend):
-    """The authentication backend of the API and the admin: limits failed log-ins, and holds one
-    slot of the password queue for a whole log-in.
+    """The authentication backend of the API and the admin: limits failed logins, and holds one
+    slot of the password queue for a whole login.
 
-    A log-in is refused before the user is looked up, so the answer says nothing about the user.
-    After a correct password, a hash with old parameters is always replaced: the log-in still holds
+    A login is refused before the user is looked up, so the answer says nothing about the user.
+    After a correct password, a hash with old parameters is always replaced: the login still holds
     its slot.
     """
 

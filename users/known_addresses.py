@@ -11,7 +11,7 @@ from database.errors import refers_to_nothing
 
 KEPT_FOR = timedelta(days=90)
 KEPT_FOR_EACH_USER = 20
-# The precision of `last_used_at`. Most log-ins then only read.
+# The precision of `last_used_at`. Most logins then only read.
 PRECISION = timedelta(days=1)
 
 
@@ -48,7 +48,7 @@ class KnownAddressManager(models.Manager["KnownAddress"]):
 class KnownAddress(models.Model):
     """A client address that an account was logged in from.
 
-    The limit on an account's failed log-ins from all addresses does not apply to it: an attacker
+    The limit on an account's failed logins from all addresses does not apply to it: an attacker
     cannot lock the owner out. A table keeps it, because counters do not survive restarts.
     """
 

@@ -47,7 +47,7 @@ class UserManager(BaseUserManager["User"]):
         )
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """The user with this e-mail, in any case. Log-ins of the API and the admin call this."""
+        """The user with this e-mail, in any case. Logins of the API and the admin call this."""
         # Folding a crafted text takes time quadratic in its length.
         if len(username or "") > MAX_INPUT_LENGTH:
             raise self.model.DoesNotExist

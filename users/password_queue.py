@@ -1,6 +1,6 @@
 """The queue for password hashing: a few threads hash at once, and a few more may wait.
 
-A hash takes 20 ms of a core. Without the queue, a burst of log-ins would occupy every thread of
+A hash takes 20 ms of a core. Without the queue, a burst of logins would occupy every thread of
 the process, and all other requests would wait. The limits hold for each process:
 `settings.PASSWORD_MAX_HASHING` and `settings.PASSWORD_MAX_WAITING`.
 """
@@ -85,7 +85,7 @@ class PasswordQueue:
         """Wait until this thread may hash. Raises PasswordQueueFull if it holds no slot and none
         is free.
 
-        Releases the database connection first: otherwise eight waiting log-ins would hold a whole
+        Releases the database connection first: otherwise eight waiting logins would hold a whole
         pool.
         """
         if self._of_thread.has_turn:

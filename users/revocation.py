@@ -3,7 +3,7 @@
 Each user has a generation number. Tokens and sessions contain the number at the time of their
 issue, and are valid while it is the user's number. Two alternatives are worse. A time before which
 tokens are invalid depends on the clocks of several servers, and cannot order two events of the
-same second. A hash of the password would end all sessions when a log-in rehashes the password.
+same second. A hash of the password would end all sessions when a login rehashes the password.
 """
 
 from hashlib import sha256

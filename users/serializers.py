@@ -33,7 +33,7 @@ class UserSerializer(serializers.Serializer[User]):
     image = LongText(max_length=4096, required=False, allow_blank=True, allow_null=True)
 
     def get_token(self, user: User) -> str:
-        """The token in use; a new one after a registration or a log-in."""
+        """The token in use; a new one after a registration or a login."""
         token: tokens.Token | None = self.context["request"].auth
         return token.text if token else tokens.issue(user.pk, user.token_generation)
 

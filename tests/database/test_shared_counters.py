@@ -1,4 +1,4 @@
-"""Failed log-ins are counted by all workers of a machine, and through Redis by all machines."""
+"""Failed logins are counted by all workers of a machine, and through Redis by all machines."""
 
 import json
 import logging
@@ -222,7 +222,7 @@ def test_unlock_names_the_redis_and_the_file_that_it_asked(
 
     begin, _, end = unlocked.stdout.partition(str(tmp_path))
     assert begin == (
-        f"The account a@b.c has no failed log-ins in Redis at 127.0.0.1:{redis.port}/0 or in "
+        f"The account a@b.c has no failed logins in Redis at 127.0.0.1:{redis.port}/0 or in "
     )
     assert end.endswith("/counters.sqlite3 (this file does not exist).\n")
 

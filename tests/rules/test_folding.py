@@ -109,7 +109,7 @@ def log_in(user: User) -> None:
 # Each gets a user who was read before another request changed the names of the row.
 SAVES_OF_OTHER_FIELDS: dict[str, Callable[[User], Any]] = {
     "a bio": lambda user: user.save(update_fields=["bio"]),
-    "a log-in": log_in,
+    "a login": log_in,
     "a password": lambda user: user.save(update_fields={"password"}),
     "a folded column alone": lambda user: user.save(update_fields=["email_folded", "bio"]),
     "a bulk update": lambda user: User.objects.bulk_update([user], ["bio"]),

@@ -108,7 +108,7 @@ def test_every_form_counts_the_characters_of_the_normalized_password() -> None:
 
 @pytest.fixture
 def outdated(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Hashes of passwords with other parameters, which a log-in replaces."""
+    """Hashes of passwords with other parameters, which a login replaces."""
 
     def make(password: str) -> str:
         with monkeypatch.context() as patch:

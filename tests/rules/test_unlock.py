@@ -1,4 +1,4 @@
-"""manage.py unlock deletes the counters of failed log-ins."""
+"""manage.py unlock deletes the counters of failed logins."""
 
 from io import StringIO
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_it_unlocks_an_account_from_all_addresses() -> None:
         assert not is_locked("alice@example.com", address)
         assert is_locked("bob@example.com", address)
     said = unlock("--account", "alice@example.com")
-    assert said == f"The account alice@example.com has no failed log-ins in {FILE}.\n"
+    assert said == f"The account alice@example.com has no failed logins in {FILE}.\n"
 
 
 def test_it_unlocks_an_address_for_all_accounts() -> None:
@@ -58,7 +58,7 @@ def test_it_unlocks_an_address_for_all_accounts() -> None:
         assert not is_locked(email, "2001:db8::1")
         assert is_locked(email, "192.0.2.1")
     said = unlock("--address=192.0.2.9")
-    assert said == f"The address 192.0.2.9 has no failed log-ins in {FILE}.\n"
+    assert said == f"The address 192.0.2.9 has no failed logins in {FILE}.\n"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_it_names_the_file_that_does_not_exist(
     monkeypatch.setattr(logins, "counters", Counters(store))
 
     assert unlock(f"--account={ALICE}") == (
-        f"The account {ALICE} has no failed log-ins in {store.path} (this file does not exist).\n"
+        f"The account {ALICE} has no failed logins in {store.path} (this file does not exist).\n"
     )
     assert not store.folder.exists()
 

@@ -1,4 +1,4 @@
-"""Limits on failed log-ins, and on the requests of a client address or an account."""
+"""Limits on failed logins, and on the requests of a client address or an account."""
 
 from users.limits.client_addresses import client_address, network_of
 from users.limits.logins import LoginAttempt, LoginRefused, remember_address

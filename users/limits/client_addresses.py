@@ -1,7 +1,7 @@
 """The IP address of a client, and the network that counters are kept for."""
 
 import logging
-import threading
+from functools import cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -14,31 +14,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_warning_is_due = threading.Lock()  # the thread that acquires it writes the warning
-
 
 def client_address(request: "HttpRequest | Request") -> str:
-    """The IP address of the client. `TRUSTED_PROXIES` says how many entries of X-Forwarded-For
-    are trusted."""
+    """The IP address of the client. The setting TRUSTED_PROXIES determines which entry of
+    X-Forwarded-For it is."""
     if "HTTP_X_FORWARDED_FOR" in request.META and api_settings.NUM_PROXIES == 0:
         _warn_of_untrusted_proxy()
     return BaseThrottle().get_ident(request) or ""  # type: ignore[arg-type]  # reads META and headers
 
 
+@cache  # one line for each process
 def _warn_of_untrusted_proxy() -> None:
-    """Writes one line for each process."""
-    if not _warning_is_due.acquire(blocking=False):
-        return
     logger.warning(
         "A request has X-Forwarded-For, and TRUSTED_PROXIES is 0: if there is a proxy in front, "
-        "all clients share its address, and 100 failed log-ins of one lock all of them out. "
+        "all clients share its address, and 100 failed logins of one lock all of them out. "
         "Set TRUSTED_PROXIES to the number of proxies."
     )
 
 
 def network_of(address: str) -> str:
     """An IPv4 address unchanged; for an IPv6 address its /64 network, because one client usually
-    has a whole /64. Any other text is returned unchanged, and so is a network of this function."""
+    has a whole /64. Returns any other text unchanged, also the name of such a network."""
     try:
         ip = ip_address(address)
     except ValueError:

@@ -13,15 +13,11 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from users.limits.keys import hashed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Seconds to wait for other processes and for other threads. Each holds the file for less than a
 # millisecond.
@@ -114,17 +110,17 @@ class FileStore:
             connection.execute(DELETE_TOO_MANY, [MAX_COUNTERS])
 
     @contextmanager
-    def _alone(self) -> "Iterator[None]":
+    def _alone(self) -> Iterator[None]:
         """Lets one thread in at a time. Raises FileBusy, for example if a disk hangs."""
         if not self._lock.acquire(timeout=BUSY_TIMEOUT):
-            raise FileBusy(f"Another thread has waited for {self.path} for too long")
+            raise FileBusy(f"Another thread has used {self.path} for too long")
         try:
             yield
         finally:
             self._lock.release()
 
     @contextmanager
-    def _transaction(self, kind: str) -> "Iterator[sqlite3.Connection]":
+    def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
         with self._alone():
             try:
                 connection = self._opened()

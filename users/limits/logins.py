@@ -1,4 +1,4 @@
-"""The limits on failed log-ins."""
+"""The limits on failed logins."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ LOGGED = "logged:"  # prefix of the key of a counter whose lock was logged
 
 
 class LoginRefused(Exception):
-    """Too many log-ins have failed. Does not tell whether the password is correct."""
+    """Too many logins have failed. Does not tell whether the password is correct."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -90,23 +90,23 @@ class LoginAttempt:
         for key, seconds in full.items():
             if not counters.count_unless_full({LOGGED + key: 1}, WINDOW):
                 logger.warning(
-                    "Log-ins %s are refused for %.0f s: too many failed", which[key], seconds
+                    "Logins %s are refused for %.0f s: too many failed", which[key], seconds
                 )
 
 
 def remember_address(user: User, request: HttpRequest | Request) -> None:
-    """Remember the client address of a registration, which is also a log-in."""
+    """Remember the client address of a registration, which is also a login."""
     KnownAddress.objects.remember(user, address_key(client_address(request)))
 
 
 def unlock_account(email: str) -> int:
-    """Forget the failed log-ins of an account. Returns the number of deleted counters. Raises
+    """Forget the failed logins of an account. Returns the number of deleted counters. Raises
     StoreFailed."""
     return _unlock(f"login:{account_key(email)}:*")
 
 
 def unlock_address(address: str) -> int:
-    """Forget the failed log-ins from an address. Returns the number of deleted counters. Raises
+    """Forget the failed logins from an address. Returns the number of deleted counters. Raises
     StoreFailed."""
     return _unlock(f"login:*:{address_key(address)}")
 

@@ -1,4 +1,4 @@
-"""manage.py unlock: allow log-ins again after too many failures."""
+"""manage.py unlock: allow logins again after too many failures."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from ipaddress import ip_address
@@ -13,7 +13,7 @@ from users.limits.logins import counter_locations, unlock_account, unlock_addres
 
 class Command(BaseCommand):
     help = (
-        "Forget the failed log-ins of an account from all addresses, or those from an address for "
+        "Forget the failed logins of an account from all addresses, or those from an address for "
         "all accounts. Run it as the system user of the server and with the server's SECRET_KEY, "
         "CACHE_URL and TMPDIR, which determine where the counters are. Without CACHE_URL it "
         "unlocks this machine only."
@@ -36,7 +36,7 @@ class Command(BaseCommand):
         if deleted:
             self.stdout.write(f"The {what} is unlocked.")
         else:
-            self.stdout.write(f"The {what} has no failed log-ins in {counter_locations()}.")
+            self.stdout.write(f"The {what} has no failed logins in {counter_locations()}.")
 
 
 def _address(text: str) -> str:

@@ -12,7 +12,7 @@ from users.name_repair import COLUMNS, NameRepair, repair
 class Command(BaseCommand):
     help = (
         "Check that each username and e-mail is in Unicode Normalization Form C, and that its "
-        "folded column, which log-ins and unique constraints use, is right. The exit status is 1 "
+        "folded column, which logins and unique constraints use, is right. The exit status is 1 "
         "if any is wrong. The check takes no locks."
     )
 
