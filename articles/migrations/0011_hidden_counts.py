@@ -3,7 +3,6 @@
 Writers wait until the new indexes are built; readers do not.
 """
 
-from importlib import import_module
 from pathlib import Path
 
 from django.db import migrations, models
@@ -17,7 +16,9 @@ TABLES = (
     "articles_favorite",
     "articles_comment",
 )
-SQL = Path(__file__).with_name("sql") / "hidden_counts.sql"
+SQL = Path(__file__).with_name("sql")
+COUNTS = (SQL / "counts.sql").read_text()
+HIDDEN_COUNTS = (SQL / "hidden_counts.sql").read_text()
 
 # Shows everything that was hidden: the previous version cannot hide rows. It runs first, so that
 # the triggers of this version count the rows.
@@ -26,27 +27,16 @@ UPDATE users_user SET hidden_at = NULL WHERE hidden_at IS NOT NULL;
 UPDATE articles_article SET hidden_at = NULL WHERE hidden_at IS NOT NULL;
 """
 DROP = """
-DROP TRIGGER delete_below_hidden_article ON articles_article;
-DROP TRIGGER delete_below_user ON users_user;
-DROP TRIGGER wait_for_mark ON articles_article;
-DROP TRIGGER copy_from_article ON articles_tagging;
-CREATE TRIGGER copy_from_article
+CREATE OR REPLACE TRIGGER copy_from_article
     BEFORE INSERT OR UPDATE OF article_id, article_created_at, article_author_id
     ON articles_tagging FOR EACH ROW EXECUTE FUNCTION copy_from_article();
-DROP TRIGGER users_user_tally_hide ON users_user;
-DROP TRIGGER lock_user_with_articles ON users_user;
-DROP FUNCTION delete_below_hidden_article();
-DROP FUNCTION delete_below_user();
-DROP FUNCTION copy_to_tagging();
-DROP FUNCTION users_user_tally_hide();
-DROP FUNCTION lock_user_with_articles();
+DROP TRIGGER wait_for_mark ON articles_article;
+DROP FUNCTION delete_below_hidden_article(), delete_below_user(), copy_to_tagging(),
+    users_user_tally_hide(), lock_user_with_articles() CASCADE;
+-- A database has either the first two or the last two.
+DROP FUNCTION IF EXISTS count_below_articles(bigint[], integer), is_visible_article(bigint),
+    hidden_articles_among(bigint[]), hidden_users_among(bigint[]);
 """
-DROP_HELPERS = """
-DROP FUNCTION hidden_articles_among(bigint[]);
-DROP FUNCTION hidden_users_among(bigint[]);
-DROP FUNCTION change_tallies(articles_tally[]);
-"""
-counts = import_module("articles.migrations.0007_counts")
 
 
 class Migration(migrations.Migration):
@@ -54,10 +44,7 @@ class Migration(migrations.Migration):
 
     operations = [
         lock(*TABLES, forwards=WRITERS),
-        migrations.RunSQL(
-            SQL.read_text(),
-            [SHOW, DROP, counts.drop_triggers(), counts.create_triggers(), DROP_HELPERS],
-        ),
+        migrations.RunSQL([COUNTS, HIDDEN_COUNTS], [SHOW, DROP, COUNTS]),
         migrations.AddIndex(
             "article",
             models.Index(

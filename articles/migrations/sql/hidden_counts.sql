@@ -1,311 +1,210 @@
--- The counts are those of visible rows. An article is visible when neither it nor its author is
--- hidden. A missing parent counts as visible: the foreign key refuses it at COMMIT.
+-- The counts (counts.sql lists their kinds) are those of visible rows. An article is visible when
+-- neither it nor its author is hidden. A missing parent counts as visible: the foreign key refuses
+-- it at COMMIT. The count of kind 4, favorites of an article, includes hidden articles.
 --
--- These functions replace those of 0007 under the same names, so its triggers call them. Each
--- collects the changes of one statement as rows of articles_tally, without an id.
-
--- Adds changes to the stored counts. Called by the triggers below, with their settings.
---
--- A tally row that another transaction has locked is skipped: nobody waits. An increase takes one
--- row, because looking for more made a favorite a tenth slower. A decrease merges all free rows,
--- so that nothing stays of a deleted article. Many changes are merged in one statement: of 200,000
--- favorites a loop took two to four times as long.
-CREATE FUNCTION change_tallies(changes articles_tally[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    change articles_tally;
-    free tid[];
-    total bigint;
-BEGIN
-    IF changes IS NULL THEN
-        RETURN;
-    END IF;
-    IF cardinality(changes) > 10 THEN
-        SELECT array_agg(part.ctid) INTO free FROM unnest(changes) AS changed, LATERAL (
-            SELECT ctid FROM articles_tally
-            WHERE counted = changed.counted AND key = changed.key
-            FOR UPDATE SKIP LOCKED
-        ) AS part;
-        WITH taken AS (
-            DELETE FROM articles_tally WHERE ctid = ANY (free) RETURNING counted, key, count
-        )
-        INSERT INTO articles_tally (counted, key, count)
-            SELECT counted, key, sum(count) FROM (
-                SELECT counted, key, count FROM unnest(changes) UNION ALL TABLE taken
-            ) AS parts
-            GROUP BY counted, key HAVING sum(count) <> 0;
-        RETURN;
-    END IF;
-    FOREACH change IN ARRAY changes LOOP
-        IF change.count > 0 THEN
-            SELECT ARRAY[ctid], count + change.count INTO free, total FROM articles_tally
-                WHERE counted = change.counted AND key = change.key
-                LIMIT 1 FOR UPDATE SKIP LOCKED;
-        ELSE
-            SELECT array_agg(part.ctid), sum(part.count) + change.count INTO free, total FROM (
-                SELECT ctid, count FROM articles_tally
-                WHERE counted = change.counted AND key = change.key
-                FOR UPDATE SKIP LOCKED
-            ) AS part;
-        END IF;
-        -- A second statement: the first may return row versions that it could not update.
-        IF free IS NULL THEN
-            INSERT INTO articles_tally (counted, key, count)
-                VALUES (change.counted, change.key, change.count);
-        ELSIF total = 0 THEN
-            DELETE FROM articles_tally WHERE ctid = ANY (free);
-        ELSE
-            UPDATE articles_tally SET count = total WHERE ctid = free[1];
-            IF cardinality(free) > 1 THEN
-                DELETE FROM articles_tally WHERE ctid = ANY (free[2:]);
-            END IF;
-        END IF;
-    END LOOP;
-END $$;
-
 -- How a row is counted once, or not at all, when its article or author is hidden at that moment:
 --
 -- * Hiding locks the article or the user FOR UPDATE. A new article, tagging or favorite holds the
---   lock of its foreign key, FOR KEY SHARE: either it waits and then sees the mark, or it is waited
---   for and then seen.
--- * Hiding locks what it subtracts. A favorite that is deleted meanwhile is waited for and then
---   not subtracted, or its deletion waits and then sees the mark.
+--   lock of its foreign key, FOR KEY SHARE. Either it waits and then sees the mark, or the hiding
+--   waits and then sees the row.
+-- * Hiding locks the rows that it subtracts. Either it waits for a deletion of a favorite and then
+--   does not subtract it, or the deletion waits and then sees the mark.
 --
 -- So no deletion has to lock a parent: it would deadlock with the deletion of that parent.
 
--- Which of these users are hidden, locked as by a foreign key to them.
-CREATE FUNCTION hidden_users_among(ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
-BEGIN
-    RETURN (
-        SELECT coalesce(array_agg(id) FILTER (WHERE hidden_at IS NOT NULL), '{}') FROM (
-            SELECT id, hidden_at FROM users_user WHERE id = ANY (ids) ORDER BY id FOR KEY SHARE
-        ) AS locked
-    );
-END $$;
+-- Hidden parents are found by `id = ANY (ARRAY(…))`, which is always an index scan. A session keeps
+-- its plans: after a statement of very many rows, a join could read a whole table for each later row.
+-- A function that takes the array would be planned anew at each call: a favorite then takes twice as
+-- long.
 
--- Which of these articles are hidden, by themselves or with their author. A LEFT JOIN, because the
--- cascade from a deleted user deletes the articles after the user.
-CREATE FUNCTION hidden_articles_among(ids bigint[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
-BEGIN
-    RETURN (
-        SELECT coalesce(array_agg(article.id), '{}')
-        FROM articles_article AS article LEFT JOIN users_user AS author ON author.id = author_id
-        WHERE article.id = ANY (ids)
-            AND (article.hidden_at IS NOT NULL OR author.hidden_at IS NOT NULL)
-    );
-END $$;
-
--- Counts of kind 1 (all articles, key 0) and 3 (articles of an author).
-
-CREATE OR REPLACE FUNCTION articles_article_tally_insert() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION count_articles() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
-    hidden_users bigint[] := hidden_users_among(ARRAY(SELECT DISTINCT author_id FROM fresh));
+    sign integer := TG_ARGV[0];
 BEGIN
-    PERFORM change_tallies(array_agg(change)) FROM (
+    IF TG_OP = 'INSERT' THEN -- the foreign key locks the authors too late, at COMMIT
+        PERFORM FROM users_user WHERE id = ANY (ARRAY(SELECT author_id FROM changed_rows))
+            ORDER BY id FOR KEY SHARE;
+    END IF;
+    PERFORM change_tallies(ARRAY(
         WITH visible AS (
-            SELECT author_id FROM fresh
-            WHERE hidden_at IS NULL AND author_id NOT IN (SELECT unnest(hidden_users))
-        )
-        SELECT (NULL, 1, 0, count(*))::articles_tally AS change FROM visible HAVING count(*) > 0
-        UNION ALL
-        SELECT (NULL, 3, author_id, count(*))::articles_tally FROM visible GROUP BY author_id
-    ) AS changes;
-    RETURN NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION articles_article_tally_delete() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-BEGIN
-    PERFORM change_tallies(array_agg(change)) FROM (
-        WITH visible AS (
-            SELECT author_id FROM gone
+            SELECT author_id FROM changed_rows
             WHERE hidden_at IS NULL AND author_id NOT IN (
-                SELECT id FROM users_user WHERE hidden_at IS NOT NULL
+                SELECT id FROM users_user
+                WHERE id = ANY (ARRAY(SELECT author_id FROM changed_rows))
+                    AND hidden_at IS NOT NULL
             )
         )
-        SELECT (NULL, 1, 0, -count(*))::articles_tally AS change FROM visible HAVING count(*) > 0
+        SELECT (NULL, 1, 0, sign * count(*))::articles_tally FROM visible HAVING count(*) > 0
         UNION ALL
-        SELECT (NULL, 3, author_id, -count(*))::articles_tally FROM visible GROUP BY author_id
-    ) AS changes;
+        SELECT (NULL, 3, author_id, sign * count(*))::articles_tally FROM visible
+            GROUP BY author_id
+    ));
     RETURN NULL;
 END $$;
 
--- Another author, or another mark. A new mark also changes the counts of what belongs to the
--- article, of kind 2 (articles of a tag) and kind 5 (favorites of a user), and the copy of the mark
--- in its taggings.
-CREATE OR REPLACE FUNCTION articles_article_tally_update() RETURNS trigger LANGUAGE plpgsql
+CREATE OR REPLACE FUNCTION count_taggings() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
-    hidden_users bigint[];
+    sign integer := TG_ARGV[0];
+BEGIN
+    PERFORM change_tallies(ARRAY(
+        SELECT (NULL, 2, tag_id, sign * count(*))::articles_tally FROM changed_rows
+            WHERE NOT article_hidden AND article_author_id NOT IN (
+                SELECT id FROM users_user
+                WHERE id = ANY (ARRAY(SELECT article_author_id FROM changed_rows))
+                    AND hidden_at IS NOT NULL
+            )
+            GROUP BY tag_id
+    ));
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION count_favorites() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    sign integer := TG_ARGV[0];
+BEGIN
+    PERFORM change_tallies(ARRAY(
+        SELECT (NULL, 4, article_id, sign * count(*))::articles_tally FROM changed_rows
+            GROUP BY article_id
+        UNION ALL
+        SELECT (NULL, 5, user_id, sign * count(*))::articles_tally FROM changed_rows
+            WHERE article_id NOT IN (
+                SELECT id FROM articles_article
+                WHERE id = ANY (ARRAY(SELECT article_id FROM changed_rows))
+                    AND hidden_at IS NOT NULL
+            ) AND article_author_id NOT IN (
+                SELECT id FROM users_user
+                WHERE id = ANY (ARRAY(SELECT article_author_id FROM changed_rows))
+                    AND hidden_at IS NOT NULL
+            )
+            GROUP BY user_id
+    ));
+    RETURN NULL;
+END $$;
+
+-- The updates below compare old and new rows as the article is now. count_changed_articles() counts
+-- a change of the article itself, although that also updates the copies in its rows.
+
+CREATE FUNCTION is_visible_article(article_id bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (
+        SELECT article.hidden_at IS NULL AND author.hidden_at IS NULL
+        FROM articles_article AS article LEFT JOIN users_user AS author ON author.id = author_id
+        WHERE article.id = article_id
+    ) IS NOT FALSE;
+END $$;
+
+CREATE OR REPLACE FUNCTION count_changed_taggings() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM change_tallies(ARRAY(
+        WITH changed AS (
+            SELECT article_id, tag_id, sum(sign) AS sign FROM (
+                SELECT 1 AS sign, article_id, tag_id FROM new_rows
+                UNION ALL
+                SELECT -1, article_id, tag_id FROM old_rows
+            ) AS tagging
+            GROUP BY article_id, tag_id HAVING sum(sign) <> 0
+        )
+        SELECT (NULL, 2, tag_id, sum(sign))::articles_tally FROM changed
+            WHERE is_visible_article(article_id) GROUP BY tag_id HAVING sum(sign) <> 0
+    ));
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION count_changed_favorites() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+BEGIN
+    PERFORM change_tallies(ARRAY(
+        WITH changed AS (
+            SELECT article_id, user_id, sum(sign) AS sign FROM (
+                SELECT 1 AS sign, article_id, user_id FROM new_rows
+                UNION ALL
+                SELECT -1, article_id, user_id FROM old_rows
+            ) AS favorite
+            GROUP BY article_id, user_id HAVING sum(sign) <> 0
+        )
+        SELECT (NULL, 4, article_id, sum(sign))::articles_tally FROM changed
+            GROUP BY article_id HAVING sum(sign) <> 0
+        UNION ALL
+        SELECT (NULL, 5, user_id, sum(sign))::articles_tally FROM changed
+            WHERE is_visible_article(article_id) GROUP BY user_id HAVING sum(sign) <> 0
+    ));
+    RETURN NULL;
+END $$;
+
+-- Counts the taggings and favorites of articles that become visible (sign 1) or hidden (-1).
+CREATE FUNCTION count_below_articles(articles bigint[], sign integer) RETURNS void
+    LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM articles_tagging WHERE article_id = ANY (articles) ORDER BY id FOR KEY SHARE;
+    PERFORM FROM articles_favorite WHERE article_id = ANY (articles) ORDER BY id FOR KEY SHARE;
+    PERFORM change_tallies(ARRAY(
+        SELECT (NULL, 2, tag_id, sign * count(*))::articles_tally
+            FROM articles_tagging WHERE article_id = ANY (articles) GROUP BY tag_id
+        UNION ALL
+        SELECT (NULL, 5, user_id, sign * count(*))::articles_tally
+            FROM articles_favorite WHERE article_id = ANY (articles) GROUP BY user_id
+    ));
+END $$;
+
+-- Another author, or another mark. Taggings have a copy of the mark.
+CREATE OR REPLACE FUNCTION count_changed_articles() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    changes articles_tally[];
     shown bigint[];
     hidden bigint[];
 BEGIN
-    PERFORM FROM gone FULL JOIN fresh USING (id)
-        WHERE (gone.author_id, gone.hidden_at) IS DISTINCT FROM (fresh.author_id, fresh.hidden_at)
+    PERFORM FROM old_rows FULL JOIN new_rows USING (id)
+        WHERE (old_rows.author_id, old_rows.hidden_at)
+            IS DISTINCT FROM (new_rows.author_id, new_rows.hidden_at)
         LIMIT 1;
     IF NOT FOUND THEN
-        RETURN NULL; -- most updates change the text alone
+        RETURN NULL; -- most updates change only the text
     END IF;
-    hidden_users := hidden_users_among(ARRAY(
-        SELECT author_id FROM gone UNION SELECT author_id FROM fresh
-    ));
-    WITH before AS (
-        SELECT id FROM gone
-        WHERE hidden_at IS NOT NULL OR author_id IN (SELECT unnest(hidden_users))
-    ), now AS (
-        SELECT id FROM fresh
-        WHERE hidden_at IS NOT NULL OR author_id IN (SELECT unnest(hidden_users))
+    PERFORM FROM users_user
+        WHERE id = ANY (ARRAY(SELECT author_id FROM old_rows UNION SELECT author_id FROM new_rows))
+        ORDER BY id FOR KEY SHARE;
+    UPDATE articles_tagging SET article_hidden = new_rows.hidden_at IS NOT NULL
+        FROM new_rows JOIN old_rows USING (id)
+        WHERE article_id = new_rows.id
+            AND (new_rows.hidden_at IS NULL) <> (old_rows.hidden_at IS NULL);
+    WITH article AS (
+        SELECT sign, id, author_id, hidden_at IS NOT NULL OR (
+            SELECT hidden_at IS NULL FROM users_user WHERE id = changed.author_id
+        ) IS FALSE AS hidden
+        FROM (
+            SELECT 1 AS sign, id, author_id, hidden_at FROM new_rows
+            UNION ALL
+            SELECT -1, id, author_id, hidden_at FROM old_rows
+        ) AS changed
     )
-    SELECT ARRAY(TABLE before EXCEPT TABLE now), ARRAY(TABLE now EXCEPT TABLE before)
-        INTO shown, hidden;
-    UPDATE articles_tagging SET article_hidden = fresh.hidden_at IS NOT NULL
-        FROM fresh JOIN gone USING (id)
-        WHERE article_id = fresh.id AND (fresh.hidden_at IS NULL) <> (gone.hidden_at IS NULL);
-    PERFORM FROM articles_tagging WHERE article_id = ANY (shown || hidden)
-        ORDER BY id FOR KEY SHARE;
-    PERFORM FROM articles_favorite WHERE article_id = ANY (shown || hidden)
-        ORDER BY id FOR KEY SHARE;
-    PERFORM change_tallies(array_agg(change)) FROM (
-        WITH visible AS (
-            SELECT author_id, 1 AS count FROM fresh
-            WHERE hidden_at IS NULL AND author_id NOT IN (SELECT unnest(hidden_users))
+    SELECT
+        ARRAY(
+            SELECT (NULL, 1, 0, sum(sign))::articles_tally FROM article
+                WHERE NOT article.hidden HAVING sum(sign) <> 0
             UNION ALL
-            SELECT author_id, -1 FROM gone
-            WHERE hidden_at IS NULL AND author_id NOT IN (SELECT unnest(hidden_users))
-        ), turned AS (
-            SELECT unnest(shown) AS id, 1 AS count UNION ALL SELECT unnest(hidden), -1
-        )
-        SELECT (NULL, 1, 0, sum(count))::articles_tally AS change FROM visible
-            HAVING sum(count) <> 0
-        UNION ALL
-        SELECT (NULL, 3, author_id, sum(count))::articles_tally FROM visible
-            GROUP BY author_id HAVING sum(count) <> 0
-        UNION ALL
-        SELECT (NULL, 2, tag_id, sum(count))::articles_tally
-            FROM turned JOIN articles_tagging ON article_id = turned.id
-            GROUP BY tag_id HAVING sum(count) <> 0
-        UNION ALL
-        SELECT (NULL, 5, user_id, sum(count))::articles_tally
-            FROM turned JOIN articles_favorite ON article_id = turned.id
-            GROUP BY user_id HAVING sum(count) <> 0
-    ) AS changes;
+            SELECT (NULL, 3, author_id, sum(sign))::articles_tally FROM article
+                WHERE NOT article.hidden GROUP BY author_id HAVING sum(sign) <> 0
+        ),
+        ARRAY(SELECT id FROM article WHERE article.hidden GROUP BY id HAVING sum(sign) < 0),
+        ARRAY(SELECT id FROM article WHERE article.hidden GROUP BY id HAVING sum(sign) > 0)
+        INTO changes, shown, hidden;
+    PERFORM change_tallies(changes);
+    PERFORM count_below_articles(shown, 1);
+    PERFORM count_below_articles(hidden, -1);
     RETURN NULL;
 END $$;
 
--- Counts of kind 2 (articles of a tag). copy_from_article has locked the article of a new row.
-
-CREATE OR REPLACE FUNCTION articles_tagging_tally_insert() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-BEGIN
-    PERFORM change_tallies(array_agg(change)) FROM (
-        SELECT (NULL, 2, tag_id, count(*))::articles_tally AS change FROM fresh
-            WHERE NOT article_hidden AND NOT EXISTS (
-                SELECT FROM users_user WHERE id = article_author_id AND hidden_at IS NOT NULL
-            )
-            GROUP BY tag_id
-    ) AS changes;
-    RETURN NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION articles_tagging_tally_delete() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-DECLARE
-    hidden bigint[] := hidden_articles_among(ARRAY(SELECT DISTINCT article_id FROM gone));
-BEGIN
-    PERFORM change_tallies(array_agg(change)) FROM (
-        SELECT (NULL, 2, tag_id, -count(*))::articles_tally AS change FROM gone
-        WHERE article_id NOT IN (SELECT unnest(hidden)) GROUP BY tag_id
-    ) AS changes;
-    RETURN NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION articles_tagging_tally_update() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-DECLARE
-    hidden bigint[] := hidden_articles_among(ARRAY(
-        SELECT article_id FROM gone UNION SELECT article_id FROM fresh
-    ));
-BEGIN
-    PERFORM change_tallies(array_agg(change)) FROM (
-        WITH taggings AS (
-            SELECT article_id, tag_id, 1 AS count FROM fresh
-            UNION ALL
-            SELECT article_id, tag_id, -1 FROM gone
-        )
-        SELECT (NULL, 2, tag_id, sum(count))::articles_tally AS change FROM taggings
-        WHERE article_id NOT IN (SELECT unnest(hidden))
-        GROUP BY tag_id HAVING sum(count) <> 0
-    ) AS changes;
-    RETURN NULL;
-END $$;
-
--- Counts of kind 4 (favorites of an article, hidden or not) and 5 (favorites of a user).
-
-CREATE OR REPLACE FUNCTION articles_favorite_tally_insert() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-BEGIN
-    PERFORM change_tallies(array_agg(change)) FROM (
-        SELECT (NULL, 4, article_id, count(*))::articles_tally AS change FROM fresh
-            GROUP BY article_id
-        UNION ALL
-        SELECT (NULL, 5, user_id, count(*))::articles_tally FROM fresh
-            WHERE NOT EXISTS (
-                SELECT FROM articles_article WHERE id = article_id AND hidden_at IS NOT NULL
-            ) AND NOT EXISTS (
-                SELECT FROM users_user WHERE id = article_author_id AND hidden_at IS NOT NULL
-            )
-            GROUP BY user_id
-    ) AS changes;
-    RETURN NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION articles_favorite_tally_delete() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-DECLARE
-    hidden bigint[] := hidden_articles_among(ARRAY(SELECT DISTINCT article_id FROM gone));
-BEGIN
-    PERFORM change_tallies(array_agg(change)) FROM (
-        SELECT (NULL, 4, article_id, -count(*))::articles_tally AS change FROM gone
-            GROUP BY article_id
-        UNION ALL
-        SELECT (NULL, 5, user_id, -count(*))::articles_tally FROM gone
-            WHERE article_id NOT IN (SELECT unnest(hidden)) GROUP BY user_id
-    ) AS changes;
-    RETURN NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION articles_favorite_tally_update() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-DECLARE
-    hidden bigint[] := hidden_articles_among(ARRAY(
-        SELECT article_id FROM gone UNION SELECT article_id FROM fresh
-    ));
-BEGIN
-    PERFORM change_tallies(array_agg(change)) FROM (
-        WITH favorites AS (
-            SELECT article_id, user_id, 1 AS count FROM fresh
-            UNION ALL
-            SELECT article_id, user_id, -1 FROM gone
-        )
-        SELECT (NULL, 4, article_id, sum(count))::articles_tally AS change FROM favorites
-            GROUP BY article_id HAVING sum(count) <> 0
-        UNION ALL
-        SELECT (NULL, 5, user_id, sum(count))::articles_tally FROM favorites
-            WHERE article_id NOT IN (SELECT unnest(hidden))
-            GROUP BY user_id HAVING sum(count) <> 0
-    ) AS changes;
-    RETURN NULL;
-END $$;
-
--- An article is hidden, or visible again.
 CREATE TRIGGER wait_for_mark BEFORE UPDATE ON articles_article FOR EACH ROW
     WHEN ((OLD.hidden_at IS NULL) <> (NEW.hidden_at IS NULL))
     EXECUTE FUNCTION wait_for_copies();
 
--- A user is hidden, or visible again: their articles with them. The articles are locked before the
--- user is locked FOR UPDATE, in the order of an author who likes an article of their own; then those
--- that were published in between.
-
+-- A user is hidden, or visible again, together with their articles. The articles are locked before
+-- the user, as by an author who likes their own article; then those published in between.
 CREATE FUNCTION lock_user_with_articles() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$
 BEGIN
@@ -322,23 +221,14 @@ DECLARE
     articles bigint[] := ARRAY(
         SELECT id FROM articles_article WHERE author_id = NEW.id AND hidden_at IS NULL
     );
+    change integer := sign * cardinality(articles);
 BEGIN
-    IF articles = '{}' THEN
-        RETURN NULL;
+    IF articles <> '{}' THEN
+        PERFORM change_tallies(
+            ARRAY[(NULL, 1, 0, change), (NULL, 3, NEW.id, change)]::articles_tally[]
+        );
+        PERFORM count_below_articles(articles, sign);
     END IF;
-    PERFORM FROM articles_tagging WHERE article_id = ANY (articles) ORDER BY id FOR KEY SHARE;
-    PERFORM FROM articles_favorite WHERE article_id = ANY (articles) ORDER BY id FOR KEY SHARE;
-    PERFORM change_tallies(array_agg(change)) FROM (
-        SELECT (NULL, 1, 0, sign * cardinality(articles))::articles_tally AS change
-        UNION ALL
-        SELECT (NULL, 3, NEW.id, sign * cardinality(articles))::articles_tally
-        UNION ALL
-        SELECT (NULL, 2, tag_id, sign * count(*))::articles_tally
-            FROM articles_tagging WHERE article_id = ANY (articles) GROUP BY tag_id
-        UNION ALL
-        SELECT (NULL, 5, user_id, sign * count(*))::articles_tally
-            FROM articles_favorite WHERE article_id = ANY (articles) GROUP BY user_id
-    ) AS changes;
     RETURN NULL;
 END $$;
 
@@ -350,7 +240,7 @@ CREATE TRIGGER users_user_tally_hide AFTER UPDATE ON users_user FOR EACH ROW
     WHEN ((OLD.hidden_at IS NULL) <> (NEW.hidden_at IS NULL))
     EXECUTE FUNCTION users_user_tally_hide();
 
--- As copy_from_article() of 0004, which favorites still use, with one column more.
+-- Like copy_from_article() of 0004, which favorites still use, with one column more.
 CREATE FUNCTION copy_to_tagging() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$
 DECLARE
@@ -366,16 +256,15 @@ BEGIN
     RETURN NEW;
 END $$;
 
-DROP TRIGGER copy_from_article ON articles_tagging;
-CREATE TRIGGER copy_from_article
+CREATE OR REPLACE TRIGGER copy_from_article
     BEFORE INSERT
         OR UPDATE OF article_id, article_created_at, article_author_id, article_hidden
     ON articles_tagging FOR EACH ROW EXECUTE FUNCTION copy_to_tagging();
 
--- What belongs to a hidden row is deleted before it, by these triggers and not by the foreign keys.
--- The statement triggers of a cascade run after all cascades of the statement: they would not find
--- the hidden row any more, and subtract what it has a second time. So would those of the favorites
--- of a deleted user, if their articles are deleted in the same statement.
+-- These triggers delete the rows below a hidden row before it; the foreign keys would do so after
+-- it. The statement triggers of a cascade run after all cascades of the statement: they would not
+-- find the hidden row, and would subtract its rows a second time. The same holds for the favorites
+-- of a deleted user whose articles are deleted in the same statement.
 
 CREATE FUNCTION delete_below_user() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$
@@ -390,7 +279,7 @@ END $$;
 CREATE FUNCTION delete_below_hidden_article() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$
 BEGIN
-    IF cardinality(hidden_articles_among(ARRAY[OLD.id])) > 0 THEN
+    IF NOT is_visible_article(OLD.id) THEN
         DELETE FROM articles_tagging WHERE article_id = OLD.id;
         DELETE FROM articles_favorite WHERE article_id = OLD.id;
     END IF;
