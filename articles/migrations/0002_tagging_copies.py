@@ -1,7 +1,7 @@
 """Taggings get columns for the time and the author of their article.
 
-Nobody can read the table meanwhile, but for an instant only: PostgreSQL evaluates these defaults
-once and rewrites no row. The values follow in 0004; the version before needs to give none.
+The lock blocks readers, but only for an instant: PostgreSQL evaluates these defaults once and
+rewrites no row. 0004 fills in the values. The previous version inserts rows without them.
 """
 
 import django.db.models.deletion

@@ -1,5 +1,5 @@
-"""Favorites get the same columns, in a transaction of their own: whoever reads both tables could
-have the one, and wait for the other.
+"""Favorites get the same columns, in a separate transaction: a reader of both tables could hold one
+table and wait for the other, a deadlock.
 """
 
 import django.db.models.deletion

@@ -1,9 +1,7 @@
-"""The database fills in the copies that taggings and favorites have, and keeps them: whoever
-writes, triggers do.
+"""Triggers keep the columns that taggings and favorites copy from their article.
 
-It is one transaction that nobody writes to the three tables meanwhile: what is there is filled
-in, which takes as long as the tables are large, and what comes afterwards finds the triggers.
-Readers don't notice.
+Writers of the three tables wait until the existing rows are filled in; readers do not. The time is
+proportional to the size of the tables.
 """
 
 from django.db import migrations
@@ -12,7 +10,7 @@ from database.table_locks import EVERYBODY, WRITERS, lock
 
 ALL = ("articles_article", "articles_tagging", "articles_favorite")
 
-# Before the triggers exist, for they would look up each article by itself.
+# Runs before the triggers exist: they would look up the article of each row.
 FILL = """
 UPDATE articles_tagging
     SET article_created_at = article.created_at, article_author_id = article.author_id
@@ -22,11 +20,11 @@ UPDATE articles_favorite
     FROM articles_article AS article WHERE article.id = articles_favorite.article_id;
 """
 
-# The lock is the one that the foreign key takes a moment later. Here it makes a writer wait for
-# the end of a transaction that changes what is copied, and copy what is true afterwards. There
-# may be no article any more: then the foreign key says so, in its own words.
+# FOR KEY SHARE, the lock that the foreign key takes later: a writer waits for a transaction that
+# changes the article, and then copies the committed values. Without an article, the foreign key
+# refuses the row.
 #
-# The search path is that of the migration: pg_restore, for one, writes without any.
+# The functions keep the search path of the migration, because pg_restore writes without one.
 COPY = """
 CREATE FUNCTION copy_from_article() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$
@@ -57,8 +55,8 @@ DROP TRIGGER copy_from_article ON articles_tagging;
 DROP FUNCTION copy_from_article();
 """
 
-# An update that leaves the key alone does not wait for those who have read the row FOR KEY
-# SHARE. This one must: what they write can't be seen, and so not be changed, before they commit.
+# An update that changes no key does not wait for FOR KEY SHARE locks. This one must wait for the
+# writers that hold them: their new rows are invisible until they commit, and would keep old copies.
 CHANGE = """
 CREATE FUNCTION wait_for_copies() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$

@@ -1,8 +1,7 @@
-"""Indexes that give the newest articles of a tag and of a reader.
+"""Indexes for the newest articles of a tag and of a reader.
 
-Whoever writes to one of the tables waits until they are built. That is a part of what 0004 took,
-and all of it or nothing is done; built CONCURRENTLY, an index would be left behind invalid where
-that fails.
+Writers of the tables wait until the indexes are built, for a part of the time that 0004 takes. Not
+CONCURRENTLY: a failure would leave an invalid index.
 """
 
 from django.db import migrations, models

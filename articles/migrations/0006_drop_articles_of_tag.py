@@ -1,6 +1,4 @@
-"""The articles of a tag are found by newer indexes. Nobody can read the table meanwhile, but for
-an instant only.
-"""
+"""Drops an index that the indexes of 0005 replace. The lock blocks readers, but only for an instant."""
 
 from django.db import migrations
 

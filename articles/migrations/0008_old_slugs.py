@@ -1,7 +1,6 @@
-"""Old slugs of articles. The database keeps them: the admin, the API and plain SQL are alike.
+"""Triggers keep the old slugs of articles, so that the admin, the API and plain SQL do the same.
 
-Writers of articles wait for a moment. No old row needs to be filled in:
-slugs that were given up before this migration are not known.
+Writers of articles wait for a moment. The table starts empty: earlier slugs are unknown.
 """
 
 import django.db.models.deletion
@@ -9,9 +8,9 @@ from django.db import migrations, models
 
 from database.table_locks import EVERYBODY, WRITERS, lock
 
-# AFTER, and not BEFORE: an INSERT of a slug that another transaction gives up at this moment
-# waits for that transaction in the unique index, and these statements run after the wait. At READ
-# COMMITTED each of them sees all that is committed when it begins, the new old slug among it.
+# AFTER, not BEFORE: if another transaction is changing an article that has this slug, the INSERT
+# waits for it in the unique index. An AFTER trigger runs after that wait, and at READ COMMITTED it
+# sees the old slug that the other transaction committed.
 #
 # ON CONFLICT, so that a row inserted by hand does not block a change of the title.
 KEEP = """

@@ -1,5 +1,5 @@
-"""Articles and comments can be hidden. The columns come in a transaction of their own, which is
-short: it blocks readers."""
+"""Articles and comments can be hidden. A separate, short transaction adds the columns, because it
+blocks readers."""
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-"""The indexes that 0011 has replaced; a transaction of its own, because it blocks readers."""
+"""Drops the indexes that 0011 replaces, in a separate transaction, because it blocks readers."""
 
 from django.db import migrations
 
@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex("tagging", "newest_articles_of_tag"),
         migrations.RemoveIndex("tagging", "newest_of_tag_and_author"),
         migrations.RemoveIndex("comment", "newest_comments"),
-        # Without statistics PostgreSQL would believe that almost all rows are hidden.
+        # Without statistics PostgreSQL would estimate that almost all rows are hidden.
         migrations.RunSQL(
             "ANALYZE articles_article (hidden_at), articles_comment (hidden_at),"
             " articles_tagging (article_hidden)",

@@ -142,7 +142,8 @@ def _digest() -> str:
     digest = hashlib.sha256(subprocess.check_output(version))  # noqa: S603 -- PostgreSQL's own
     files = [Path(content.__file__)]
     for app in APPS:
-        files += sorted((BASE_DIR / app / "migrations").glob("*.py"))
+        migrations = BASE_DIR / app / "migrations"
+        files += sorted([*migrations.glob("*.py"), *migrations.glob("sql/*.sql")])
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
