@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest
 
-from articles.counts import Tally, tallied
+from articles.counts import CountKind, stored_count
 from articles.models import Article, Comment, Favorite, Tag, Tagging, favorites_count
 from users.admin_base import ModelAdmin
 from users.admin_forms import ChangeForm
@@ -71,7 +71,7 @@ class TagAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tag]:
         tags: QuerySet[Tag] = super().get_queryset(request)
-        count = tallied(Tally.Counted.ARTICLES_OF_TAG, OuterRef("pk"))
+        count = stored_count(CountKind.ARTICLES_OF_TAG, OuterRef("pk"))
         return tags.annotate(articles_count=count)
 
     @admin.display(ordering="articles_count")

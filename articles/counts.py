@@ -1,5 +1,5 @@
-"""What is counted once, and not by whoever asks: the database keeps every count exact by
-triggers (`migrations/0007_counts.py`), and `manage.py verify_counts` proves them."""
+"""Stored counts. Triggers keep them exact (`migrations/sql/hidden_counts.sql`), and
+`manage.py verify_counts` compares them with the tables."""
 
 from typing import Any
 
@@ -9,31 +9,32 @@ from django.db.models.functions import Coalesce
 type Key = int | models.OuterRef | models.Subquery
 
 
+class CountKind(models.IntegerChoices):
+    """The comments name the `key` of each kind."""
+
+    ARTICLES = 1, "articles"  # 0
+    ARTICLES_OF_TAG = 2, "articles of a tag"  # the id of the tag
+    ARTICLES_OF_AUTHOR = 3, "articles of an author"  # the id of the user
+    FAVORITES_OF_ARTICLE = 4, "favorites of an article"  # the id of the article
+    FAVORITES_OF_USER = 5, "favorites of a user"  # the id of the user
+
+
 class Tally(models.Model):
-    """A part of a count: a count is the sum of the rows that bear its name and key.
+    """A part of a count: the count is the sum of all rows with its kind and key.
 
-    One row for each count would make every writer wait for the one before, until its commit,
-    and two who count the same things in another order for ever. So a writer takes any row
-    that no other transaction has changed at this moment, and adds another row where there is
-    none. What comes to nothing has no row.
+    With one row for each count, every writer would wait for the commit of the writer before, and
+    two writers that take the rows in opposite order would deadlock. So a writer updates any row
+    that no other transaction has locked, and inserts a row if all are locked. A count of 0 has no
+    row.
 
-    So it is at READ COMMITTED, the default of Django and PostgreSQL. At REPEATABLE READ a row
-    that somebody has changed since the transaction began is a serialization failure, as any
-    other row would be, and of a count that many write to, this is often so.
+    This holds at READ COMMITTED, the default of Django and PostgreSQL. At REPEATABLE READ, a row
+    that changed after the transaction began is a serialization failure, which is frequent for a
+    count with many writers.
     """
 
-    class Counted(models.IntegerChoices):
-        """What a count is of; beside it, what its key is."""
-
-        ARTICLES = 1, "articles"  # 0: all of them
-        ARTICLES_OF_TAG = 2, "articles of a tag"  # the tag
-        ARTICLES_OF_AUTHOR = 3, "articles of an author"  # the user
-        FAVORITES_OF_ARTICLE = 4, "favorites of an article"  # the article
-        FAVORITES_OF_USER = 5, "favorites of a user"  # the user
-
-    counted = models.SmallIntegerField(choices=Counted.choices)
+    counted = models.SmallIntegerField(choices=CountKind.choices)
     key = models.BigIntegerField()
-    # May be less than 0, where another row is larger.
+    # May be negative while another row of the count is larger.
     count = models.IntegerField()
 
     class Meta:
@@ -42,25 +43,25 @@ class Tally(models.Model):
         verbose_name_plural = "tallies"
 
     def __str__(self) -> str:
-        return f"{self.Counted(self.counted).label}, {self.key}: {self.count:+}"
+        return f"{CountKind(self.counted).label}, {self.key}: {self.count:+}"
 
 
-def tallied(counted: Tally.Counted, key: Key) -> Coalesce:
-    """A count, as an integer: 0 where nothing is counted. One look into an index.
+def stored_count(kind: CountKind, key: Key) -> Coalesce:
+    """The count of a key, as an integer expression: 0 if it has no row. One index scan.
 
-    The key may come from the query around it: `tallied(Counted.ARTICLES_OF_TAG,
-    OuterRef("pk"))`.
+    The key may come from the outer query:
+    `stored_count(CountKind.ARTICLES_OF_TAG, OuterRef("pk"))`.
     """
-    return _sum(Tally.objects.filter(counted=counted, key=key))
+    return _sum(Tally.objects.filter(counted=kind, key=key))
 
 
-def tallied_of_any(counted: Tally.Counted, keys: models.QuerySet[Any]) -> Coalesce:
-    """The sum of the counts of several keys, which are the rows of `keys`: one look into an
-    index for each. What two keys share is counted twice.
+def sum_of_stored_counts(kind: CountKind, keys: models.QuerySet[Any]) -> Coalesce:
+    """The sum of the counts of the keys that `keys` returns. One index scan for each key.
 
-    `keys` stands in a query of tallies: to it, the query around is `OuterRef(OuterRef(…))`.
+    A row that two keys share is counted twice. `keys` is a subquery of a query of tallies: it
+    refers to the outer query by `OuterRef(OuterRef(…))`.
     """
-    return _sum(Tally.objects.filter(counted=counted, key__in=keys))
+    return _sum(Tally.objects.filter(counted=kind, key__in=keys))
 
 
 def _sum(rows: models.QuerySet[Tally]) -> Coalesce:

@@ -30,13 +30,11 @@ from django.db.models import (
 from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact
 
-from articles.counts import Tally, tallied, tallied_of_any
+from articles.counts import CountKind, stored_count, sum_of_stored_counts
 from articles.models import Article, ArticleQuerySet, Favorite, Tag, Tagging
 from database.prepared import sliced
 from profiles.models import Follow
 from users.models import User, is_hidden
-
-Counted = Tally.Counted
 
 
 class Page(NamedTuple):
@@ -52,7 +50,7 @@ class Page(NamedTuple):
 
 
 def all_articles(page: Page) -> ArticleQuerySet:
-    total = tallied(Counted.ARTICLES, 0)
+    total = stored_count(CountKind.ARTICLES, 0)
     if page.offset == 0:
         # Reading the ids first costs a quarter more. It pays only if rows must be skipped.
         first = sliced(Article.objects.visible().newest_first(), limit=page.limit)
@@ -63,14 +61,14 @@ def all_articles(page: Page) -> ArticleQuerySet:
 
 def by_author(author: str, page: Page) -> ArticleQuerySet:
     articles = Article.objects.filter(hidden_at=None, author=_user_id(author))
-    total = tallied(Counted.ARTICLES_OF_AUTHOR, _user_id(author))
+    total = stored_count(CountKind.ARTICLES_OF_AUTHOR, _user_id(author))
     return page.of(articles.newest_first().values("pk"), total=total)
 
 
 def tagged(tag: str, page: Page) -> ArticleQuerySet:
     taggings = Tagging.objects.filter(tag=_tag_id(tag), article_hidden=False)
     visible = taggings.exclude(is_hidden("article_author"))
-    total = tallied(Counted.ARTICLES_OF_TAG, _tag_id(tag))
+    total = stored_count(CountKind.ARTICLES_OF_TAG, _tag_id(tag))
     return page.of(visible.newest_first().values("article"), total=total)
 
 
@@ -101,7 +99,7 @@ def favorites(
         rows = rows.exclude(is_hidden("article_author"))
     total: Expression | Subquery = _count(rows)
     if tag is None and author is None and feed_of is None:
-        total = tallied(Counted.FAVORITES_OF_USER, _user_id(username))
+        total = stored_count(CountKind.FAVORITES_OF_USER, _user_id(username))
     return page.of(rows.newest_first().values("article"), total=total)
 
 
@@ -109,7 +107,7 @@ def feed(reader: int, page: Page) -> ArticleQuerySet:
     """The articles of all authors whom the reader follows."""
     articles = Article.objects.filter(hidden_at=None, author=OuterRef("followed"))
     # The tally of a hidden author is 0.
-    total = tallied_of_any(Counted.ARTICLES_OF_AUTHOR, _follows(reader).values("followed"))
+    total = sum_of_stored_counts(CountKind.ARTICLES_OF_AUTHOR, _follows(reader).values("followed"))
     ids = _merged(reader, articles, "created_at", "pk", depth=page.offset + page.limit)
     return page.of(ids, total=total)
 

@@ -7,7 +7,7 @@ from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Collate
 
 from articles import lists
-from articles.counts import Tally
+from articles.counts import CountKind, Tally
 from articles.lists import Page
 from articles.models import Article, Comment, Tag
 from database.prepared import Slice, prepared, sliced
@@ -127,7 +127,7 @@ def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> Que
     """
     # From the tallies to the names. A query from the tags would look up each count twice, for
     # the filter and for the order, and take twice as long.
-    counts = Tally.objects.filter(counted=Tally.Counted.ARTICLES_OF_TAG).values("key")
+    counts = Tally.objects.filter(counted=CountKind.ARTICLES_OF_TAG).values("key")
     used = counts.annotate(articles_count=Sum("count")).filter(articles_count__gt=0)
     name = Tag.objects.filter(pk=OuterRef("key")).values("name")[:1]
     named = used.annotate(name=Collate(Subquery(name), "C"))

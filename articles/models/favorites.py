@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from articles.counts import Tally, tallied
+from articles.counts import CountKind, stored_count
 from articles.models.entries import ArticleEntry, ArticleEntryQuerySet
 from profiles.models import Viewer
 from users.models import User, row_exists
@@ -54,4 +54,4 @@ def favorited(viewer: Viewer) -> Coalesce | models.Value:
 
 def favorites_count() -> Coalesce:
     """The number of users who like the article of the outer query."""
-    return tallied(Tally.Counted.FAVORITES_OF_ARTICLE, models.OuterRef("pk"))
+    return stored_count(CountKind.FAVORITES_OF_ARTICLE, models.OuterRef("pk"))

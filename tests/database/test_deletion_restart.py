@@ -79,4 +79,4 @@ def test_a_deletion_goes_on_after_a_restart(
         assert server.execute("SELECT count(*) FROM articles_article") == [(1000,)]
         assert server.execute(COMMENTS) == [(4_000,)]
         verification = run("manage.py", "verify_counts", DATABASE_URL=server.url())
-        assert "Every count is right" in verification.stdout, verification.stdout
+        assert "All counts and copies are correct" in verification.stdout, verification.stdout

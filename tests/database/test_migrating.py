@@ -101,7 +101,7 @@ def test_readers_do_not_notice_a_migration_and_writers_lose_nothing() -> None:
         assert max(read.result() for read in reads) < 1
         assert files(server) == before
         verification = run("manage.py", "verify_counts", DATABASE_URL=server.url())
-        assert "Every count is right" in verification.stdout, verification.stdout
+        assert "All counts and copies are correct" in verification.stdout, verification.stdout
 
         with in_use(server) as reads:
             migrate(server, "articles", "0001")

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Count, IntegerField, OuterRef, Sum
 from django.db.utils import IntegrityError
 
-from articles.counts import Tally, tallied, tallied_of_any
+from articles.counts import CountKind, Tally, stored_count, sum_of_stored_counts
 from articles.models import Article, Favorite, Tag, Tagging
 from articles.queries import tags_most_used_first
 from database.backend.cleanup import Cleanup, cleanup_after
@@ -23,7 +23,6 @@ from tests.database.servers import migrated, wait_until
 from tests.processes import run
 from users.models import User
 
-Counted = Tally.Counted
 Counts = Counter[tuple[int, int]]
 
 
@@ -41,20 +40,20 @@ def actual_counts() -> Counts:
         if article.hidden_at or article.author_id in hidden_users:
             hidden.add(article.pk)
             continue
-        counts[Counted.ARTICLES, 0] += 1
-        counts[Counted.ARTICLES_OF_AUTHOR, article.author_id] += 1
+        counts[CountKind.ARTICLES, 0] += 1
+        counts[CountKind.ARTICLES_OF_AUTHOR, article.author_id] += 1
     for tagging in Tagging.objects.all():
         if tagging.article_id not in hidden:
-            counts[Counted.ARTICLES_OF_TAG, tagging.tag_id] += 1
+            counts[CountKind.ARTICLES_OF_TAG, tagging.tag_id] += 1
     for favorite in Favorite.objects.all():
-        counts[Counted.FAVORITES_OF_ARTICLE, favorite.article_id] += 1
+        counts[CountKind.FAVORITES_OF_ARTICLE, favorite.article_id] += 1
         if favorite.article_id not in hidden:
-            counts[Counted.FAVORITES_OF_USER, favorite.user_id] += 1
+            counts[CountKind.FAVORITES_OF_USER, favorite.user_id] += 1
     return counts
 
 
-def rows_of(counted: Counted, key: int) -> int:
-    return Tally.objects.filter(counted=counted, key=key).count()
+def rows_of(kind: CountKind, key: int) -> int:
+    return Tally.objects.filter(counted=kind, key=key).count()
 
 
 def execute(statement: str) -> None:
@@ -86,12 +85,12 @@ def test_every_written_row_is_counted(
     counts = stored_counts()
 
     assert counts == actual_counts()
-    assert counts[Counted.ARTICLES, 0] == 4
-    assert counts[Counted.ARTICLES_OF_AUTHOR, bob.pk] == 2
-    assert counts[Counted.ARTICLES_OF_TAG, common.pk] == 3
-    assert counts[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 3
-    assert counts[Counted.FAVORITES_OF_USER, charlie.pk] == 4
-    assert counts[Counted.FAVORITES_OF_USER, alice.pk] == 2
+    assert counts[CountKind.ARTICLES, 0] == 4
+    assert counts[CountKind.ARTICLES_OF_AUTHOR, bob.pk] == 2
+    assert counts[CountKind.ARTICLES_OF_TAG, common.pk] == 3
+    assert counts[CountKind.FAVORITES_OF_ARTICLE, scene.pk] == 3
+    assert counts[CountKind.FAVORITES_OF_USER, charlie.pk] == 4
+    assert counts[CountKind.FAVORITES_OF_USER, alice.pk] == 2
 
 
 HIDE: list[LiteralString] = [
@@ -231,8 +230,8 @@ def test_rows_written_by_copy_are_counted(scene: Article, charlie: User) -> None
                 rows.write_row((reader.pk, article.pk, article.created_at))
 
     assert stored_counts() == actual_counts()
-    assert stored_counts()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 33
-    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 1
+    assert stored_counts()[CountKind.FAVORITES_OF_ARTICLE, scene.pk] == 33
+    assert rows_of(CountKind.FAVORITES_OF_ARTICLE, scene.pk) == 1
 
 
 ADD_FAVORITES = """
@@ -255,7 +254,7 @@ def test_statements_with_many_rows_are_counted(scene: Article) -> None:
     for number in range(15):
         make_user(f"reader{number}")
     for change in (-20, 7, 13):
-        Tally.objects.create(counted=Counted.FAVORITES_OF_ARTICLE, key=scene.pk, count=change)
+        Tally.objects.create(counted=CountKind.FAVORITES_OF_ARTICLE, key=scene.pk, count=change)
     for statement, favorites in (
         (ADD_FAVORITES, 18),
         (MOVE_FAVORITES, 3),
@@ -265,14 +264,14 @@ def test_statements_with_many_rows_are_counted(scene: Article) -> None:
     ):
         execute(statement.format(**SUBQUERIES))
         assert stored_counts() == actual_counts()
-        assert stored_counts()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == favorites
-        assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 1
+        assert stored_counts()[CountKind.FAVORITES_OF_ARTICLE, scene.pk] == favorites
+        assert rows_of(CountKind.FAVORITES_OF_ARTICLE, scene.pk) == 1
         assert not Tally.objects.filter(count=0).exists()
 
     scene.delete()
 
     assert stored_counts() == actual_counts()
-    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 0
+    assert rows_of(CountKind.FAVORITES_OF_ARTICLE, scene.pk) == 0
 
 
 def test_an_existing_favorite_is_not_counted_again(scene: Article, bob: User) -> None:
@@ -282,7 +281,7 @@ def test_an_existing_favorite_is_not_counted_again(scene: Article, bob: User) ->
     )
 
     assert stored_counts() == actual_counts()
-    assert stored_counts()[Counted.FAVORITES_OF_USER, bob.pk] == 4
+    assert stored_counts()[CountKind.FAVORITES_OF_USER, bob.pk] == 4
 
 
 def test_rows_that_are_rolled_back_are_not_counted(scene: Article, bob: User) -> None:
@@ -312,25 +311,27 @@ def test_a_tagging_that_gets_another_tag_is_counted_there(scene: Article) -> Non
     tagging.save()
 
     assert stored_counts() == actual_counts()
-    assert stored_counts()[Counted.ARTICLES_OF_TAG, tagging.tag_id] == 2
+    assert stored_counts()[CountKind.ARTICLES_OF_TAG, tagging.tag_id] == 2
 
 
 def test_a_count_can_be_annotated_to_each_row(scene: Article) -> None:
     tags = Tag.objects.annotate(
-        stored=tallied(Counted.ARTICLES_OF_TAG, OuterRef("pk")), counted=Count("taggings")
+        stored=stored_count(CountKind.ARTICLES_OF_TAG, OuterRef("pk")), counted=Count("taggings")
     )
 
     assert all(tag.stored == tag.counted for tag in tags)  # type: ignore[attr-defined]
     assert len(tags) == 3
-    assert isinstance(tallied(Counted.ARTICLES, 0).output_field, IntegerField)
+    assert isinstance(stored_count(CountKind.ARTICLES, 0).output_field, IntegerField)
 
 
 def test_a_missing_count_is_0(db: None) -> None:
     tag = Tag.objects.create(name="new")
     tags = Tag.objects.annotate(
-        articles_count=tallied(Counted.ARTICLES_OF_TAG, OuterRef("pk")),
-        total=tallied(Counted.ARTICLES, 0),
-        of_nobody=tallied_of_any(Counted.ARTICLES_OF_AUTHOR, User.objects.none().values("pk")),
+        articles_count=stored_count(CountKind.ARTICLES_OF_TAG, OuterRef("pk")),
+        total=stored_count(CountKind.ARTICLES, 0),
+        of_nobody=sum_of_stored_counts(
+            CountKind.ARTICLES_OF_AUTHOR, User.objects.none().values("pk")
+        ),
     )
 
     assert tags.values_list("articles_count", "total", "of_nobody").get() == (0, 0, 0)
@@ -342,7 +343,7 @@ def test_the_counts_of_several_keys_are_added(scene: Article, alice: User, bob: 
     follow(alice, bob)
     follow(bob, make_user("dora"))
     followed = Follow.objects.filter(follower=OuterRef(OuterRef("pk"))).values("followed")
-    feed = tallied_of_any(Counted.ARTICLES_OF_AUTHOR, followed)
+    feed = sum_of_stored_counts(CountKind.ARTICLES_OF_AUTHOR, followed)
 
     sums = dict(User.objects.annotate(feed=feed).values_list("username", "feed"))
 
@@ -351,10 +352,10 @@ def test_the_counts_of_several_keys_are_added(scene: Article, alice: User, bob: 
 
 def test_a_count_is_read_with_one_index_scan(scene: Article) -> None:
     Tally.objects.bulk_create(
-        Tally(counted=Counted.FAVORITES_OF_ARTICLE, key=-key, count=1) for key in range(1, 5001)
+        Tally(counted=CountKind.FAVORITES_OF_ARTICLE, key=-key, count=1) for key in range(1, 5001)
     )
     execute("ANALYZE articles_tally")
-    count = tallied(Counted.FAVORITES_OF_ARTICLE, OuterRef("pk"))
+    count = stored_count(CountKind.FAVORITES_OF_ARTICLE, OuterRef("pk"))
 
     plan = Article.objects.values_list(count).explain(verbose=True)
 
@@ -366,8 +367,8 @@ def test_a_count_is_read_with_one_index_scan(scene: Article) -> None:
 
 def test_reading_counts_changes_no_session_state(db: None) -> None:
     tags = Tag.objects.annotate(
-        one=tallied(Counted.ARTICLES_OF_TAG, OuterRef("pk")),
-        many=tallied_of_any(Counted.ARTICLES_OF_AUTHOR, User.objects.values("pk")),
+        one=stored_count(CountKind.ARTICLES_OF_TAG, OuterRef("pk")),
+        many=sum_of_stored_counts(CountKind.ARTICLES_OF_AUTHOR, User.objects.values("pk")),
     )
 
     assert cleanup_after(tags.query.sql_with_params()[0]) is Cleanup.NONE
@@ -430,13 +431,13 @@ def test_simultaneous_writers_of_one_count_do_not_wait(scene: Article, alice: Us
     in_threads(*[publish] * 6)
 
     assert stored_counts() == actual_counts()
-    assert stored_counts()[Counted.ARTICLES, 0] == 10
-    assert rows_of(Counted.ARTICLES, 0) == 6
+    assert stored_counts()[CountKind.ARTICLES, 0] == 10
+    assert rows_of(CountKind.ARTICLES, 0) == 6
 
     # A decrease merges the rows of a count into one.
     Article.objects.latest("pk").delete()
     assert stored_counts() == actual_counts()
-    assert rows_of(Counted.ARTICLES, 0) == 1
+    assert rows_of(CountKind.ARTICLES, 0) == 1
 
 
 @real_transactions
@@ -456,7 +457,7 @@ def test_tags_added_in_opposite_orders_do_not_wait(scene: Article) -> None:
     in_threads(lambda: tag(ours, tags), lambda: tag(theirs, tags[::-1]))
 
     assert stored_counts() == actual_counts()
-    assert stored_counts()[Counted.ARTICLES_OF_TAG, tags[1].pk] == 5
+    assert stored_counts()[CountKind.ARTICLES_OF_TAG, tags[1].pk] == 5
 
 
 @real_transactions
@@ -476,7 +477,7 @@ def test_an_article_can_be_deleted_while_others_are_published(scene: Article, bo
     in_threads(delete, publish)
 
     assert stored_counts() == actual_counts()
-    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 0
+    assert rows_of(CountKind.FAVORITES_OF_ARTICLE, scene.pk) == 0
 
 
 @real_transactions
@@ -495,7 +496,7 @@ def test_simultaneous_bulk_inserts_do_not_wait(scene: Article) -> None:
     in_threads(*[partial(load, mine) for mine in readers])
 
     assert stored_counts() == actual_counts()
-    assert stored_counts()[Counted.FAVORITES_OF_ARTICLE, scene.pk] == 63
+    assert stored_counts()[CountKind.FAVORITES_OF_ARTICLE, scene.pk] == 63
 
 
 @real_transactions
@@ -508,11 +509,11 @@ def test_all_rows_of_a_count_are_deleted_with_the_article(scene: Article, bob: U
             everybody.wait(timeout=20)
 
     in_threads(*[add_favorite] * 4)
-    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 4
+    assert rows_of(CountKind.FAVORITES_OF_ARTICLE, scene.pk) == 4
 
     scene.delete()
 
-    assert rows_of(Counted.FAVORITES_OF_ARTICLE, scene.pk) == 0
+    assert rows_of(CountKind.FAVORITES_OF_ARTICLE, scene.pk) == 0
     assert stored_counts() == actual_counts()
 
 
@@ -551,7 +552,7 @@ def test_the_migration_counts_existing_rows_and_waits_for_writers() -> None:
             writer.execute("COMMIT")
             migration.result()
 
-        of_users = [(Counted.FAVORITES_OF_USER, user, 2) for user in (1, 2, 3)]
-        of_articles = [(Counted.FAVORITES_OF_ARTICLE, article, 3) for article in (1, 2)]
-        articles = [(Counted.ARTICLES, 0, 2), (Counted.ARTICLES_OF_AUTHOR, 1, 2)]
+        of_users = [(CountKind.FAVORITES_OF_USER, user, 2) for user in (1, 2, 3)]
+        of_articles = [(CountKind.FAVORITES_OF_ARTICLE, article, 3) for article in (1, 2)]
+        articles = [(CountKind.ARTICLES, 0, 2), (CountKind.ARTICLES_OF_AUTHOR, 1, 2)]
         assert server.execute(COUNTS) == articles + of_articles + of_users

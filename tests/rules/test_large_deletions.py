@@ -43,7 +43,7 @@ def write_many_comments(author: User, article: Article, number: int = MANY) -> N
 def counts_are_right() -> bool:
     output = StringIO()
     call_command("verify_counts", stdout=output)
-    return "Every count is right" in output.getvalue()
+    return "All counts and copies are correct" in output.getvalue()
 
 
 @pytest.fixture

@@ -1,82 +1,58 @@
-"""manage.py verify_counts: whether what triggers keep is what the tables say."""
+"""manage.py verify_counts: compare what triggers store with the tables."""
 
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
-from articles.counts import Tally
+from articles.counts import CountKind
 from database.backend import lift_timeouts
 
-Counted = Tally.Counted
-
-# The rows that each count counts, and the column that is its key.
-_OF_VISIBLE = "JOIN visible ON visible.id = article_id"
-ROWS = {
-    Counted.ARTICLES: ("visible", "0"),
-    Counted.ARTICLES_OF_TAG: (f"articles_tagging {_OF_VISIBLE}", "tag_id"),
-    Counted.ARTICLES_OF_AUTHOR: ("visible", "author_id"),
-    Counted.FAVORITES_OF_ARTICLE: ("articles_favorite", "article_id"),
-    Counted.FAVORITES_OF_USER: (f"articles_favorite {_OF_VISIBLE}", "user_id"),
-}
-# Tables whose rows copy columns of their article: the name in the report, each column with what
-# it is a copy of.
-COPIES = {
-    "articles_tagging": (
-        "taggings",
-        {
-            "article_created_at": "article.created_at",
-            "article_author_id": "article.author_id",
-            "article_hidden": "(article.hidden_at IS NOT NULL)",
-        },
-    ),
-    "articles_favorite": (
-        "favorites",
-        {
-            "article_created_at": "article.created_at",
-            "article_author_id": "article.author_id",
-        },
-    ),
-}
-EXAMPLES = 3  # of each kind of count
-
-# Every join is one of whole tables, which PostgreSQL does on its disk if it has to.
-_VISIBLE = """
+# Whole tables are joined, not row by row: PostgreSQL can do so on disk. The numbers are those of
+# CountKind.
+WRONG_COUNTS = """
     WITH visible AS (
         SELECT article.id, author_id
         FROM articles_article AS article JOIN users_user AS author ON author.id = author_id
         WHERE article.hidden_at IS NULL AND author.hidden_at IS NULL
+    ), actual AS (
+        SELECT 1 AS counted, 0 AS key, count(*) AS count FROM visible
+        UNION ALL
+        SELECT 2, tag_id, count(*)
+            FROM articles_tagging JOIN visible ON visible.id = article_id GROUP BY tag_id
+        UNION ALL
+        SELECT 3, author_id, count(*) FROM visible GROUP BY author_id
+        UNION ALL
+        SELECT 4, article_id, count(*) FROM articles_favorite GROUP BY article_id
+        UNION ALL
+        SELECT 5, user_id, count(*)
+            FROM articles_favorite JOIN visible ON visible.id = article_id GROUP BY user_id
+    ), stored AS (
+        SELECT counted, key, sum(count) AS count FROM articles_tally GROUP BY counted, key
     )
+    SELECT counted, key, coalesce(actual.count, 0) AS actual, coalesce(stored.count, 0) AS stored
+    FROM actual FULL JOIN stored USING (counted, key)
+    WHERE coalesce(actual.count, 0) <> coalesce(stored.count, 0)
 """
-_COUNTS = _VISIBLE + " UNION ALL ".join(
-    f"SELECT {counted:d}::smallint AS counted, {key}::bigint AS key, count(*) AS count"  # noqa: S608 -- no input
-    f" FROM {rows} GROUP BY 2"
-    for counted, (rows, key) in ROWS.items()
-)
-_TALLIES = "SELECT counted, key, sum(count) AS count FROM articles_tally GROUP BY counted, key"
-WRONG_COUNTS = f"""
-    SELECT counted, key, coalesce(counts.count, 0) AS there, coalesce(tallies.count, 0) AS stored
-    FROM ({_COUNTS}) AS counts FULL JOIN ({_TALLIES}) AS tallies USING (counted, key)
-    WHERE coalesce(counts.count, 0) <> coalesce(tallies.count, 0)
-"""  # noqa: S608 -- no input
+EXAMPLES = 3  # of each kind
 SHOW_WRONG_COUNTS = f"""
-    SELECT counted, number, key, there, stored FROM (
+    SELECT counted, number, key, actual, stored FROM (
         SELECT *, count(*) OVER kind AS number, row_number() OVER (kind ORDER BY key) AS place
         FROM ({WRONG_COUNTS}) AS wrong WINDOW kind AS (PARTITION BY counted)
     ) AS numbered
     WHERE place <= {EXAMPLES} ORDER BY counted, key
 """  # noqa: S608 -- no input
-# Added as another part of the count. It is what the count lacks, whatever is written at the
-# same time: a writer changes the rows and their count alike, and what is between them stays.
-ADD_WHAT_IS_MISSING = f"""
+# Inserts the difference as one more part of the count. It stays correct while others write,
+# because a writer changes the rows and their count by the same number.
+ADD_DIFFERENCES = f"""
     INSERT INTO articles_tally (counted, key, count)
-    SELECT counted, key, there - stored FROM ({WRONG_COUNTS}) AS wrong
+    SELECT counted, key, actual - stored FROM ({WRONG_COUNTS}) AS wrong
 """  # noqa: S608 -- no input
-# The sum is that of the rows as they were deleted, so that none is lost and none comes twice.
-# Those that somebody is writing to stay as they are.
-FOLD = """
-    WITH folded AS (
+# The sum is that of the deleted row versions, so that no part is lost or added twice. Rows that
+# another transaction has locked stay as they are.
+MERGE = """
+    WITH parts AS (
         DELETE FROM articles_tally WHERE id IN (
             SELECT id FROM articles_tally JOIN (
                 SELECT counted, key FROM articles_tally GROUP BY counted, key
@@ -84,51 +60,73 @@ FOLD = """
             ) AS split USING (counted, key)
             FOR UPDATE OF articles_tally SKIP LOCKED
         ) RETURNING counted, key, count
-    ), whole AS (
+    ), merged AS (
         INSERT INTO articles_tally (counted, key, count)
-        SELECT counted, key, sum(count) FROM folded GROUP BY counted, key HAVING sum(count) <> 0
+        SELECT counted, key, sum(count) FROM parts GROUP BY counted, key HAVING sum(count) <> 0
     )
-    SELECT count(DISTINCT (counted, key)) FROM folded
+    SELECT count(DISTINCT (counted, key)) FROM parts
 """
-_WRONG_COPIES = """
-    {table} AS copy JOIN articles_article AS article ON article.id = copy.article_id
-    WHERE ({copies}) IS DISTINCT FROM ({originals})
+SHOW_WRONG_COPIES = """
+    SELECT count(*), min({table}.id)
+    FROM {table} JOIN articles_article AS article ON article.id = article_id
+    WHERE ({columns}) IS DISTINCT FROM ({originals})
 """
-SHOW_WRONG_COPIES = f"SELECT count(*), min(copy.id) FROM {_WRONG_COPIES}"  # noqa: S608 -- no input
-LOCK_THEIR_ARTICLES = f"""
-    SELECT count(*) FROM (SELECT FROM {_WRONG_COPIES} FOR KEY SHARE OF article) AS locked
-"""  # noqa: S608 -- no input
-COPY_ANEW = """
-    UPDATE {table} AS copy SET ({columns}) = ROW ({originals})
+LOCK_ARTICLES_OF_WRONG_COPIES = """
+    SELECT count(*) FROM (
+        SELECT FROM {table} JOIN articles_article AS article ON article.id = article_id
+        WHERE ({columns}) IS DISTINCT FROM ({originals})
+        FOR KEY SHARE OF article
+    ) AS locked
+"""
+CORRECT_COPIES = """
+    UPDATE {table} SET ({columns}) = ROW ({originals})
     FROM articles_article AS article
-    WHERE article.id = copy.article_id AND ({copies}) IS DISTINCT FROM ({originals})
+    WHERE article.id = article_id AND ({columns}) IS DISTINCT FROM ({originals})
 """
 
 
-def _about(table: str, statement: str) -> str:
-    """The statement with the names of a table with copies."""
-    _, columns = COPIES[table]
-    return statement.format(
-        table=table,
-        columns=", ".join(columns),
-        copies=", ".join(f"copy.{name}" for name in columns),
-        originals=", ".join(columns.values()),
-    )
+class Copies(NamedTuple):
+    """The columns that the rows of a table copy from their article."""
+
+    name: str
+    """In the report."""
+    table: str
+    columns: str
+    originals: str
+
+    def sql(self, statement: str) -> str:
+        return statement.format(**self._asdict())
+
+
+COPIES = (
+    Copies(
+        "taggings",
+        "articles_tagging",
+        "article_created_at, article_author_id, article_hidden",
+        "article.created_at, article.author_id, article.hidden_at IS NOT NULL",
+    ),
+    Copies(
+        "favorites",
+        "articles_favorite",
+        "article_created_at, article_author_id",
+        "article.created_at, article.author_id",
+    ),
+)
 
 
 class Command(BaseCommand):
     help = (
-        "Count everything that triggers count, as of one moment, and compare; then compare what "
-        "taggings and favorites copy from their article. The exit status is 1 if anything "
-        "differs. Nobody has to wait meanwhile."
+        "Compare all stored counts with the tables, and the columns that taggings and favorites "
+        "copy from their article with the article. Exits with 1 if any differ. Blocks no reader "
+        "and no writer."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--repair",
             action="store_true",
-            help="make right what differs, and one row of the counts that have more. It may be "
-            "run while others write",
+            help="correct what differs, and merge counts that have several rows. Others may write "
+            "at the same time",
         )
 
     def handle(self, *, repair: bool, verbosity: int, **options: Any) -> None:
@@ -137,49 +135,50 @@ class Command(BaseCommand):
             for line in report:
                 self.stdout.write(line)
         if report and not repair:
-            raise CommandError("Not everything is right. With --repair it is made so.")
+            raise CommandError("Some counts or copies are wrong. --repair corrects them.")
         if verbosity and not report:
-            self.stdout.write("Every count is right, and so is every copy.")
+            self.stdout.write("All counts and copies are correct.")
 
 
 def _differences() -> list[str]:
-    """What is wrong, a line for each kind; as of one moment."""
+    """A line for each kind of count and each table with wrong values, from one snapshot."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         lift_timeouts()
         cursor.execute(SHOW_WRONG_COUNTS)
         examples: dict[tuple[int, int], list[str]] = {}
-        for counted, number, key, there, stored in cursor.fetchall():
-            example = f"{stored} for {there} (key {key})"
+        for counted, number, key, actual, stored in cursor.fetchall():
+            example = f"{stored} instead of {actual} (key {key})"
             examples.setdefault((counted, number), []).append(example)
         lines = [
-            f"{Counted(counted).label}: {number:,} wrong, such as {', '.join(shown)}."
+            f"{CountKind(counted).label}: {number:,} wrong, for example {', '.join(shown)}."
             for (counted, number), shown in examples.items()
         ]
-        for table, (name, _) in COPIES.items():
-            cursor.execute(_about(table, SHOW_WRONG_COPIES))
+        for copies in COPIES:
+            cursor.execute(copies.sql(SHOW_WRONG_COPIES))
             number, first = cursor.fetchone()
             if number:
-                lines.append(f"copies in {name}: {number:,} wrong, such as that with id {first}.")
+                lines.append(f"copies in {copies.name}: {number:,} wrong, for example id {first}.")
     return lines
 
 
 def _repair() -> list[str]:
-    """Make everything right, and say what it took."""
+    """Correct all counts and copies, and return a line for each correction."""
     done = {}
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        # Every statement must see what those before it have waited for.
+        # Each statement must see the commits that the statement before waited for.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         lift_timeouts()
-        # Two repairs at once would both add what is missing.
+        # Two repairs at the same time would both add the differences.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('verify_counts'))")
-        cursor.execute(ADD_WHAT_IS_MISSING)
+        cursor.execute(ADD_DIFFERENCES)
         done["counts corrected"] = cursor.rowcount
-        cursor.execute(FOLD)
-        (done["counts put into one row"],) = cursor.fetchone()
-        for table, (name, _) in COPIES.items():
-            # Before the rows, as whoever changes the article does.
-            cursor.execute(_about(table, LOCK_THEIR_ARTICLES))
-            cursor.execute(_about(table, COPY_ANEW))
-            done[f"copies in {name} corrected"] = cursor.rowcount
+        cursor.execute(MERGE)
+        (done["counts merged into one row"],) = cursor.fetchone()
+        for copies in COPIES:
+            # An update of an article locks the article before its copies. The opposite order
+            # would deadlock.
+            cursor.execute(copies.sql(LOCK_ARTICLES_OF_WRONG_COPIES))
+            cursor.execute(copies.sql(CORRECT_COPIES))
+            done[f"copies in {copies.name} corrected"] = cursor.rowcount
     return [f"{what}: {number:,}" for what, number in done.items() if number]
