@@ -5,6 +5,7 @@ leaves nothing behind; with a pool, `pool.py` says what else.
 """
 
 import math
+import sys
 import threading
 import time
 import weakref
@@ -22,10 +23,9 @@ from psycopg import pq
 from database.backend.checkouts import Checkout, checked_out
 from database.backend.client import DatabaseClient
 from database.backend.connection import Connection
-from database.backend.cursors import BoundCursor
 from database.backend.outages import Outage
 from database.backend.pool import RECONNECT_INTERVAL, Pool
-from database.backend.prepared_cursor import PreparedCursor
+from database.backend.prepared_cursor import FastPreparedCursor, PreparedCursor
 from database.backend.running import running_request
 from database.backend.watchdog import watchdog
 from database.errors import NotConnected
@@ -100,8 +100,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return {}
         params: dict[str, Any] = super().get_connection_params()
         embedded, password_file = params.pop("embedded", None), params.pop("password_file", None)
-        for name in ("limits", "pgbouncer"):
-            params.pop(name, None)
+        params.pop("limits", None)
+        pgbouncer, fast = params.pop("pgbouncer", False), params.pop("prepared_fast_path", True)
+        if not pgbouncer and not fast and params["prepare_threshold"] is None:
+            # Without a threshold psycopg prepares nothing, not even what asks for it.
+            params["prepare_threshold"] = sys.maxsize
         try:
             if embedded is not None:
                 params["host"] = str(embedded.start())
@@ -186,12 +189,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return cursor
 
     def prepared_cursor(self) -> CursorWrapper:
-        """A cursor that prepares what it executes: text with $1, $2, … for parameters. What
-        Django does around its own cursors, it does around this one."""
+        """A cursor that prepares what it executes; the text has $1, $2, … for parameters. Django
+        does around it what it does around its own cursors."""
         self.close_if_health_check_failed()
         self.ensure_connection()
-        prepares = not self.settings_dict["OPTIONS"].get("pgbouncer")
-        cursor = (PreparedCursor if prepares else BoundCursor)(self.connection)
+        options = self.settings_dict["OPTIONS"]
+        fast = options.get("prepared_fast_path", True) and not options.get("pgbouncer")
+        cursor = (FastPreparedCursor if fast else PreparedCursor)(self.connection)
         wrapped: CursorWrapper = self._prepare_cursor(cursor)  # type: ignore[attr-defined]  # Django's
         return wrapped
 

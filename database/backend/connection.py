@@ -45,8 +45,8 @@ class Connection(psycopg.Connection[Any]):
 
     def __init__(self, pgconn: pq.abc.PGconn, *args: Any) -> None:
         super().__init__(pgconn, *args)
-        # The names of the prepared ones, by text and types.
-        self.statements: dict[tuple[str, Sequence[int]], bytes] = {}
+        # Of the prepared statements, by text and types of the parameters.
+        self.statement_names: dict[tuple[str, Sequence[int]], bytes] = {}
         self.opened_at = monotonic()
         self.answered_at = self.opened_at  # when a statement last ended, or a ping
         # A handle of our own on the socket. libpq closes its own when it likes, and the

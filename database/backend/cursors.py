@@ -6,7 +6,6 @@ from time import monotonic
 from typing import Any, Protocol, Self, cast
 
 import psycopg
-from django.db.backends.postgresql import base
 from psycopg.abc import Params, Query
 
 from database.backend.cleanup import Cleanup
@@ -61,11 +60,3 @@ class ObservedCursor(psycopg.Cursor[Any]):
 def observed(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
     """The same class of cursors, made to tell the connection of every statement."""
     return type(factory.__name__, (ObservedCursor, factory), {})
-
-
-class BoundCursor(ObservedCursor, base.CursorMixin, psycopg.RawCursor[Any]):
-    """Takes $1, $2, … for parameters, which the server puts in, and results in binary, which
-    are parsed in three quarters of the time."""
-
-    def execute(self, query: Any, params: Params | None = None, **kwargs: Any) -> Self:
-        return super().execute(query, params, binary=True, **kwargs)

@@ -1,5 +1,6 @@
 """What PostgreSQL gets of declared queries, and what heals by itself."""
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from articles.models import Tag
 from database.backend import database_wrapper
 from database.backend.base import DatabaseWrapper
 from database.backend.connection import Connection
-from database.backend.prepared_cursor import PreparedCursor
+from database.backend.prepared_cursor import FastPreparedCursor
 from database.settings.url import DJANGO_NAMES
 from tests.database.declared import (
     TagRow,
@@ -28,6 +29,9 @@ from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import migrated
 from tests.processes import database_url
 from users.models import User
+
+# psycopg notices a plain DEALLOCATE ALL.
+LOSE_STATEMENTS = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"
 
 
 def session() -> Connection:
@@ -54,6 +58,24 @@ def test_it_returns_what_the_queryset_does(tags: None) -> None:
 def test_a_negative_slice_is_refused_by_the_server(tags: None) -> None:
     with pytest.raises(DataError, match="LIMIT must not be negative"), transaction.atomic():
         list_tags(limit=-1)
+
+
+def test_the_fast_path_raises_the_errors_of_psycopgs_cursor(
+    tags: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def error_of(**arguments: Any) -> tuple[type[Exception], str]:
+        with pytest.raises((DataError, UnicodeError)) as raised, transaction.atomic():
+            list_tags(**arguments)
+        return raised.type, str(raised.value)
+
+    def errors() -> list[tuple[type[Exception], str]]:
+        return [error_of(limit=-1), error_of(name="nul\0"), error_of(name="\ud800")]
+
+    fast = errors()
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepared_fast_path", False)
+    monkeypatch.setattr(session(), "prepare_threshold", sys.maxsize)
+
+    assert errors() == fast
 
 
 def test_a_model_as_row_comes_as_from_its_table(alice: User) -> None:
@@ -83,9 +105,9 @@ def test_the_cursor_is_another_one_inside_alone(tags: None) -> None:
             list_tags(limit=-1)
         Tag.objects.count()
 
-    assert [cursor for cursor in used if cursor is PreparedCursor] == [PreparedCursor] * 2
-    assert [used.index(PreparedCursor), used[1] is PreparedCursor] == [0, False]
-    assert used[-1] is not PreparedCursor
+    assert [cursor for cursor in used if cursor is FastPreparedCursor] == [FastPreparedCursor] * 2
+    assert [used.index(FastPreparedCursor), used[1] is FastPreparedCursor] == [0, False]
+    assert used[-1] is not FastPreparedCursor
     assert session().prepare_threshold is None
 
 
@@ -136,10 +158,13 @@ def with_pool(pool: dict[str, int] | None) -> dict[str, Any]:
     return {"OPTIONS": connection.settings_dict["OPTIONS"] | {"pool": pool}}
 
 
-@pytest.fixture
-def fresh(transactional_db: None) -> Iterator[None]:
-    """A connection that has prepared nothing yet, and comes back from its pool every time."""
-    with another_pool(with_pool({"min_size": 1, "max_size": 1})):
+@pytest.fixture(params=[True, False], ids=["libpq", "psycopg"])
+def fresh(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """A connection that has prepared nothing yet, and comes back from its pool every time; with
+    the fast path for prepared queries, and without it."""
+    settings = with_pool({"min_size": 1, "max_size": 1})
+    settings["OPTIONS"] |= {"prepared_fast_path": request.param}
+    with another_pool(settings):
         Tag.objects.bulk_create(Tag(name=name) for name in ("css", "java"))
         yield
 
@@ -236,11 +261,11 @@ def test_it_is_noticed_again_and_again(altered: None) -> None:
 def test_statements_that_somebody_has_thrown_away_are_prepared_anew(fresh: None) -> None:
     list_tags()
     with connection.cursor() as cursor:
-        cursor.execute("DEALLOCATE ALL")
+        cursor.execute(LOSE_STATEMENTS)
 
     assert names(list_tags()) == ["css", "java"]
     with connection.cursor() as cursor:
-        cursor.execute("DEALLOCATE ALL")
+        cursor.execute(LOSE_STATEMENTS)
     with pytest.raises(ProgrammingError, match="does not exist"), transaction.atomic():
         list_tags()
     assert names(list_tags()) == ["css", "java"]

@@ -2,12 +2,14 @@
 
 import itertools
 import random
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
 
@@ -122,6 +124,24 @@ def test_the_rows_are_equal_to_those_of_the_queryset(
         found[shape] += len(rows)
 
     assert len([*filter(None, found.values())]) >= len(shapes) * SHAPES_WITH_ROWS
+
+
+@each_query
+def test_the_fast_path_returns_the_rows_of_psycopgs_cursor(
+    query: Prepared[..., Any], content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows() -> list[list[Any]]:
+        return [query(**arguments) for arguments in calls]
+
+    shapes = [*query.shapes()]
+    each_several_times = itertools.product(shapes, range(max(1, 200 // len(shapes))))
+    calls = [content.arguments(query, shape) for shape, _ in each_several_times]
+    fast = rows()
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "prepared_fast_path", False)
+    monkeypatch.setattr(connection.connection, "prepare_threshold", sys.maxsize)
+
+    assert rows() == fast
+    assert any(fast)
 
 
 @each_query
