@@ -40,8 +40,8 @@ from users import deletion
 from users.authentication import (
     TokenRequired,
     TokenRequiredToWrite,
-    logged_in,
-    refuse_if_gone,
+    authenticated_user,
+    refuse_deleted_account,
 )
 from users.limits import RateThrottle
 from users.partial_put import PartialPutMixin
@@ -75,7 +75,7 @@ class ArticleViewSet(
 
     @action(detail=False, permission_classes=[TokenRequired])
     def feed(self, request: Request) -> Response:
-        return self._page(feed_of=logged_in(request).pk)
+        return self._page(feed_of=authenticated_user(request).pk)
 
     def retrieve(self, request: Request, slug: str) -> Response:
         return Response(article(self._with_slug(slug)))
@@ -83,13 +83,13 @@ class ArticleViewSet(
     def create(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        written = serializer.save(author=logged_in(request))
+        written = serializer.save(author=authenticated_user(request))
         response = Response(self.represent(written), status=status.HTTP_201_CREATED)
         return rebuildable(response, written.pk)
 
     def perform_destroy(self, instance: Article) -> None:
         deletion.delete(Article.objects.filter(pk=instance.pk))
-        refuse_if_gone(self.request)
+        refuse_deleted_account(self.request)
 
     @action(
         detail=True,
@@ -100,16 +100,16 @@ class ArticleViewSet(
     def favorite(self, request: Request, slug: str) -> Response:
         row = self._with_slug(slug)
         # One idempotent statement: two requests at the same time both succeed.
-        favorite = Favorite(user=logged_in(request), article_id=row.pk)
+        favorite = Favorite(user=authenticated_user(request), article_id=row.pk)
         Favorite.objects.bulk_create([favorite], ignore_conflicts=True)
         return rebuildable(Response(self.represent(row)), row.pk)
 
     @favorite.mapping.delete
     def unfavorite(self, request: Request, slug: str) -> Response:
         row = self._with_slug(slug)
-        favorites = Favorite.objects.by(logged_in(request)).filter(article=row.pk)
+        favorites = Favorite.objects.by(authenticated_user(request)).filter(article=row.pk)
         if not favorites.delete()[0]:
-            refuse_if_gone(request)
+            refuse_deleted_account(request)
         return Response(self.represent(row))
 
     def rebuild(self, request: Request, pk: int) -> Response:
@@ -165,7 +165,7 @@ class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[C
         article_id = self._article_id()  # first, so that 404 comes before 422
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        author = logged_in(request)
+        author = authenticated_user(request)
         try:
             written = Comment.objects.create(
                 author=author, article_id=article_id, **serializer.validated_data
@@ -205,7 +205,7 @@ class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[C
 
     def perform_destroy(self, instance: Comment) -> None:
         if not instance.delete()[0]:
-            refuse_if_gone(self.request)
+            refuse_deleted_account(self.request)
 
     def _article_id(self) -> int:
         try:

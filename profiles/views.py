@@ -8,7 +8,7 @@ from database.requests import rebuildable
 from profiles.models import Follow, Profile
 from profiles.queries import ProfileRow, profile_named, profile_with_id
 from profiles.representations import profile
-from users.authentication import TokenRequired, logged_in, refuse_if_gone
+from users.authentication import TokenRequired, authenticated_user, refuse_deleted_account
 from users.limits import RateThrottle
 from users.names import nfc
 from users.serializer_fields import refuse_nul
@@ -28,7 +28,7 @@ class ProfileViewSet(GenericViewSet[Profile]):
     @action(detail=True, methods=["post"], permission_classes=[TokenRequired])
     def follow(self, request: Request, username: str) -> Response:
         followed = self._named(username)
-        follower = logged_in(request)
+        follower = authenticated_user(request)
         if followed.pk == follower.pk:
             raise ValidationError({"profile": ["can't follow yourself"]}, code="self_follow")
         # One idempotent statement: two requests at the same time both succeed.
@@ -40,9 +40,9 @@ class ProfileViewSet(GenericViewSet[Profile]):
     @follow.mapping.delete
     def unfollow(self, request: Request, username: str) -> Response:
         followed = self._named(username)
-        follows = Follow.objects.by(logged_in(request)).filter(followed=followed.pk)
+        follows = Follow.objects.by(authenticated_user(request)).filter(followed=followed.pk)
         if not follows.delete()[0]:
-            refuse_if_gone(request)
+            refuse_deleted_account(request)
         return Response(profile(followed._replace(following=False)))
 
     def rebuild(self, request: Request, pk: int) -> Response:

@@ -29,7 +29,7 @@ class TokenAuthentication(BaseAuthentication):
     """Treats a request with an invalid token as anonymous, like one without a token.
 
     Sets `token_status` on Django's request to MISSING, VALID or the code of the error.
-    `logged_in` refuses the request with it, and `token_headers` sets headers from it.
+    `authenticated_user` refuses the request with it, and `token_headers` sets headers from it.
     """
 
     def authenticate(self, request: Request) -> tuple[User, tokens.Token] | None:
@@ -65,7 +65,7 @@ def _user_and_token(header: list[str]) -> tuple[User, tokens.Token]:
     return users[0], token
 
 
-def logged_in(request: Request) -> User:
+def authenticated_user(request: Request) -> User:
     """The user of the token. Raises NotAuthenticated without a token, or AuthenticationFailed if
     it is invalid."""
     if isinstance(request.user, User):
@@ -74,7 +74,7 @@ def logged_in(request: Request) -> User:
     raise NotAuthenticated if status == MISSING else AuthenticationFailed(code=status)
 
 
-def account_is_gone(request: Request) -> bool:
+def account_was_deleted(request: Request) -> bool:
     """Whether the account of a writing request was deleted since the request began.
 
     The errors of such a write do not tell: they are the same as for a deleted article. Runs one
@@ -88,9 +88,9 @@ def account_is_gone(request: Request) -> bool:
     return not connection.in_atomic_block and not active_user(pk=request.user.pk)
 
 
-def refuse_if_gone(request: Request) -> None:
+def refuse_deleted_account(request: Request) -> None:
     """Call it after a write that changed no row. Raises AuthenticationFailed."""
-    if account_is_gone(request):
+    if account_was_deleted(request):
         raise AuthenticationFailed
 
 
@@ -98,7 +98,7 @@ class TokenRequired(BasePermission):
     """Refuses every request without a valid token with 401."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        logged_in(request)
+        authenticated_user(request)
         return True
 
 

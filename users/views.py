@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from users.authentication import TokenRequired, logged_in
+from users.authentication import TokenRequired, authenticated_user
 from users.limits import RateThrottle
 from users.models import User
 from users.partial_put import PartialPutMixin
@@ -48,4 +48,4 @@ class CurrentUserViewSet(mixins.RetrieveModelMixin, PartialPutMixin[User], Gener
     permission_classes = (TokenRequired,)
 
     def get_object(self) -> User:
-        return logged_in(self.request)
+        return authenticated_user(self.request)

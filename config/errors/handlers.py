@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from config.errors.mapping import StatusError, as_api_exception
 from config.errors.rendering import error_json, error_response, is_api, rendered
 from database.errors import Failure, failure_of
-from users.authentication import account_is_gone
+from users.authentication import account_was_deleted
 
 # Seconds. The database is back soon, or an operator must act.
 RETRY_AFTER = 1
@@ -31,7 +31,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if failure_of(exc, writes=True):
         return None
     error = as_api_exception(exc)
-    if isinstance(error, exceptions.NotFound) and account_is_gone(request):
+    if isinstance(error, exceptions.NotFound) and account_was_deleted(request):
         error = exceptions.AuthenticationFailed()
     if error is None:
         error = StatusError(500, "failed")
