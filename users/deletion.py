@@ -25,7 +25,7 @@ BATCH = 1_000  # rows in a transaction; bounds how long other writers wait for i
 ATTEMPTS = 5  # for a small deletion, if PostgreSQL cancels it because of a deadlock
 LEASE = timedelta(seconds=30)  # longer than a batch can take with the statement timeout
 
-queued = threading.Event()
+deletion_queued = threading.Event()
 """Wakes the worker of this process when a deletion is queued."""
 
 
@@ -153,7 +153,7 @@ def enqueue(rows: models.QuerySet[Any]) -> None:
             deletions = Deletion.objects.filter(model=label).values("row_id")
             marked = rows.model._base_manager.filter(pk__in=deletions, hidden_at=None)
             marked.update(**rows.model.values_when_deleted())
-        transaction.on_commit(queued.set)
+        transaction.on_commit(deletion_queued.set)
 
 
 def _label(model: type[models.Model]) -> str:

@@ -7,7 +7,7 @@ import threading
 from django.db import OperationalError, connection
 
 from database.background import BackgroundThread, survive
-from users.deletion import Deletion, queued
+from users.deletion import Deletion, deletion_queued
 
 logger = logging.getLogger("users.deletion")
 
@@ -39,7 +39,7 @@ class DeletionWorker:
         if self._stopping:
             return
         self._stopping = True
-        queued.set()
+        deletion_queued.set()
         self._idle.wait(LONGEST_BATCH)
 
     def empty_queue(self) -> None:
@@ -58,11 +58,11 @@ class DeletionWorker:
 
     def _run(self) -> None:
         while not self._stopping:
-            queued.clear()
+            deletion_queued.clear()
             if self._stopping:  # `stop` was called before the clear
                 return
             # A failed deletion keeps its lease, so that other deletions run first.
-            queued.wait(survive(self._work) or PAUSE)
+            deletion_queued.wait(survive(self._work) or PAUSE)
 
     def _work(self) -> float:
         """Empty the queue. Returns the seconds to wait until the next look."""
