@@ -59,6 +59,8 @@ NOT_RUN = {
     "python manage.py serve --port 8000": (
         "serves until it is stopped; tests/database/test_serve.py runs it"
     ),
+    "CONDUIT_OWNER_PASSWORD=secret-1 CONDUIT_PASSWORD=secret-2 psql --dbname=conduit"
+    " --file=docs/roles.sql": "tests/database/test_roles.py runs it",
     "promtool check rules docs/alerts.yml": "tests/rules/test_dashboard.py runs it",
     "pip install --require-hashes -r requirements.lock": "changes the environment; make does it",
     'pip install "psycopg[binary,pool]>=3.3.9" dj-database-url granian prometheus-client': (
