@@ -66,8 +66,8 @@ NOT_RUN = {
     'pip install "psycopg[binary,pool]>=3.3.9" dj-database-url granian prometheus-client': (
         "changes the environment"
     ),
-    "django-admin startproject mysite": "writes into this folder",
-    "cp -r database mysite/": "writes into this folder",
+    "django-admin startproject mysite": "the last test runs it in another folder",
+    "cp -r database mysite/": "the last test runs it in another folder",
 }
 
 
@@ -199,13 +199,13 @@ def test_the_contributors_page_has_every_target_of_make() -> None:
 # --- The commands --------------------------------------------------------------------
 
 
-def run_in_a_shell(script: str, **variables: str) -> str:
+def run_in_a_shell(script: str, folder: Path = BASE_DIR, **variables: str) -> str:
     """What the script prints. Its first command that fails ends it, and the test."""
     programs = [str(Path(sys.executable).parent), str(clusters.embedded().programs)]
     kept = environment(**variables)
     process = subprocess.run(  # noqa: S603 -- what our own pages say
         ["/bin/bash", "-euo", "pipefail", "-c", script],
-        cwd=BASE_DIR,
+        cwd=folder,
         env=kept | {"PATH": ":".join([*programs, kept["PATH"]])},
         capture_output=True,
         text=True,
@@ -266,3 +266,22 @@ def test_the_examples_of_the_readme_answer_what_it_shows(transactional_db: None)
     assert [shape(value) for value in values_in(printed)] == [
         shape(value) for value in values_in(shown)
     ]
+
+
+def test_another_project_loads_after_all_steps(tmp_path: Path) -> None:
+    page = BASE_DIR / "docs/connections.md"
+    make, copy = list(commands(page))[:2]
+    run_in_a_shell(f"{make}; {copy.replace('database', f'{BASE_DIR}/database')}", tmp_path)
+    *steps, urls = blocks(page, "python")
+    for file, additions in (("settings.py", steps), ("urls.py", [urls])):
+        with (tmp_path / "mysite/mysite" / file).open("a") as module:
+            module.write("\n".join(additions))
+
+    loaded = run_in_a_shell(
+        # Loads the middleware, and each view.
+        "python -c 'from mysite import wsgi, urls; print(len(urls.urlpatterns))'",
+        tmp_path / "mysite",
+        DJANGO_SETTINGS_MODULE="mysite.settings",
+    )
+
+    assert loaded == "5\n"
