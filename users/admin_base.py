@@ -75,16 +75,16 @@ class ModelAdmin(admin.ModelAdmin):
     ) -> tuple[list[str], dict[str, Any], set[str], list[str]]:
         """Counts of the rows to delete, by model, and the models that the editor may not delete."""
         rows = objs if isinstance(objs, models.QuerySet) else self._rows([row.pk for row in objs])
-        counts, lacking = {}, set()
+        counts: dict[str, Any] = {}
+        forbidden = set()
         for model, count in counts_below(rows, MAX_COUNTED).items():
             if not count:
                 continue
-            many = count > MAX_COUNTED
             name = str(model._meta.verbose_name_plural)
-            counts[name] = f"more than {MAX_COUNTED:,}" if many else count
+            counts[name] = count if count <= MAX_COUNTED else f"more than {MAX_COUNTED:,}"
             if not self._may_delete(model, request):
-                lacking.add(str(model._meta.verbose_name))
-        return [], counts, lacking, []
+                forbidden.add(str(model._meta.verbose_name))
+        return [], counts, forbidden, []
 
     def _may_delete(self, model: type[models.Model], request: HttpRequest) -> bool:
         """As in Django, a model without admin pages needs no permission."""

@@ -26,6 +26,9 @@ from users.passwords import normalize_password
 from users.revocation import Revocable
 from users.visibility import Hideable
 
+BIO_LENGTH = 2_000
+IMAGE_LENGTH = 4_096
+
 
 class UserManager(BaseUserManager["User"]):
     def get_queryset(self) -> FoldedQuerySet["User"]:
@@ -60,8 +63,8 @@ class User(Revocable, PermissionsMixin, Hideable):
     username = NormalizedCharField(max_length=USERNAME_LENGTH)
     username_folded = FoldedField("username")
     # NULL instead of Django's usual "": the API shows null for an empty bio or image.
-    bio = models.CharField(max_length=2000, blank=True, null=True)  # noqa: DJ001
-    image = models.CharField(max_length=4096, blank=True, null=True)  # noqa: DJ001
+    bio = models.CharField(max_length=BIO_LENGTH, blank=True, null=True)  # noqa: DJ001
+    image = models.CharField(max_length=IMAGE_LENGTH, blank=True, null=True)  # noqa: DJ001
     is_active = models.BooleanField(
         "active", default=True, help_text="Inactive users cannot log in."
     )

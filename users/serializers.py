@@ -9,7 +9,7 @@ from rest_framework.exceptions import APIException, AuthenticationFailed
 
 from users import tokens
 from users.limits import remember_address
-from users.models import User
+from users.models import BIO_LENGTH, IMAGE_LENGTH, User
 from users.names import EMAIL_LENGTH, USERNAME_LENGTH, validate_username
 from users.serializer_fields import Email, LongText, Name, Password
 
@@ -29,8 +29,8 @@ class UserSerializer(serializers.Serializer[User]):
     token = serializers.SerializerMethodField()
     username = Name(max_length=USERNAME_LENGTH)
     password = Password(write_only=True)
-    bio = LongText(max_length=2000, required=False, allow_blank=True, allow_null=True)
-    image = LongText(max_length=4096, required=False, allow_blank=True, allow_null=True)
+    bio = LongText(max_length=BIO_LENGTH, required=False, allow_blank=True, allow_null=True)
+    image = LongText(max_length=IMAGE_LENGTH, required=False, allow_blank=True, allow_null=True)
 
     def get_token(self, user: User) -> str:
         """The token in use; a new one after a registration or a login."""
