@@ -53,7 +53,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @property
     def _outage(self) -> Outage:
-        return self._outages.setdefault(self.alias, Outage(self.alias))
+        outage = self._outages.get(self.alias)
+        return outage or self._outages.setdefault(self.alias, Outage(self.alias))
 
     @property
     def pool(self) -> Pool | None:

@@ -21,6 +21,7 @@ DEPTH = 40
 class Connection(Protocol):
     """What this module and the watchdog need of a connection."""
 
+    alias: str
     limits: Limits
 
     def cut(self) -> None: ...

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, Self
 
 import psycopg
+from django.db import DEFAULT_DB_ALIAS
 from psycopg import pq
 
 from database import metrics
@@ -37,6 +38,7 @@ opened: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 
 class Connection(psycopg.Connection[Any]):
+    alias = DEFAULT_DB_ALIAS
     limits = Limits()
     cleanup = Cleanup.NONE
     """What the statements since the last reset may have left in the session."""
@@ -75,7 +77,9 @@ class Connection(psycopg.Connection[Any]):
             if outage:
                 outage.failed(error)
             raise
-        metrics.CONNECTS.inc()
+        if outage:
+            connection.alias = outage.alias
+        metrics.CONNECTS.labels(connection.alias).inc()
         if limits:
             connection.limits = limits
         return connection
@@ -170,7 +174,7 @@ class Connection(psycopg.Connection[Any]):
 
     def note_duration(self, query: Any, seconds: float) -> None:
         """Remember how long a statement took; log it if it was slow, without parameters."""
-        metrics.STATEMENTS.observe(seconds)
+        metrics.STATEMENTS.labels(self.alias).observe(seconds)
         self.answered_at = monotonic()
         if seconds >= self.limits.slow_query:
             request = running_request()

@@ -21,6 +21,7 @@ CHECK_INTERVAL = 10.0  # seconds: a ping for each idle connection, 0.1 ms each
 class Pool(Protocol):
     """What housekeeping needs of a pool."""
 
+    alias: str
     max_lifetime: float
 
     @property

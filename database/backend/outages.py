@@ -32,16 +32,13 @@ CAUSES = {
     "closed the connection": "closed",
 }
 
-# A rate can be had of a figure from the second time on that it is read: these start at zero.
-for _cause in {"timeout", "other", *CAUSES.values()}:
-    metrics.CONNECT_ERRORS.labels(_cause)
-
 
 class Outage:
     """Whether a database can be connected to, as the attempts of this process show it."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
+        metrics.start_at_zero(alias, causes={"timeout", "other", *CAUSES.values()})
         self._lock = threading.Lock()
         self._since: float | None = None
         self.cause = ""
@@ -50,7 +47,7 @@ class Outage:
 
     def failed(self, error: psycopg.Error) -> None:
         """An attempt to open a session has failed."""
-        metrics.CONNECT_ERRORS.labels(cause_of(error)).inc()
+        metrics.CONNECT_ERRORS.labels(self.alias, cause_of(error)).inc()
         cause = " ".join(str(error).split())
         with self._lock:
             begins = self._since is None

@@ -30,8 +30,6 @@ from database.settings import Limits
 
 logger = logging.getLogger("database.pool")
 
-_acquired = metrics.ACQUIRES.labels("ok")  # looked up once: it is counted at every checkout
-
 # Seconds between two attempts to connect while the database is away. psycopg's own double from
 # 1 s up to minutes; after an outage of 100 s, it was noticed 16 s late that it was over.
 RECONNECT_INTERVAL = 0.5
@@ -69,6 +67,7 @@ class Pool(ConnectionPool[Connection]):
         Both callbacks are bounded by the ping timeout."""
         self.limits = limits
         self.outage = outage
+        self.alias = outage.alias
         self._params_of_now = params
         self._resets = resets
         self._configure_session = configure
@@ -130,19 +129,19 @@ class Pool(ConnectionPool[Connection]):
             self._admission.enter(until)
             connection = self._getconn_inside(until)
         except TooManyRequests:
-            metrics.ACQUIRES.labels("queue_full").inc()
+            metrics.ACQUIRES.labels(self.alias, "queue_full").inc()
             raise
         except PoolTimeout:
-            metrics.ACQUIRES.labels("timeout").inc()
+            metrics.ACQUIRES.labels(self.alias, "timeout").inc()
             self._forget_timed_out()
             waited = monotonic() - started
             raise PoolTimeout(f"no connection within {waited:.2f} s: {self._why()}") from None
         except PoolClosed:
-            metrics.ACQUIRES.labels("closed").inc()
+            metrics.ACQUIRES.labels(self.alias, "closed").inc()
             raise
         Checkout(connection, self).begin()
-        _acquired.inc()
-        metrics.WAIT.observe(monotonic() - started)
+        metrics.ACQUIRES.labels(self.alias, "ok").inc()
+        metrics.WAIT.labels(self.alias).observe(monotonic() - started)
         watchdog.wake()
         housekeeping.ensure_running()
         return connection
@@ -187,7 +186,7 @@ class Pool(ConnectionPool[Connection]):
         """Take back a connection, as clean as it was; a broken one is replaced."""
         checkout = checked_out.pop(id(conn), None)
         if checkout is not None:
-            metrics.USE.observe(monotonic() - checkout.since)
+            metrics.USE.labels(self.alias).observe(monotonic() - checkout.since)
             if checkout.cut:
                 conn.close()
         if not self._resets:
@@ -223,7 +222,7 @@ class Pool(ConnectionPool[Connection]):
             if broken.opened_at <= self._invalidated_at:
                 return
             self._invalidated_at = monotonic()
-        metrics.RECONNECTS.inc()
+        metrics.RECONNECTS.labels(self.alias).inc()
         logger.warning("A connection does not answer; all idle ones of %r are replaced", self.name)
         self.drain()
 

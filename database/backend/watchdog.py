@@ -82,8 +82,8 @@ class Watchdog:
         # The copies are made in one step of the interpreter; other threads go on meanwhile.
         for bound in list(self.bounds.values()):
             if now >= bound.until and self.bounds.pop(id(bound), None) is not None:
-                metrics.HUNG.inc()
                 survive(bound.connection.cut)
+                metrics.HUNG.labels(bound.connection.alias).inc()
         checkouts = list(checked_out.values())
         # In this order: whoever has a connection in the copy is alive now, or has ended.
         alive = set(threading.enumerate())
@@ -106,7 +106,7 @@ class Watchdog:
                 checkout.stack(),
                 where_it_is(checkout.thread),
             )
-            metrics.LEAKS.labels("held").inc()
+            metrics.LEAKS.labels(checkout.connection.alias, "held").inc()
 
     def _cut(self, checkout: Checkout, request: RunningRequest) -> None:
         place = where_it_is(checkout.thread)
@@ -116,7 +116,7 @@ class Watchdog:
         if checked_out.get(id(checkout.connection)) is not checkout:
             return
         checkout.connection.cut()
-        metrics.HUNG.inc()
+        metrics.HUNG.labels(checkout.connection.alias).inc()
         logger.error(
             "%s is over its hard deadline, and its connection was cut. It is here:\n%s",
             request.route(),
@@ -130,7 +130,7 @@ class Watchdog:
             checkout.connection.cut()
             checkout.connection.close()
             return
-        metrics.LEAKS.labels("dead_thread").inc()
+        metrics.LEAKS.labels(checkout.connection.alias, "dead_thread").inc()
         try:
             logger.error(
                 "The thread %s died with a connection, which was closed. It was taken here:\n%s",

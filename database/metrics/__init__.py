@@ -19,6 +19,7 @@ from database.metrics.figures import (
     USE,
     WAIT,
     sample,
+    start_at_zero,
 )
 from database.metrics.histogram import flush
 from database.metrics.page import may_see, metrics
@@ -42,4 +43,5 @@ __all__ = [
     "metrics",
     "metrics_middleware",
     "sample",
+    "start_at_zero",
 ]

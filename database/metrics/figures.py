@@ -8,88 +8,124 @@ from prometheus_client import Counter, Gauge
 from database.background import survive
 from database.metrics.histogram import Histogram, flush
 
-# Seconds. Whatever lies between two bounds is known to a factor of 2.5. A connection that is
-# there is had within 1 ms, and nobody waits longer than DATABASE_ACQUIRE_TIMEOUT, by default
-# 5 s; a statement ends at DATABASE_STATEMENT_TIMEOUT, by default 10 s, and is slow from
-# DATABASE_SLOW_QUERY on, by default 200 ms.
+# Seconds. Two neighbours differ by a factor of 2.5 at most. The bounds reach from the checkout of
+# an idle connection (1 ms) to the default DATABASE_ACQUIRE_TIMEOUT (5 s) and
+# DATABASE_STATEMENT_TIMEOUT (10 s).
 _UP_TO_5_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _UP_TO_10_SECONDS = (*_UP_TO_5_SECONDS, 10)
 
 ACQUIRES = Counter(
     "database_pool_acquires",
-    "Connections asked of the pool: ok, timeout, queue_full or closed",
-    ["result"],
+    "Connections requested from the pool: ok, timeout, queue_full or closed",
+    ["database", "result"],
 )
 WAIT = Histogram(
     "database_pool_wait_seconds",
-    "From asking for a connection to having it, the ping included",
+    "From the request for a connection to its checkout, including the ping",
+    ["database"],
     buckets=_UP_TO_5_SECONDS,
 )
 USE = Histogram(
     "database_pool_use_seconds",
-    "From having a connection to giving it back",
+    "From the checkout of a connection to its return",
+    ["database"],
     buckets=_UP_TO_10_SECONDS,
 )
 STATEMENTS = Histogram(
     "database_statement_seconds",
     "From sending a statement to its result",
+    ["database"],
     buckets=_UP_TO_10_SECONDS,
 )
-CONNECTS = Counter("database_connects", "Connections opened")
+CONNECTS = Counter("database_connects", "Connections opened", ["database"])
 CONNECT_ERRORS = Counter(
-    "database_connect_errors", "Connections that could not be opened, by cause", ["cause"]
+    "database_connect_errors",
+    "Connections that could not be opened, by cause",
+    ["database", "cause"],
 )
 RECONNECTS = Counter(
-    "database_reconnects", "Pools whose idle connections were replaced, because one was broken"
+    "database_reconnects",
+    "Times that a pool replaced its idle connections, because one was broken",
+    ["database"],
 )
 LEAKS = Counter(
     "database_pool_leaks",
-    "Connections held for too long, or by a thread that died: held or dead_thread",
-    ["kind"],
+    "Connections that were out for too long, or whose thread died: held or dead_thread",
+    ["database", "kind"],
 )
-HUNG = Counter("database_hung_connections", "Connections cut, because no answer came in time")
+HUNG = Counter(
+    "database_hung_connections", "Connections cut, because no answer came in time", ["database"]
+)
 RETRIES = Counter(
-    "database_request_retries", "Requests run again, because a connection broke or was outdated"
+    "database_request_retries", "Requests run again, because a connection or a statement was lost"
 )
 REQUESTS = Histogram(
     "http_request_seconds",
-    "HTTP requests, from their arrival to their answer",
+    "HTTP requests, from arrival to answer",
     ["method", "route", "status"],
     buckets=_UP_TO_10_SECONDS,
 )
 
-# A rate can be had of a figure from the second time on that it is read: these start at zero.
-for result in ("ok", "timeout", "queue_full", "closed"):
-    ACQUIRES.labels(result)
-for kind in ("held", "dead_thread"):
-    LEAKS.labels(kind)
-
-# The sums over all processes that live.
+# The sums over all running processes.
 GAUGES = {
-    name: Gauge(f"database_pool_{name}", text, multiprocess_mode="livesum")
+    name: Gauge(f"database_pool_{name}", text, ["database"], multiprocess_mode="livesum")
     for name, text in {
         "max": "Connections that the pools may open",
-        "size": "Connections that are open, or on their way",
-        "in_use": "Connections that are out",
+        "size": "Connections that are open or being opened",
+        "in_use": "Connections that are checked out",
         "idle": "Connections that are ready",
         "waiting": "Requests that wait for a connection",
     }.items()
 }
 
 
+def start_at_zero(database: str, *, causes: Collection[str]) -> None:
+    """Create the series of a database. Prometheus' rate() needs two samples of each series.
+
+    `causes` are the labels of connections that could not be opened.
+    """
+    for cause in causes:
+        CONNECT_ERRORS.labels(database, cause)
+    for result in ("ok", "timeout", "queue_full", "closed"):
+        ACQUIRES.labels(database, result)
+    for kind in ("held", "dead_thread"):
+        LEAKS.labels(database, kind)
+    for series in (WAIT, USE, STATEMENTS, CONNECTS, RECONNECTS, HUNG, *GAUGES.values()):
+        series.labels(database)
+
+
 class Pool(Protocol):
+    @property
+    def alias(self) -> str: ...
     @property
     def in_use(self) -> int: ...
     def get_stats(self) -> dict[str, int]: ...
 
 
 def sample(pools: Collection[Pool]) -> None:
-    """Set the gauges to the sums over these pools, and add up what was observed; to be called
-    once a second. A pool that raises is left out."""
-    stats = [figures for pool in pools if (figures := survive(pool.get_stats))]
-    GAUGES["max"].set(sum(each["pool_max"] for each in stats))
-    GAUGES["size"].set(sum(each["pool_size"] for each in stats))
-    GAUGES["in_use"].set(sum(pool.in_use for pool in pools))
-    GAUGES["idle"].set(sum(each["pool_available"] for each in stats))
-    GAUGES["waiting"].set(sum(each["requests_waiting"] for each in stats))
+    """Set the gauges to the sums over the pools of each database, and add up what was observed.
+
+    Call it once a second. A pool that raises is skipped.
+    """
+    sums = dict.fromkeys(_sampled, 0)  # a database whose pool is gone gets 0
+    for pool in pools:
+        for name, figure in (survive(_figures, pool) or {}).items():
+            sums[name, pool.alias] = sums.get((name, pool.alias), 0) + figure
+    for (name, database), figure in sums.items():
+        GAUGES[name].labels(database).set(figure)
+    _sampled.update(sums)
     flush()
+
+
+_sampled: set[tuple[str, str]] = set()  # names of gauges, with the databases they are set for
+
+
+def _figures(pool: Pool) -> dict[str, int]:
+    stats = pool.get_stats()
+    return {
+        "max": stats["pool_max"],
+        "size": stats["pool_size"],
+        "in_use": pool.in_use,
+        "idle": stats["pool_available"],
+        "waiting": stats["requests_waiting"],
+    }

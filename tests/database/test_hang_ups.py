@@ -58,7 +58,8 @@ def gauges(site: Application) -> list[float]:
     """Of the pool: in use, idle, waiting; as they were within the last second."""
     lines = ask(site.port, "/metrics").content.decode().splitlines()
     values = dict(line.split() for line in lines if line.startswith("database_pool_"))
-    return [float(values[f"database_pool_{name}"]) for name in ("in_use", "idle", "waiting")]
+    series = 'database_pool_{}{{database="default"}}'
+    return [float(values[series.format(name)]) for name in ("in_use", "idle", "waiting")]
 
 
 def hang_up_in_statements(server: PostgreSQL, port: int) -> None:

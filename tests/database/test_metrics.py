@@ -66,7 +66,8 @@ def test_no_client_can_make_up_a_series(client: ApiClient) -> None:
 )
 def test_every_outcome_is_there_before_it_happens(name: str, label: str, values: list[str]) -> None:
     for value in values:
-        assert REGISTRY.get_sample_value(name, {label: value}) is not None
+        labels = {"database": "default", label: value}
+        assert REGISTRY.get_sample_value(name, labels) is not None
 
 
 def test_what_was_put_off_is_counted_as_if_it_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +159,7 @@ def two_processes(folder: Path) -> Iterator[Scraped]:
         return [sys.executable, "-m", "database.server", *application]
 
     variables = {"DATABASE_URL": database_url(), "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    variables["DJANGO_SETTINGS_MODULE"] = "config.settings"
     with serving(command, **variables) as server:
         yield Scraped(server.port, folder)
 

@@ -165,7 +165,10 @@ def test_a_worker_that_dies_is_replaced_while_the_others_serve_on(server: Postgr
         assert len(failures(replies)) <= 8
         assert not failures(reply for reply in replies if reply.started > replaced)
         assert other in workers_of(site)
-        wait_until(lambda: gauge(site, "database_pool_max") == 16, "no figures of the dead remain")
+        wait_until(
+            lambda: gauge(site, 'database_pool_max{database="default"}') == 16,
+            "no figures of the dead remain",
+        )
         assert stop(site) == 0
 
 
