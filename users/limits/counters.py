@@ -53,8 +53,6 @@ class _WatchedStore:
 
     def may_be_used(self) -> bool:
         """After a failure, True for one caller every PAUSE seconds."""
-        if self._retry_at is None:
-            return True
         with self._lock:
             if self._retry_at is None:
                 return True
@@ -73,8 +71,6 @@ class _WatchedStore:
             logger.error("%s failed: %s. %s", self.store.name, error, self.consequence)
 
     def worked(self) -> None:
-        if not self.failing:
-            return
         with self._lock:
             last, self.failing, self._retry_at = self.failing, False, None
         if last:
