@@ -357,7 +357,7 @@ def test_it_limits_at_the_next_call_after_a_thread_waited_too_long(store: FileSt
     counters = Counters(store)
     count(counters)
 
-    with store._alone(), ThreadPoolExecutor(1) as thread:
+    with store._locked(), ThreadPoolExecutor(1) as thread:
         assert thread.submit(count, counters, limit=1).result()
 
     assert not count(counters, limit=1)

@@ -100,7 +100,7 @@ class FileStore:
             return connection.execute("DELETE FROM counters WHERE key GLOB ?", [pattern]).rowcount
 
     def close(self) -> None:
-        with self._alone():
+        with self._locked():
             self._close()
 
     def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
@@ -110,7 +110,7 @@ class FileStore:
             connection.execute(DELETE_TOO_MANY, [MAX_COUNTERS])
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """Lets one thread in at a time. Raises FileBusy, for example if a disk hangs."""
         if not self._lock.acquire(timeout=BUSY_TIMEOUT):
             raise FileBusy(f"Another thread has used {self.path} for too long")
@@ -121,7 +121,7 @@ class FileStore:
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
-        with self._alone():
+        with self._locked():
             try:
                 connection = self._opened()
                 connection.execute(f"BEGIN {kind}")
