@@ -115,6 +115,20 @@ def test_no_line_is_too_long(page: Path) -> None:
     assert [number for number, line in lines if len(line) > LONGEST_LINE] == []
 
 
+def test_the_readme_links_every_page() -> None:
+    links = re.findall(r"\]\(([^)#]+\.md)\)", README.read_text())
+
+    assert {BASE_DIR / link for link in links} == {*PAGES} - {README}
+
+
+def test_every_decision_has_its_context_its_choice_and_its_cost() -> None:
+    _, *decisions = (BASE_DIR / "docs/decisions.md").read_text().split("\n### ")
+
+    for decision in decisions:
+        parts = re.findall(r"(?m)^- \*\*(\w+)\.\*\* ", decision)
+        assert parts == ["Context", "Choice", "Cost"], decision.splitlines()[0]
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of the headings of a page, as GitHub makes them."""
     headings = re.findall(r"(?m)^#+ (.*)$", page.read_text())
