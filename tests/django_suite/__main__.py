@@ -83,7 +83,7 @@ def compared(stock: Outcomes, ours: Outcomes, mode: str) -> Comparison:
 
 
 def print_table(rows: Mapping[str, Comparison]) -> None:
-    columns = ("ran", "passed", "failed", "expected", "skipped")
+    columns = ("ran", "passed", "failed", "expected", "common", "skipped")
     print(f"{'':16}" + "".join(f"{column:>10}" for column in columns))
     for name, row in rows.items():
         print(f"{name:16}" + "".join(f"{getattr(row, column):10}" for column in columns))

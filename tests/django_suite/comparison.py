@@ -13,6 +13,8 @@ class Comparison(NamedTuple):
     failed: int
     expected: int
     """Failed tests that are listed as differences."""
+    common: int
+    """Failed tests that also fail with the stock engine."""
     skipped: int
     unexpected: dict[str, str]
     """By test: the traceback, or a sentence. Empty if the comparison is successful."""
@@ -24,15 +26,20 @@ class Comparison(NamedTuple):
 
 def compare(stock: Outcomes, ours: Outcomes, differences: Collection[str]) -> Comparison:
     """`differences` are tests that fail with this backend; one that passes is unexpected."""
-    failed = {test for test, outcome in ours.items() if outcome not in (PASSED, SKIPPED)}
+    failed = _failed(ours)
     outcomes = list(ours.values())
     return Comparison(
         passed=outcomes.count(PASSED),
         failed=len(failed),
         expected=len(failed.intersection(differences)),
+        common=len(failed & _failed(stock)),
         skipped=outcomes.count(SKIPPED),
         unexpected=_unexpected(stock, ours, differences),
     )
+
+
+def _failed(outcomes: Outcomes) -> set[str]:
+    return {test for test, outcome in outcomes.items() if outcome not in (PASSED, SKIPPED)}
 
 
 def _unexpected(stock: Outcomes, ours: Outcomes, differences: Collection[str]) -> dict[str, str]:

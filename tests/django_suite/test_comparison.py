@@ -39,9 +39,10 @@ def test_a_listed_difference_must_fail() -> None:
 
 
 def test_outcomes_are_counted() -> None:
-    ours = {"a": PASSED, "b": PASSED, "c": FAILED, "d": FAILED, "e": SKIPPED}
+    stock = {"a": PASSED, "b": PASSED, "c": PASSED, "d": FAILED, "e": SKIPPED}
+    ours = stock | {"c": FAILED}
 
-    comparison = compare(dict.fromkeys("abcde", PASSED), ours, ["c"])
+    comparison = compare(stock, ours, ["c"])
 
     assert comparison.ran == 4
-    assert comparison[:4] == (2, 2, 1, 1)
+    assert comparison._replace(unexpected={}) == (2, 2, 1, 1, 1, {})
