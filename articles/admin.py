@@ -39,6 +39,7 @@ class ArticleAdmin(ModelAdmin):
         super().save_related(request, form, formsets, change)
         tags_changed = any(formset.has_changed() for formset in formsets)
         if change and tags_changed and not form.has_changed():
+            # Otherwise only a change of the article itself would set `updated_at`.
             form.instance.save(update_fields=["updated_at"])
 
     @admin.display(ordering="likes")
