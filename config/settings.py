@@ -114,9 +114,9 @@ SERVER_MAX_BODIES = env.count(
 )
 SERVER_BODY_THREADS = 0 if persistent else SERVER_MAX_BODIES
 DATABASE_STARTUP_TIMEOUT = env.seconds("DATABASE_STARTUP_TIMEOUT", 10)
-DATABASE_FAILURE_RESPONSE = "config.errors.database_failure"
+DATABASE_FAILURE_RESPONSE = "config.errors.handlers.database_failure"
 IDEMPOTENCY_USER = "users.authentication.token_user"
-IDEMPOTENCY_REFUSAL = "config.errors.idempotency_key_refused"
+IDEMPOTENCY_REFUSAL = "config.errors.handlers.idempotency_key_refused"
 IDEMPOTENCY_REBUILD = "config.idempotency.rebuild_response"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -163,7 +163,7 @@ REST_FRAMEWORK = {
         "follow": env.rate("FOLLOW_RATE", "6000/minute", optional=True),
     },
     "NUM_PROXIES": env.count("TRUSTED_PROXIES", 0),
-    "EXCEPTION_HANDLER": "config.errors.exception_handler",
+    "EXCEPTION_HANDLER": "config.errors.handlers.exception_handler",
     # OPTIONS is for CORS. The API does not offer DRF's description of an endpoint.
     "DEFAULT_METADATA_CLASS": None,
 }

@@ -1,9 +1,9 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.generic import TemplateView
 
 from articles import urls as articles
 from config.errors import UnknownPath
-from config.home import home
 from database.health import health, livez, readyz
 from database.metrics import metrics
 from profiles import urls as profiles
@@ -15,7 +15,7 @@ api = [*articles.urlpatterns, *profiles.urlpatterns, *users.urlpatterns]
 
 urlpatterns = [
     path("api/", include(api)),
-    path("", home),
+    path("", TemplateView.as_view(template_name="home.html")),
     path("health", health, name="health"),
     path("livez", livez),
     path("readyz", readyz),
@@ -26,7 +26,7 @@ urlpatterns = [
     re_path(r"^api(/|$)", UnknownPath.as_view()),
 ]
 
-handler400 = "config.errors.bad_request"
-handler403 = "config.errors.permission_denied"
-handler404 = "config.errors.page_not_found"
-handler500 = "config.errors.server_error"
+handler400 = "config.errors.handlers.bad_request"
+handler403 = "config.errors.handlers.permission_denied"
+handler404 = "config.errors.handlers.page_not_found"
+handler500 = "config.errors.handlers.server_error"

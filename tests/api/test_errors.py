@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import pytest
 from django.http import HttpResponse
+from django.views.generic import TemplateView
 from pytest_django import Settings
 from rest_framework.throttling import SimpleRateThrottle
 
@@ -251,7 +252,7 @@ def test_an_unknown_page_is_html(api: Api, path: str) -> None:
 
 
 def test_a_broken_page_is_html(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.home.render", fail)
+    monkeypatch.setattr(TemplateView, "render_to_response", fail)
 
     response = api(raise_request_exception=False).get("/")
 

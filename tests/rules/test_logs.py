@@ -41,6 +41,7 @@ def test_an_invalid_id_is_replaced(client: Client, given: str) -> None:
     assert first.headers["X-Request-Id"] != second.headers["X-Request-Id"]
 
 
+@pytest.mark.django_db  # close() checks a connection that an earlier test has left open
 @pytest.mark.parametrize(
     ("path", "status"),
     [
