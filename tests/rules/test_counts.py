@@ -19,7 +19,7 @@ from articles.queries import tags_most_used_first
 from database.backend.cleanup import Cleanup, cleanup_after
 from profiles.models import Follow
 from tests.builders import follow, like, make_user, write_article
-from tests.database.servers import migrated, wait_until
+from tests.database.servers import PostgreSQL, migrated, wait_until
 from tests.processes import run
 from users.models import User
 
@@ -529,21 +529,21 @@ CONTENT: LiteralString = """
 COUNTS: LiteralString = "SELECT counted, key, count FROM articles_tally ORDER BY counted, key"
 
 
+def migrate(server: PostgreSQL, *target: str) -> None:
+    process = run("manage.py", "migrate", "--skip-checks", *target, DATABASE_URL=server.url())
+    assert process.returncode == 0, process.stderr
+
+
 def test_the_migration_counts_existing_rows_and_waits_for_writers() -> None:
     with migrated() as server:
-
-        def migrate(*target: str) -> None:
-            command = ("manage.py", "migrate", "--skip-checks", *target)
-            assert run(*command, DATABASE_URL=server.url()).returncode == 0
-
-        migrate("articles", "0006")
+        migrate(server, "articles", "0006")
         traces = "SELECT proname FROM pg_proc WHERE prosrc LIKE %s"
         assert server.execute(traces, ["%articles_tally%"]) == []
         server.execute(CONTENT)
         with server.session() as writer, ThreadPoolExecutor(1) as thread:
             writer.execute("BEGIN")
             writer.execute("DELETE FROM articles_article WHERE id > 2")
-            migration = thread.submit(migrate)
+            migration = thread.submit(migrate, server)
             waits = "SELECT pid FROM pg_locks WHERE %s = ANY (pg_blocking_pids(pid))"
             pid = writer.info.backend_pid
             wait_until(
@@ -556,3 +556,23 @@ def test_the_migration_counts_existing_rows_and_waits_for_writers() -> None:
         of_articles = [(CountKind.FAVORITES_OF_ARTICLE, article, 3) for article in (1, 2)]
         articles = [(CountKind.ARTICLES, 0, 2), (CountKind.ARTICLES_OF_AUTHOR, 1, 2)]
         assert server.execute(COUNTS) == articles + of_articles + of_users
+
+
+def test_a_migration_replaces_the_triggers_of_version_0_1_0() -> None:
+    with migrated() as server:
+        migrate(server, "articles", "0007")
+        server.execute("""
+            CREATE FUNCTION articles_favorite_tally_insert() RETURNS trigger LANGUAGE plpgsql
+                AS $$ BEGIN RETURN NULL; END $$;
+            CREATE OR REPLACE TRIGGER articles_favorite_tally_insert
+                AFTER INSERT ON articles_favorite REFERENCING NEW TABLE AS fresh
+                FOR EACH STATEMENT EXECUTE FUNCTION articles_favorite_tally_insert();
+        """)
+
+        migrate(server)
+
+        server.execute(CONTENT)
+        verification = run("manage.py", "verify_counts", DATABASE_URL=server.url())
+        assert "All counts and copies are correct" in verification.stdout, verification.stdout
+        functions = "SELECT FROM pg_proc WHERE proname = 'articles_favorite_tally_insert'"
+        assert server.execute(functions) == []
