@@ -29,7 +29,7 @@ INSERT INTO articles_tally (counted, key, count)
 DROP = """
 DROP FUNCTION count_articles(), count_taggings(), count_favorites(), count_changed_articles(),
     count_changed_taggings(), count_changed_favorites(), delete_tallies() CASCADE;
-DROP FUNCTION change_tallies(articles_tally[]);
+DROP FUNCTION change_tallies(articles_tally[]), is_visible_article(bigint);
 """
 
 

@@ -33,8 +33,8 @@ CREATE OR REPLACE TRIGGER copy_from_article
 DROP TRIGGER wait_for_mark ON articles_article;
 DROP FUNCTION delete_below_hidden_article(), delete_below_user(), copy_to_tagging(),
     users_user_tally_hide(), lock_user_with_articles() CASCADE;
--- A database has either the first two or the last two.
-DROP FUNCTION IF EXISTS count_below_articles(bigint[], integer), is_visible_article(bigint),
+-- A database has either the first or the other two.
+DROP FUNCTION IF EXISTS count_below_articles(bigint[], integer),
     hidden_articles_among(bigint[]), hidden_users_among(bigint[]);
 """
 

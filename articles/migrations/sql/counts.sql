@@ -101,6 +101,13 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- 0011 replaces this function: before it, no article can be hidden.
+CREATE OR REPLACE FUNCTION is_visible_article(article_id bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN true;
+END $$;
+
 CREATE OR REPLACE FUNCTION count_taggings() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
@@ -116,11 +123,16 @@ CREATE OR REPLACE FUNCTION count_changed_taggings() RETURNS trigger LANGUAGE plp
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     PERFORM change_tallies(ARRAY(
-        WITH tagging AS (
-            SELECT 1 AS sign, tag_id FROM new_rows UNION ALL SELECT -1, tag_id FROM old_rows
+        WITH changed AS (
+            SELECT article_id, tag_id, sum(sign) AS sign FROM (
+                SELECT 1 AS sign, article_id, tag_id FROM new_rows
+                UNION ALL
+                SELECT -1, article_id, tag_id FROM old_rows
+            ) AS tagging
+            GROUP BY article_id, tag_id HAVING sum(sign) <> 0
         )
-        SELECT (NULL, 2, tag_id, sum(sign))::articles_tally FROM tagging
-            GROUP BY tag_id HAVING sum(sign) <> 0
+        SELECT (NULL, 2, tag_id, sum(sign))::articles_tally FROM changed
+            WHERE is_visible_article(article_id) GROUP BY tag_id HAVING sum(sign) <> 0
     ));
     RETURN NULL;
 END $$;
@@ -144,16 +156,19 @@ CREATE OR REPLACE FUNCTION count_changed_favorites() RETURNS trigger LANGUAGE pl
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     PERFORM change_tallies(ARRAY(
-        WITH favorite AS (
-            SELECT 1 AS sign, article_id, user_id FROM new_rows
-            UNION ALL
-            SELECT -1, article_id, user_id FROM old_rows
+        WITH changed AS (
+            SELECT article_id, user_id, sum(sign) AS sign FROM (
+                SELECT 1 AS sign, article_id, user_id FROM new_rows
+                UNION ALL
+                SELECT -1, article_id, user_id FROM old_rows
+            ) AS favorite
+            GROUP BY article_id, user_id HAVING sum(sign) <> 0
         )
-        SELECT (NULL, 4, article_id, sum(sign))::articles_tally FROM favorite
+        SELECT (NULL, 4, article_id, sum(sign))::articles_tally FROM changed
             GROUP BY article_id HAVING sum(sign) <> 0
         UNION ALL
-        SELECT (NULL, 5, user_id, sum(sign))::articles_tally FROM favorite
-            GROUP BY user_id HAVING sum(sign) <> 0
+        SELECT (NULL, 5, user_id, sum(sign))::articles_tally FROM changed
+            WHERE is_visible_article(article_id) GROUP BY user_id HAVING sum(sign) <> 0
     ));
     RETURN NULL;
 END $$;

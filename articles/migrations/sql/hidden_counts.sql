@@ -84,55 +84,17 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- The updates below compare old and new rows as the article is now. count_changed_articles() counts
--- a change of the article itself, although that also updates the copies in its rows.
-
-CREATE FUNCTION is_visible_article(article_id bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+-- For count_changed_taggings() and count_changed_favorites() of counts.sql. They compare old and new
+-- rows as the article is now. count_changed_articles() counts a change of the article itself, although
+-- that also updates the copies in its rows.
+CREATE OR REPLACE FUNCTION is_visible_article(article_id bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (
         SELECT article.hidden_at IS NULL AND author.hidden_at IS NULL
         FROM articles_article AS article LEFT JOIN users_user AS author ON author.id = author_id
         WHERE article.id = article_id
     ) IS NOT FALSE;
-END $$;
-
-CREATE OR REPLACE FUNCTION count_changed_taggings() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-BEGIN
-    PERFORM change_tallies(ARRAY(
-        WITH changed AS (
-            SELECT article_id, tag_id, sum(sign) AS sign FROM (
-                SELECT 1 AS sign, article_id, tag_id FROM new_rows
-                UNION ALL
-                SELECT -1, article_id, tag_id FROM old_rows
-            ) AS tagging
-            GROUP BY article_id, tag_id HAVING sum(sign) <> 0
-        )
-        SELECT (NULL, 2, tag_id, sum(sign))::articles_tally FROM changed
-            WHERE is_visible_article(article_id) GROUP BY tag_id HAVING sum(sign) <> 0
-    ));
-    RETURN NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION count_changed_favorites() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
-BEGIN
-    PERFORM change_tallies(ARRAY(
-        WITH changed AS (
-            SELECT article_id, user_id, sum(sign) AS sign FROM (
-                SELECT 1 AS sign, article_id, user_id FROM new_rows
-                UNION ALL
-                SELECT -1, article_id, user_id FROM old_rows
-            ) AS favorite
-            GROUP BY article_id, user_id HAVING sum(sign) <> 0
-        )
-        SELECT (NULL, 4, article_id, sum(sign))::articles_tally FROM changed
-            GROUP BY article_id HAVING sum(sign) <> 0
-        UNION ALL
-        SELECT (NULL, 5, user_id, sum(sign))::articles_tally FROM changed
-            WHERE is_visible_article(article_id) GROUP BY user_id HAVING sum(sign) <> 0
-    ));
-    RETURN NULL;
 END $$;
 
 -- Counts the taggings and favorites of articles that become visible (sign 1) or hidden (-1).
