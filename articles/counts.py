@@ -1,4 +1,4 @@
-"""Stored counts. Triggers keep them exact (`migrations/sql/hidden_counts.sql`), and
+"""Stored counts. Triggers keep them exact (`migrations/sql/`), and
 `manage.py verify_counts` compares them with the tables."""
 
 from typing import Any
