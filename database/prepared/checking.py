@@ -72,6 +72,12 @@ class BoundedSession:
         return self.connection.bounded(max(1, self.until - monotonic()))
 
 
+def queries_of(using: str) -> list[Prepared[..., Any]]:
+    """The queries that are declared for a database, in all modules `queries` of the apps."""
+    autodiscover_modules("queries")
+    return [query for query in declared_queries if query.using == using]
+
+
 def mismatches(connection: Connection, until: float, using: str) -> Iterator[str]:
     """A sentence for each problem of a query that is declared for the database `using`.
 
@@ -79,8 +85,6 @@ def mismatches(connection: Connection, until: float, using: str) -> Iterator[str
     `until` (`time.monotonic()`), it is cut, and psycopg.OperationalError is raised; each statement
     has at least one second.
     """
-    autodiscover_modules("queries")
-    queries = [query for query in declared_queries if query.using == using]
     session = BoundedSession(connection, until)
     valid = dict(
         session.fetchall(
@@ -88,7 +92,7 @@ def mismatches(connection: Connection, until: float, using: str) -> Iterator[str
             " WHERE pg_table_is_visible(oid)"
         )
     )
-    for query in queries:
+    for query in queries_of(using):
         for name in query.indexes:
             if not valid.get(name):
                 state = "is not valid, and needs a REINDEX" if name in valid else "does not exist"

@@ -7,11 +7,11 @@ from typing import Any, LiteralString
 
 import psycopg
 from django.core import checks
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.loader import MigrationLoader
 
 from database.backend import Connection, database_wrapper
-from database.prepared import mismatches
+from database.prepared import mismatches, queries_of
 from database.serving.startup import Finding, NoDatabase, connect, unreachable
 from database.settings import HERE
 
@@ -41,6 +41,10 @@ def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding
                     yield from _tls(session)
             if not missing:
                 yield from map(Finding, mismatches(session, until, DEFAULT_DB_ALIAS))
+        for alias in connections:
+            if alias != DEFAULT_DB_ALIAS and queries_of(alias):
+                with connect(max(0, until - monotonic()), alias) as session:
+                    yield from map(Finding, mismatches(session, until, alias))
     except NoDatabase as error:
         yield error.finding
     except psycopg.errors.InsufficientPrivilege as error:
@@ -52,20 +56,28 @@ def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding
 def prepared_queries(
     databases: Sequence[str] | None = None, **_: object
 ) -> list[checks.CheckMessage]:
-    """Django's system check: an error for each thing that is wrong with a declared query."""
-    if DEFAULT_DB_ALIAS not in (databases or ()):
-        return []
-    patience = database_wrapper().limits.hard_deadline
+    """Django's system check: an error for each mismatch of a query that is declared for one of
+    these databases."""
+    return [
+        message
+        for alias in databases or ()
+        if queries_of(alias)
+        for message in _check_messages(alias)
+    ]
+
+
+def _check_messages(alias: str) -> list[checks.CheckMessage]:
+    patience = database_wrapper(alias).limits.hard_deadline
     try:
         # Not Django's connection, which may be in a transaction.
-        with connect() as session:
+        with connect(alias=alias) as session:
             with session.bounded(patience):
                 missing = _unapplied(session)
             if missing:
                 # No error: it would stop the first `migrate`, which looks here before it begins.
                 text = "The declared queries are not checked while migrations are not applied."
                 return [checks.Warning(text, id="database.W001")]
-            texts = mismatches(session, monotonic() + patience, DEFAULT_DB_ALIAS)
+            texts = mismatches(session, monotonic() + patience, alias)
             return [checks.Error(text, id="database.E001") for text in texts]
     except NoDatabase as error:
         return [checks.Error(str(error), id="database.E002")]

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import psycopg
+from django.db import DEFAULT_DB_ALIAS
 from psycopg import pq
 from psycopg.conninfo import make_conninfo, timeout_from_conninfo
 
@@ -67,13 +68,13 @@ def require_database() -> None:
         sys.exit(error.finding.exit_status)
 
 
-def connect(patience: float = 0) -> Connection:
+def connect(patience: float = 0, alias: str = DEFAULT_DB_ALIAS) -> Connection:
     """A session with the database; tries again for `patience` seconds while that may help.
 
     Raises NoDatabase, at the end of that time if the host has one address.
     """
     until = monotonic() + patience
-    params = _params()
+    params = _params(alias)
     while True:
         try:
             if patience:
@@ -90,9 +91,9 @@ def connect(patience: float = 0) -> Connection:
         time.sleep(RETRY_INTERVAL)
 
 
-def _params() -> dict[str, Any]:
+def _params(alias: str) -> dict[str, Any]:
     try:
-        return database_wrapper().get_connection_params()
+        return database_wrapper(alias).get_connection_params()
     except psycopg.OperationalError as error:  # the embedded server has not started
         raise NoDatabase(_in_a_line(error), os.EX_UNAVAILABLE) from error
 
