@@ -1,4 +1,4 @@
-"""The test site on the production server, over a PostgreSQL of the test's own."""
+"""Starts the production server with the test site and another PostgreSQL."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ POOL_MAX = 8
 
 
 class Application:
-    """A server process, `process`, on `port` of this machine; what it says is in `log`."""
+    """A server process on `port` of this machine; its output is in the file `log`."""
 
     def __init__(self, port: int, log: Path, process: "subprocess.Popen[bytes]") -> None:
         self.port = port
@@ -27,11 +27,11 @@ class Application:
         self.process = process
 
     def said(self) -> str:
-        """Everything that the server and its workers have logged up to now."""
+        """The output of the server and its workers up to now."""
         return self.log.read_text(errors="replace")
 
     def is_up(self) -> bool:
-        assert self.process.poll() is None, f"the server ended:\n{self.said()}"
+        assert self.process.poll() is None, f"the server has exited:\n{self.said()}"
         return ask(self.port, "/api/test/select-1").status == 200
 
 
@@ -48,7 +48,7 @@ def serving(
     workers: int = 1,
     threads: int = THREADS,
 ) -> Iterator[Application]:
-    """The server with `url` as its database, from its first answer to its end."""
+    """Start the server with `url` as its database, wait for its first answer, and stop it."""
     port = free_port()
     size = {"SERVER_WORKERS": str(workers), "SERVER_THREADS": str(threads)}
     ours = size | {"DJANGO_SETTINGS_MODULE": SETTINGS, "DATABASE_URL": url}

@@ -1,13 +1,13 @@
-"""A certificate authority of a test's own."""
+"""Certificates for servers of the tests."""
 
 import subprocess
 from pathlib import Path
 
 
 def certify(folder: Path, address: str) -> Path:
-    """Write `server.crt` and `server.key` for this IP address; return who vouches for them.
+    """Write `server.crt` and `server.key` for this IP address; return the path of its authority.
 
-    The certificate vouches for itself: libpq's `sslrootcert` takes it, and no other.
+    The certificate is self-signed, so it is its own authority: clients need it in `sslrootcert`.
     """
     certificate = folder / "server.crt"
     subject = ["-subj", f"/CN={address}", "-addext", f"subjectAltName=IP:{address}"]

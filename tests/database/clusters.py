@@ -1,4 +1,4 @@
-"""New clusters: PostgreSQL's programs, who runs them, and what they make before a server starts."""
+"""Creates clusters: which PostgreSQL, which user runs it, and the data directory."""
 
 import importlib.util
 import subprocess
@@ -17,8 +17,8 @@ ROLE = DATABASE = "conduit"
 PASSWORD = "p/w: 100% secret"
 DEBIAN = Path("/usr/lib/postgresql")
 
-# Becomes a user that postgres does not refuse, as the embedded server does, then postgres.
-AS_NOBODY = """
+# Runs postgres as a user that it accepts: like the embedded server, not as root.
+RUN_UNPRIVILEGED = """
 import os, runpy, sys
 from pathlib import Path
 _, supervisor, folder, *command = sys.argv
@@ -29,7 +29,7 @@ os.execv(command[0], command)
 
 
 class Kind(NamedTuple):
-    """Which PostgreSQL, and the options of initdb that say how it sorts."""
+    """The programs of a PostgreSQL, and the options of initdb for its collation."""
 
     programs: Path
     locale: tuple[str, ...] = ("--locale=C.UTF-8",)
@@ -43,7 +43,7 @@ def embedded() -> Kind:
 
 
 def debian(*, icu: bool) -> Kind:
-    """The newest one with TLS, ICU and contrib; skips the test where none is installed."""
+    """The newest PostgreSQL of Debian, with TLS, ICU and contrib; without one, skips the test."""
     versions = sorted(DEBIAN.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     if not versions:
         pytest.skip(f"there is no PostgreSQL with TLS, ICU and contrib in {DEBIAN}")
@@ -53,13 +53,13 @@ def debian(*, icu: bool) -> Kind:
 
 
 def unprivileged(folder: Path, *command: str | Path) -> list[str]:
-    """The command line that runs `command` as a user whom postgres accepts, owner of `folder`."""
-    script = [sys.executable, "-I", "-S", "-c", AS_NOBODY, supervisor.__file__]
+    """The command line that runs `command` as a user that postgres accepts, who owns `folder`."""
+    script = [sys.executable, "-I", "-S", "-c", RUN_UNPRIVILEGED, supervisor.__file__]
     return [*script, str(folder), *map(str, command)]
 
 
 def temporary_folder() -> Path:
-    """A folder that goes with this process."""
+    """A folder that is deleted at the end of this process."""
     folder = TemporaryDirectory(prefix="postgresql-template-")
     at_exit(folder.cleanup)
     return Path(folder.name)
@@ -67,7 +67,7 @@ def temporary_folder() -> Path:
 
 @cache
 def initialised(kind: Kind) -> Path:
-    """The data directory of a new cluster, made once in a process: a copy is far cheaper."""
+    """The data directory of a new cluster, created once per process: a copy is faster."""
     folder = temporary_folder()
     data, password = folder / "data", folder / "password"
     password.write_text(PASSWORD)

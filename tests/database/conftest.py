@@ -1,4 +1,4 @@
-"""What the tests of faults share."""
+"""Fixtures of the tests in this folder."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tests.database.pools import MakePool, pools
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Note what was measured: shown by `pytest -rP`, and kept in the file FAULTS_REPORT names."""
+    """Record measured figures: `pytest -rP` shows them, and the file FAULTS_REPORT keeps them."""
 
     def note(text: str) -> None:
         line = f"{request.node.name}: {text}"
@@ -38,7 +38,7 @@ def tags(db: None) -> None:
 
 @pytest.fixture
 def nothing_declared() -> Iterator[None]:
-    """No query is declared but those that the test itself declares."""
+    """Only the queries that the test declares are declared."""
     autodiscover_modules("queries")
     before = [*declared_queries]
     declared_queries.clear()

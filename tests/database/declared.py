@@ -1,4 +1,4 @@
-"""Queries that tests declare, on the level of a module, as apps do."""
+"""Prepared queries for the tests, declared in a module as apps do."""
 
 from typing import Any, NamedTuple
 
@@ -45,5 +45,5 @@ def names(rows: list[TagRow]) -> list[str]:
 
 
 def texts(query: Prepared[..., Any]) -> dict[str, str]:
-    """The text of every shape, by its name."""
+    """The SQL of every shape, by the name of the shape."""
     return {str(shape): query.compiled(shape).text for shape in query.shapes()}

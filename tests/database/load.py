@@ -1,6 +1,6 @@
-"""Clients that ask a server at the same time, and what they were answered, and when.
+"""Clients that send requests at the same time, and the replies with their times.
 
-Moments are readings of time.monotonic(), lengths of time are in seconds.
+Points in time are values of time.monotonic(); durations are in seconds.
 """
 
 import http.client
@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-# Longer than any answer may take: a request that waits for ever is an answer that came late.
-PATIENCE = 60.0
+# Longer than any reply may take, so that a request that hangs becomes a slow reply and no deadlock.
+RESPONSE_TIMEOUT = 60.0
 
 
 class Question(NamedTuple):
@@ -32,7 +32,7 @@ class Reply:
     question: Question
     started: float
     seconds: float
-    status: int = 0  # 0: there was none, and `error` says why
+    status: int = 0  # 0: no reply, and `error` has the reason
     content: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
     error: str = ""
@@ -58,20 +58,23 @@ class Reply:
 
 
 class Client:
-    """One connection to a server on this machine, kept alive and opened anew after an error."""
+    """A keep-alive connection to a server on this machine, which reconnects after an error."""
 
     def __init__(self, port: int, address: str | None = None) -> None:
-        """`address` is the client's own, such as 127.0.0.2.
+        """`address` is the source address, such as 127.0.0.2.
 
-        It is not bound without need: while a server starts, bind() may choose the very port that
-        the server is to have, and the client would connect to itself.
+        Without `address` the socket is not bound: while a server starts, bind() may choose the
+        port of the server, and the client would connect to itself.
         """
         self._connection = http.client.HTTPConnection(
-            "127.0.0.1", port, timeout=PATIENCE, source_address=(address, 0) if address else None
+            "127.0.0.1",
+            port,
+            timeout=RESPONSE_TIMEOUT,
+            source_address=(address, 0) if address else None,
         )
 
     def ask(self, question: Question) -> Reply:
-        """Send it and wait for the answer; an error is an answer too."""
+        """Send the request and wait for the reply; an error is a reply too."""
         started = time.monotonic()
         try:
             self._connection.request(*question)
@@ -89,7 +92,7 @@ class Client:
 
 
 def ask(port: int, path: str, method: str = "GET") -> Reply:
-    """One request over a connection of its own."""
+    """Send one request over a new connection."""
     client = Client(port)
     try:
         return client.ask(Question(method, path))
@@ -98,7 +101,7 @@ def ask(port: int, path: str, method: str = "GET") -> Reply:
 
 
 def ask_at_once(port: int, paths: Sequence[str]) -> list[Reply]:
-    """All requests at the same moment, each over a connection of its own."""
+    """Send all requests at the same time, each over a new connection."""
     start = threading.Barrier(len(paths))
 
     def one(path: str) -> Reply:
@@ -113,10 +116,10 @@ def ask_at_once(port: int, paths: Sequence[str]) -> list[Reply]:
 def load(
     port: int, clients: int, question: Callable[[], Question], pause: float = 0.01
 ) -> Iterator[list[Reply]]:
-    """So many clients, each asking one question after another with a pause between them.
+    """Run clients that send one request after another with a pause between them.
 
-    The list grows while they ask, and is complete when the block has ended: what is still
-    asked then is waited for.
+    The list grows during the block. At its end the running requests are awaited, and then the list
+    is complete.
     """
     replies: list[Reply] = []
     stopped = threading.Event()
@@ -140,7 +143,7 @@ def load(
 
 
 def reading(*paths: str) -> Callable[[], Question]:
-    """GETs of one path after the other, whichever client asks."""
+    """GET requests of the paths in turn, shared by all clients."""
     return partial(next, itertools.cycle(Question("GET", path) for path in paths))
 
 
@@ -153,13 +156,13 @@ def slowest(replies: Iterable[Reply]) -> float:
 
 
 def longest_gap(replies: Sequence[Reply]) -> float:
-    """The longest time in which no request succeeded, from the first success on."""
+    """The longest time without a successful reply, from the first success on."""
     moments = sorted(reply.ended for reply in replies if reply.succeeded)
     moments.append(max(reply.ended for reply in replies))
     return max(later - earlier for earlier, later in itertools.pairwise(moments))
 
 
 def first_success(replies: Iterable[Reply], after: float) -> float:
-    """How long after a moment the first success came; infinitely long if none did."""
+    """The seconds from `after` to the first success after it; infinity without one."""
     moments = (reply.ended for reply in replies if reply.succeeded and reply.ended >= after)
     return min(moments, default=math.inf) - after

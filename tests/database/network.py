@@ -1,4 +1,4 @@
-"""A network of a test's own, which can lose every packet."""
+"""A network namespace that can drop every packet."""
 
 import itertools
 import os
@@ -21,17 +21,17 @@ _numbers = itertools.count()
 
 
 class Network:
-    """A network namespace at the other end of a cable; skips the test where none can be made.
+    """A network namespace at the other end of a veth pair; skips the test if it cannot be created.
 
-    What runs there, with `prefix` before its command line, is reached at `address`.
+    Run a program in it with `prefix` before the command line; it is reachable at `address`.
     """
 
     def __init__(self) -> None:
-        # Two runs at once must not meet: names and addresses are of this process.
+        # Names and addresses contain the process id, so that two runs do not use the same ones.
         number, pid = next(_numbers), os.getpid()
         self.name = f"faults-{pid}-{number}"
-        self._cable = f"flt{pid % 100_000}n{number}"
-        # RFC 2544 keeps 198.18.0.0/15 for tests of networks.
+        self._veth = f"flt{pid % 100_000}n{number}"
+        # RFC 2544 reserves 198.18.0.0/15 for network benchmarks.
         subnet = f"198.18.{pid % 256}"
         self.here, self.address = f"{subnet}.{4 * number + 1}", f"{subnet}.{4 * number + 2}"
         self.prefix = ["ip", "netns", "exec", self.name]
@@ -47,9 +47,9 @@ class Network:
         there = ["ip", "-netns", self.name]
         try:
             peer = ["peer", "name", "eth0", "netns", self.name]
-            _run("ip", "link", "add", self._cable, "type", "veth", *peer)
-            _run("ip", "address", "add", f"{self.here}/30", "dev", self._cable)
-            _run("ip", "link", "set", self._cable, "up")
+            _run("ip", "link", "add", self._veth, "type", "veth", *peer)
+            _run("ip", "address", "add", f"{self.here}/30", "dev", self._veth)
+            _run("ip", "link", "set", self._veth, "up")
             _run(*there, "address", "add", f"{self.address}/30", "dev", "eth0")
             _run(*there, "link", "set", "eth0", "up")
             _run(*there, "link", "set", "lo", "up")
@@ -59,11 +59,11 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _run("ip", "netns", "delete", self.name)  # and the cable with it
+        _run("ip", "netns", "delete", self.name)  # deletes the veth pair too
 
     @contextmanager
     def lost(self) -> Iterator[None]:
-        """No packet arrives and none leaves; nobody is told."""
+        """Drop every packet silently, in both directions."""
         _run(*self.prefix, "nft", "--file", "-", text=DROP)
         try:
             yield

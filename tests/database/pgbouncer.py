@@ -1,4 +1,4 @@
-"""A PgBouncer of a test's own."""
+"""Starts a PgBouncer for a test."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from tests.processes import free_port
 
 
 class PgBouncer:
-    """A real PgBouncer in transaction mode before a server; skips the test where there is none."""
+    """A PgBouncer in transaction mode in front of a server; skips the test if it is missing."""
 
     PROGRAM = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
@@ -61,5 +61,5 @@ class PgBouncer:
         self._temporary.cleanup()
 
     def url(self, **options: str) -> str:
-        """The DATABASE_URL that leads through here, with these options of libpq."""
+        """The DATABASE_URL through this PgBouncer, with these libpq options."""
         return self.server.url(**options).replace(f":{self.server.port}/", f":{self.port}/")

@@ -1,4 +1,4 @@
-"""Pools on the database of the test."""
+"""Pools with connections to the test database."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ LIMITS = set(Limits.__dataclass_fields__)
 
 @contextmanager
 def pools() -> Iterator[MakePool]:
-    """`make_pool(max_size=1, ping_timeout=0.2)`: an open pool; closed at the end of the block."""
+    """`make_pool(max_size=1, ping_timeout=0.2)` opens a pool; the end of the block closes it."""
     opened = []
 
     def make(
@@ -52,7 +52,7 @@ def taken(pool: Pool) -> Iterator[Connection]:
 
 
 def value(counter: Any, **labels: str) -> float:
-    """What a counter has counted up to now."""
+    """The current value of a counter."""
     samples = [s for metric in counter.collect() for s in metric.samples]
     return sum(
         float(s.value)

@@ -1,4 +1,4 @@
-"""A TCP proxy before a server: it can lose the answer to a COMMIT, or the COMMIT."""
+"""A TCP proxy in front of PostgreSQL that can lose the answer to a COMMIT, or the COMMIT itself."""
 
 import socket
 import threading
@@ -9,12 +9,11 @@ COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"  # as libpq sends it: a simple query
 
 
 class Proxy:
-    """Listens on a free port of 127.0.0.1, from entry to exit of `with`.
+    """Listens on a free port of 127.0.0.1 during the `with` block.
 
-    With `lost_commits` at n, the next n transactions commit, and whoever waits for the
-    answer finds the connection closed: no client can tell this from a COMMIT that never came,
-    as it is with `commits_arrive` off. An INSERT by itself commits too: `commit` is what is
-    looked for in what clients send.
+    `lost_commits`: for so many next transactions, the client's connection is closed instead of
+    answering the COMMIT. `commits_arrive`: whether PostgreSQL gets these COMMITs; the client cannot
+    tell the difference. `commit`: the bytes that mark a commit; a single INSERT commits too.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -32,7 +31,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A close alone leaves accept() waiting.
+        # A close() without shutdown() does not end accept().
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for end in list(self._sockets):
@@ -87,6 +86,6 @@ class Proxy:
 
 
 def _close(end: socket.socket) -> None:
-    """Close for both sides, and for a thread of ours that reads it; one closed already is fine."""
+    """Shut the socket down, which also ends a recv() in another thread; ignore a closed socket."""
     with suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, which it starts, stops, freezes and kills."""
+"""A PostgreSQL server that a test starts, stops, freezes and kills."""
 
 import os
 import shutil
@@ -28,25 +28,25 @@ CLIENTS: LiteralString = """
     WHERE backend_type = 'client backend' AND application_name <> %s
 """
 
-# Without a unique constraint, so that a duplicate shows.
+# Without a unique constraint, so that a test sees duplicates.
 SCRATCH: LiteralString = "CREATE TABLE scratch (id text NOT NULL)"
 
 SETTINGS: dict[str, object] = {
     "max_connections": 100,
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # Loses nothing here: a commit is written to the kernel before it is acknowledged, and
-    # the kernel outlives every process that a test kills. Only a power cut would show.
+    # Loses no commit in the tests: PostgreSQL writes a commit to the kernel before it acknowledges
+    # it, and tests kill only processes. Only a power cut would lose it.
     "fsync": "off",
 }
 
-_templates = threading.RLock()  # tests start servers side by side, in threads
+_templates = threading.RLock()  # tests start several servers at the same time, in threads
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> float:
-    """Wait for the condition; return the time.monotonic() at which it held.
+    """Wait until the condition is true; return the time.monotonic() of that moment.
 
-    Raises TimeoutError after `seconds`, in the words of `what`.
+    Raises TimeoutError with the text `what` after `seconds`.
     """
     deadline = time.monotonic() + seconds
     while not condition():
@@ -57,12 +57,12 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) ->
 
 
 class PostgreSQL:
-    """A server on a free TCP port, with SCRAM as in production, and on a unix socket, without.
+    """A server on a free TCP port with SCRAM, as in production, and on a unix socket without.
 
         with PostgreSQL(max_connections=20, log_min_messages="debug1") as server:
             server.stop("immediate")
 
-    Its programs are the embedded server's; Debian's once TLS, ICU or contrib is asked for.
+    It uses the programs of the embedded server, or those of Debian for TLS, ICU or contrib.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class PostgreSQL:
         prefix: Sequence[str] = (),
         **settings: object,
     ) -> None:
-        """`prefix` goes before the command line: `ip netns exec NAME`, and `host` with it."""
+        """`prefix` comes before the command line: `ip netns exec NAME` for another `host`."""
         self.kind = clusters.debian(icu=icu) if ssl or icu or contrib else clusters.embedded()
         self.host, self.port, self.prefix = host, free_port(), prefix
         self.settings = SETTINGS | {"ssl": "on" if ssl else "off"} | settings
@@ -100,13 +100,13 @@ class PostgreSQL:
         self._temporary.cleanup()
 
     def url(self, **options: str) -> str:
-        """The DATABASE_URL that leads here, with these options of libpq."""
+        """The DATABASE_URL of this server, with these libpq options."""
         user = f"{ROLE}:{quote(PASSWORD, safe='')}"
         query = urlencode(options, quote_via=quote)
         return f"postgresql://{user}@{self.host}:{self.port}/{DATABASE}?{query}".rstrip("?")
 
     def start(self) -> float:
-        """Start, and return the time.monotonic() at which the server accepts connections."""
+        """Start the server; return the time.monotonic() when it accepts connections."""
         settings = self.settings | {
             "listen_addresses": self.host,
             "port": self.port,
@@ -129,13 +129,13 @@ class PostgreSQL:
         return wait_until(is_ready, "PostgreSQL is ready")
 
     def stop(self, mode: str = "fast") -> None:
-        """End every session; "immediate" leaves it to the next start to recover."""
+        """Stop the server and end every session; after "immediate" the next start recovers."""
         self._postmaster.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
         self._postmaster.wait(30)
         self._process = None
 
     def kill(self) -> None:
-        """Crash: every process of the server is gone at the same moment."""
+        """Crash the server: kill all its processes at the same time."""
         processes = self.freeze()
         for pid in processes:
             os.kill(pid, signal.SIGKILL)
@@ -145,7 +145,7 @@ class PostgreSQL:
         (self.folder / "data/postmaster.pid").unlink(missing_ok=True)
 
     def freeze(self) -> list[int]:
-        """Stop every process of the server where it is, its sockets open; return the pids."""
+        """Stop every process with SIGSTOP, with open sockets; return the process ids."""
         postmaster = self._postmaster.pid
         os.kill(postmaster, signal.SIGSTOP)
         wait_until(lambda: _stat(postmaster)[0] in "TZ", "the postmaster forks no more")
@@ -155,14 +155,14 @@ class PostgreSQL:
         return [postmaster, *children]
 
     def thaw(self) -> float:
-        """Let a frozen server go on; return the time.monotonic() at which it does."""
+        """Continue a frozen server; return the time.monotonic() of that moment."""
         for pid in [*_children(self._postmaster.pid), self._postmaster.pid]:
             os.kill(pid, signal.SIGCONT)
         return time.monotonic()
 
     @contextmanager
     def session(self) -> Iterator[psycopg.Connection]:
-        """A superuser's session of the test's own, with autocommit."""
+        """A session of the test as a superuser, with autocommit."""
         with psycopg.connect(
             host=str(self.folder),
             port=self.port,
@@ -174,17 +174,17 @@ class PostgreSQL:
             yield session
 
     def execute(self, query: LiteralString, parameters: Sequence[object] = ()) -> list[Any]:
-        """The rows of a statement, in a session that begins and ends with it."""
+        """The rows of a statement, executed in a new session."""
         with self.session() as session:
             cursor = session.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
     def sessions(self) -> list[int]:
-        """The process ids of the sessions of clients, without the tests' own."""
+        """The process ids of the clients' sessions, without those of the tests."""
         return [pid for (pid,) in self.execute(CLIENTS, [OBSERVER])]
 
     def terminate_sessions(self) -> int:
-        """End the sessions of all clients; return how many it were, once they are gone."""
+        """End the sessions of all clients, wait for their end, and return their number."""
         pids = self.sessions()
         self.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [pids])
         wait_until(lambda: not {*pids} & {*self.sessions()}, "the sessions are gone")
@@ -197,7 +197,7 @@ class PostgreSQL:
 
 
 def migrated(**options: Any) -> PostgreSQL:
-    """A PostgreSQL with the project's tables, empty, and the table that the test site writes to."""
+    """A PostgreSQL with the empty tables of the project and the table of the test site."""
     server = PostgreSQL(**options)
     server.template = _migrated
     return server
@@ -216,7 +216,7 @@ def _migrated(kind: Kind) -> Path:
 
 
 def _stat(pid: int) -> list[str]:
-    """State, parent and so on as in proc(5); a zombie's where there is no such process."""
+    """State, parent and so on as in proc(5); those of a zombie if the process does not exist."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -49,7 +49,7 @@ def lines_of(site: Application) -> list[dict[str, Any]]:
 
 
 def line_of(site: Application, reply: Reply) -> dict[str, Any]:
-    """The line of this answer, which is written after it was sent."""
+    """The line of this reply; it is written after the reply was sent."""
     identifier = reply.headers["x-request-id"]
 
     def has_line() -> bool:
@@ -60,7 +60,7 @@ def line_of(site: Application, reply: Reply) -> dict[str, Any]:
     return line
 
 
-def test_a_line_says_what_was_asked_by_whom_and_what_was_answered(site: Application) -> None:
+def test_a_line_has_the_fields_of_the_request_and_the_response(site: Application) -> None:
     user = send(site, "POST", "/api/users", {"user": ALICE})
     token = user.json()["user"]["token"]
     before = datetime.now(UTC)
@@ -107,7 +107,7 @@ def test_a_line_says_what_was_asked_by_whom_and_what_was_answered(site: Applicat
         ("PATCH", "/api/tags", 405, "api/tags"),
     ],
 )
-def test_every_kind_of_answer_has_one(
+def test_every_kind_of_response_has_a_line(
     site: Application, method: str, path: str, status: int, route: str | None
 ) -> None:
     reply = send(site, method, path)
@@ -117,7 +117,7 @@ def test_every_kind_of_answer_has_one(
     assert route is None or re.sub(r"\$$|^\^", "", route) in (line["route"] or "")
 
 
-def test_a_body_that_is_late_has_one_with_the_time_that_it_was_given(site: Application) -> None:
+def test_a_late_body_has_a_line_with_the_time_it_waited(site: Application) -> None:
     with slow_clients(site.port, 1) as [client]:
         assert answer_to(client)[0] == 408
         wait_until(lambda: any(line["status"] == 408 for line in lines_of(site)), "it is logged", 5)
@@ -126,7 +126,7 @@ def test_a_body_that_is_late_has_one_with_the_time_that_it_was_given(site: Appli
     assert 500 <= line["milliseconds"] < 3_000
 
 
-def test_probes_have_none(site: Application) -> None:
+def test_probes_have_no_line(site: Application) -> None:
     for path in ("/livez", "/readyz", "/health", "/metrics"):
         ask(site.port, path)
     line_of(site, send(site, "GET", "/api/tags"))
@@ -139,7 +139,7 @@ def test_probes_have_none(site: Application) -> None:
     }
 
 
-def test_it_can_be_turned_off(server: PostgreSQL) -> None:
+def test_the_access_log_can_be_turned_off(server: PostgreSQL) -> None:
     with serving(server.url(), {"ACCESS_LOG": "off"}) as site:
         assert ask(site.port, "/api/tags").status == 200
         assert ask(site.port, "/api/nothing").status == 404

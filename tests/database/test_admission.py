@@ -1,4 +1,4 @@
-"""The queue in front of the pool: who waits, who is refused, and when."""
+"""The queue in front of the pool: which requests wait, which are refused, and when."""
 
 import gc
 import random
@@ -25,7 +25,7 @@ NO_DATABASE = {"dbname": "no_such_database"}
 
 @pytest.fixture
 def pool(make_pool: MakePool) -> Pool:
-    """One connection; two clients may wait for it while it does not come back."""
+    """A pool with one connection; while it is stalled, two clients may wait."""
     return make_pool(max_waiting=inf, max_waiting_when_stalled=2, timeout=5)
 
 
@@ -39,7 +39,7 @@ def use(pool: Pool, seconds: float = 0) -> None:
 
 
 def use_in_order(threads: ThreadPoolExecutor, pool: Pool, count: int) -> "list[Future[None]]":
-    """Clients that come one after the other, as long as all of them may wait."""
+    """Start clients one after the other; all of them wait."""
     clients = []
     for number in range(1, count + 1):
         clients.append(threads.submit(use, pool))
@@ -47,10 +47,7 @@ def use_in_order(threads: ThreadPoolExecutor, pool: Pool, count: int) -> "list[F
     return clients
 
 
-# --- A pool that is stalled ------------------------------------------------------------
-
-
-def test_a_stalled_pool_refuses_the_newest_and_serves_the_oldest(pool: Pool) -> None:
+def test_a_stalled_pool_refuses_the_newest_requests_and_serves_the_oldest(pool: Pool) -> None:
     refused = value(metrics.ACQUIRES, result="queue_full")
     with ThreadPoolExecutor() as threads:
         with taken(pool):
@@ -68,7 +65,9 @@ def test_a_stalled_pool_refuses_the_newest_and_serves_the_oldest(pool: Pool) -> 
     assert value(metrics.ACQUIRES, result="queue_full") - refused == 3
 
 
-def test_it_refuses_newcomers_at_once_until_a_connection_comes_back(pool: Pool) -> None:
+def test_a_stalled_pool_refuses_new_requests_at_once_until_a_connection_comes_back(
+    pool: Pool,
+) -> None:
     with ThreadPoolExecutor() as threads:
         with taken(pool):
             oldest = use_in_order(threads, pool, 2)
@@ -85,14 +84,14 @@ def test_it_refuses_newcomers_at_once_until_a_connection_comes_back(pool: Pool) 
             client.result()
 
         assert not pool.is_full
-        with taken(pool):  # it is not stalled any more: the third has its 100 ms again
+        with taken(pool):  # the stall has ended: a third client may wait for 100 ms again
             late = [threads.submit(use, pool) for _ in range(3)]
             wait_until(lambda: waiting(pool) == 3, "three wait")
         for client in late:
             client.result()
 
 
-def test_a_connection_that_is_opened_ends_the_stall(make_pool: MakePool) -> None:
+def test_a_new_connection_ends_the_stall(make_pool: MakePool) -> None:
     params = connection.get_connection_params() | NO_DATABASE
     pool = make_pool(params=params, max_waiting=inf, max_waiting_when_stalled=1, timeout=20)
     with ThreadPoolExecutor() as threads:
@@ -107,16 +106,15 @@ def test_a_connection_that_is_opened_ends_the_stall(make_pool: MakePool) -> None
     assert not pool.is_full
 
 
-def test_a_queue_that_moves_refuses_nobody(pool: Pool) -> None:
-    """Each uses the connection for a short time; together they take five times as long as a
-    pool may be stalled."""
+def test_a_moving_queue_refuses_no_request(pool: Pool) -> None:
+    """Each client uses the connection for a short time; together they need five times STALL."""
     clients = 50
     with ThreadPoolExecutor(clients) as threads:
         for client in [threads.submit(use, pool, STALL / 10) for _ in range(clients)]:
             client.result()
 
 
-def test_a_process_without_cpu_time_does_not_blame_the_database(pool: Pool) -> None:
+def test_a_process_without_cpu_time_is_not_a_stalled_pool(pool: Pool) -> None:
     interval, busy = sys.getswitchinterval(), True
 
     def compute() -> None:
@@ -126,7 +124,7 @@ def test_a_process_without_cpu_time_does_not_blame_the_database(pool: Pool) -> N
     with ThreadPoolExecutor() as threads:
         with taken(pool):
             oldest = use_in_order(threads, pool, 2)
-            sys.setswitchinterval(0.03)  # so long each thread waits for the one that computes
+            sys.setswitchinterval(0.03)  # each thread waits so long for the computing thread
             computing = threads.submit(compute)
             try:
                 late = threads.submit(use, pool)
@@ -141,10 +139,7 @@ def test_a_process_without_cpu_time_does_not_blame_the_database(pool: Pool) -> N
             client.result()
 
 
-# --- Waiting ---------------------------------------------------------------------------
-
-
-def test_connections_go_to_clients_in_their_order() -> None:
+def test_clients_get_connections_in_the_order_of_arrival() -> None:
     queue, order = AdmissionQueue(1, inf, inf), list[int]()
 
     def client(number: int) -> None:
@@ -163,8 +158,8 @@ def test_connections_go_to_clients_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
-def test_no_slot_is_lost_or_given_twice(seed: int) -> None:
-    """Clients give up at the moment at which others leave."""
+def test_no_slot_is_lost_or_used_twice(seed: int) -> None:
+    """Some clients time out at the same moment as others leave."""
     slots, clients = 3, 12
     queue, start = AdmissionQueue(slots, inf, 4), threading.Barrier(clients)
     chance = random.Random(seed)  # noqa: S311 -- not for secrets
@@ -192,7 +187,7 @@ def test_no_slot_is_lost_or_given_twice(seed: int) -> None:
     assert queue.clients == 0
 
 
-def test_a_pool_that_is_closed_refuses_those_that_wait(pool: Pool) -> None:
+def test_closing_the_pool_refuses_waiting_clients(pool: Pool) -> None:
     with ThreadPoolExecutor() as threads:
         session = pool.getconn()
         clients = use_in_order(threads, pool, 2)
@@ -203,16 +198,16 @@ def test_a_pool_that_is_closed_refuses_those_that_wait(pool: Pool) -> None:
         pool.putconn(session)
 
 
-class Ballast:
-    """What a request has at hand."""
+class RequestObject:
+    """Stands for the local variables of a request."""
 
 
-def test_nothing_is_kept_of_a_client_that_timed_out(make_pool: MakePool) -> None:
+def test_the_pool_keeps_no_reference_to_a_client_that_timed_out(make_pool: MakePool) -> None:
     pool = make_pool(params=NO_DATABASE, max_size=5)
-    kept = weakref.WeakSet[Ballast]()
+    kept = weakref.WeakSet[RequestObject]()
 
     def request() -> None:
-        ballast = Ballast()
+        ballast = RequestObject()
         kept.add(ballast)
         with pytest.raises(PoolTimeout):
             pool.getconn(0.1)

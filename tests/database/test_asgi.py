@@ -1,4 +1,4 @@
-"""Under ASGI, where every request has a thread of its own, which ends with it."""
+"""The pool under ASGI, where every request runs in a new thread."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ from tests.database.application import POOL_MAX
 from tests.database.load import ask_at_once, failures, load, reading, slowest
 from tests.database.servers import migrated, wait_until
 from tests.database.test_frozen import sleeping
-from tests.database.test_hang_ups import asked, gauges
+from tests.database.test_hang_ups import gauges, sent_request
 from tests.database.test_restarts import restart
 
 pytestmark = pytest.mark.faults
@@ -37,7 +37,9 @@ def asgi(port: int) -> list[str]:
     return [*command, "--port", str(port), "tests.database.site.asgi:application"]
 
 
-def test_fifty_at_once_share_the_pool_and_nothing_is_lost(figures: Callable[[str], None]) -> None:
+def test_fifty_simultaneous_requests_share_the_pool_and_lose_no_connection(
+    figures: Callable[[str], None],
+) -> None:
     everything_idle = [0, POOL_MAX, 0]
     with migrated() as server, application.serving(server.url(), MANY, command=asgi) as site:
         wait_until(lambda: gauges(site) == everything_idle, "the pool is filled")
@@ -45,7 +47,7 @@ def test_fifty_at_once_share_the_pool_and_nothing_is_lost(figures: Callable[[str
         holders = ask_at_once(site.port, ["/api/test/hold?seconds=0.2"] * AT_ONCE)
         with ExitStack() as clients:
             for _ in range(HUNG_UP):
-                clients.enter_context(asked(site.port, SLEEP, politely=False))
+                clients.enter_context(sent_request(site.port, SLEEP, politely=False))
             wait_until(lambda: sleeping(server) == POOL_MAX, "their statements run")
         again = ask_at_once(site.port, ["/api/test/hold?seconds=0.2"] * AT_ONCE)
         wait_until(lambda: gauges(site) == everything_idle, "everything is idle again")
@@ -62,7 +64,7 @@ def test_fifty_at_once_share_the_pool_and_nothing_is_lost(figures: Callable[[str
     assert died == 0
 
 
-def test_readers_see_a_pause_under_asgi(figures: Callable[[str], None]) -> None:
+def test_reads_pause_but_do_not_fail_under_asgi(figures: Callable[[str], None]) -> None:
     read = reading("/api/test/select-1", "/api/articles")
     with (
         migrated() as server,
@@ -83,7 +85,7 @@ def test_readers_see_a_pause_under_asgi(figures: Callable[[str], None]) -> None:
     assert slowest(replies) <= down + 1
 
 
-def test_the_bounds_hold(figures: Callable[[str], None]) -> None:
+def test_the_timeouts_hold_under_asgi(figures: Callable[[str], None]) -> None:
     with (
         migrated() as server,
         application.serving(server.url(), FEW, command=asgi) as site,

@@ -1,4 +1,4 @@
-"""Background threads survive errors: real exceptions, raised by what the threads look after."""
+"""Background threads survive exceptions that the objects they handle raise."""
 
 import os
 import shutil
@@ -31,13 +31,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(housekeeping, "SAMPLE_INTERVAL", 0.05)
     monkeypatch.setattr(background, "_logged_at", {})
 
 
-# pytest's words for what threading ignores: SystemExit ends a thread without a message.
-ended_without_a_word = pytest.mark.filterwarnings(
+# pytest warns when SystemExit ends a thread; `threading` itself ignores it.
+ignore_ended_thread = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 )
 
@@ -47,11 +47,8 @@ def gauge(name: str) -> float:
     return max(sample.value for sample in metric.samples)
 
 
-# --- Housekeeping ----------------------------------------------------------------------
-
-
 class BrokenPool(Pool):
-    """Every question and every check raises."""
+    """A pool whose methods for housekeeping raise."""
 
     asked = 0
 
@@ -64,10 +61,10 @@ class BrokenPool(Pool):
         raise RuntimeError("this pool can't be checked")
 
 
-def test_a_pool_that_raises_does_not_stop_the_care_for_the_others(
+def test_housekeeping_continues_for_the_other_pools_when_one_raises(
     make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    connection.close()  # this thread's other one, which the gauge counts too
+    connection.close()  # otherwise the gauge counts this thread's connection too
     broken = cast(BrokenPool, make_pool(kind=BrokenPool, max_lifetime=0.2))
     sound = make_pool(max_lifetime=0.2)
     with taken(sound) as session:
@@ -83,11 +80,11 @@ def test_a_pool_that_raises_does_not_stop_the_care_for_the_others(
     wait_until(is_replaced, "the sound pool is checked")
     lines = [r for r in caplog.records if r.name == "database.background"]
     assert all(line.exc_info and line.exc_info[0] is RuntimeError for line in lines)
-    assert len(lines) == 2  # one for the figures, one for the check, and not one for each round
+    assert len(lines) == 2  # one for get_stats(), one for check(); repeated errors are not logged
 
 
 class EndsItsThread(Pool):
-    """Ends the thread that asks for its figures, once."""
+    """A pool that ends the first thread which reads its figures."""
 
     ended: threading.Thread | None = None
 
@@ -98,8 +95,8 @@ class EndsItsThread(Pool):
         return super().get_stats()
 
 
-@ended_without_a_word
-def test_a_housekeeper_that_has_ended_is_replaced_at_the_next_checkout(
+@ignore_ended_thread
+def test_a_housekeeping_thread_that_has_ended_is_replaced_at_the_next_checkout(
     make_pool: MakePool,
 ) -> None:
     connection.close()
@@ -110,7 +107,7 @@ def test_a_housekeeper_that_has_ended_is_replaced_at_the_next_checkout(
         wait_until(lambda: gauge("in_use") == 2, "the gauges are kept up to date again")
 
 
-def test_amounts_that_nobody_adds_up_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_of_unflushed_amounts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = Histogram("it", "It", registry=None, buckets=(1,))
     monkeypatch.setattr(histogram, "_somebody_flushes", True)
 
@@ -138,20 +135,17 @@ def test_a_histogram_that_raises_does_not_stop_the_others(monkeypatch: pytest.Mo
     assert not broken._waiting
 
 
-# --- The watchdog ----------------------------------------------------------------------
-
-
-class Stubborn:
-    """In place of a connection: it can't be cut."""
+class CannotBeCut:
+    """Replaces a connection, and raises when it is cut."""
 
     def cut(self) -> None:
         raise RuntimeError("it can't be cut")
 
 
-def test_a_connection_that_cannot_be_cut_does_not_save_the_others(make_pool: MakePool) -> None:
+def test_the_watchdog_cuts_other_connections_when_one_cannot_be_cut(make_pool: MakePool) -> None:
     own = Watchdog()
     pool = make_pool()
-    with taken(pool) as session, own.bounded(cast(Connection, Stubborn()), 0):
+    with taken(pool) as session, own.bounded(cast(Connection, CannotBeCut()), 0):
         started = time.monotonic()
         with own.bounded(session, 0.2) as bound, pytest.raises(psycopg.OperationalError):
             session.execute("SELECT pg_sleep(5)")
@@ -159,7 +153,7 @@ def test_a_connection_that_cannot_be_cut_does_not_save_the_others(make_pool: Mak
         assert time.monotonic() - started < 2
 
 
-def test_a_checkout_that_raises_does_not_hide_the_leaks_of_others(make_pool: MakePool) -> None:
+def test_leaks_are_found_when_another_checkout_raises(make_pool: MakePool) -> None:
     leaks = value(metrics.LEAKS, kind="dead_thread")
     broken = cast(Checkout, object())
     checked_out[id(broken)] = broken
@@ -175,7 +169,7 @@ def test_a_checkout_that_raises_does_not_hide_the_leaks_of_others(make_pool: Mak
 
 
 class EndsTheWatchdog:
-    """In place of a connection: to cut it ends the thread, once."""
+    """Replaces a connection, and ends the first thread that cuts it."""
 
     alias = "default"
     cut_by: list[threading.Thread]
@@ -189,8 +183,8 @@ class EndsTheWatchdog:
             raise SystemExit
 
 
-@ended_without_a_word
-def test_a_watchdog_that_has_ended_is_replaced_at_the_next_use() -> None:
+@ignore_ended_thread
+def test_a_watchdog_thread_that_has_ended_is_replaced_at_the_next_use() -> None:
     stand_in = EndsTheWatchdog()
     session = cast(Connection, stand_in)
     with watchdog.bounded(session, 0):
@@ -201,12 +195,9 @@ def test_a_watchdog_that_has_ended_is_replaced_at_the_next_use() -> None:
         wait_until(lambda: len(stand_in.cut_by) == 2, "another watchdog cuts it")
 
 
-# --- The probe -------------------------------------------------------------------------
-
-
-@ended_without_a_word
+@ignore_ended_thread
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
-def test_a_probe_that_fails_unexpectedly_asks_again(error: type[BaseException]) -> None:
+def test_a_probe_works_again_after_an_unexpected_error(error: type[BaseException]) -> None:
     probe = Probe()
 
     def broken() -> dict[str, Any]:
@@ -219,10 +210,7 @@ def test_a_probe_that_fails_unexpectedly_asks_again(error: type[BaseException]) 
         probe.close()
 
 
-# --- The server's main process ---------------------------------------------------------
-
-
-def test_the_server_stops_when_it_cannot_say_that_it_drains(tmp_path: Path) -> None:
+def test_the_server_stops_when_it_cannot_write_the_drain_file(tmp_path: Path) -> None:
     parent = tmp_path / "parent"
     (parent / "folder").mkdir(parents=True)
     folder = {"PROMETHEUS_MULTIPROC_DIR": str(parent / "folder"), "SERVER_DRAIN_DELAY": "0"}
@@ -234,10 +222,7 @@ def test_the_server_stops_when_it_cannot_say_that_it_drains(tmp_path: Path) -> N
         assert "FileNotFoundError" in site.said()
 
 
-# --- The supervisor of the embedded server ---------------------------------------------
-
-
-def test_the_supervisor_tries_again_when_it_gets_no_lock(
+def test_the_supervisor_retries_when_the_lock_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_RETRY_SECONDS", 0.05)

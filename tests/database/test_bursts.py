@@ -1,4 +1,4 @@
-"""Many clients at once, each with quick reads: with the default settings all of them are served."""
+"""Bursts of quick reads from many clients: the default settings serve all of them."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ from tests.processes import run, runserver
 
 pytestmark = pytest.mark.faults
 
-REQUESTS = 10  # of each client
+REQUESTS = 10  # per client
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +40,19 @@ def development(server: PostgreSQL) -> Iterator[Application]:
 def test_serve_answers_every_client(
     clients: int, production: Application, figures: Callable[[str], None]
 ) -> None:
-    every_client_is_served(clients, production, figures)
+    assert_every_client_is_served(clients, production, figures)
 
 
 @pytest.mark.parametrize("clients", [16, 40])
 def test_runserver_answers_every_client(
     clients: int, development: Application, figures: Callable[[str], None]
 ) -> None:
-    every_client_is_served(clients, development, figures)
+    assert_every_client_is_served(clients, development, figures)
 
 
-def every_client_is_served(clients: int, site: Application, figures: Callable[[str], None]) -> None:
+def assert_every_client_is_served(
+    clients: int, site: Application, figures: Callable[[str], None]
+) -> None:
     read = reading("/api/articles", "/api/tags", "/api/test/select-1")
     with load(site.port, clients, read, pause=0) as replies:
         wait_until(lambda: len(replies) >= clients * REQUESTS, "the burst is over", 60)

@@ -1,10 +1,10 @@
-"""The same on a server that sorts and compares in another way; it is skipped where there is
-none with ICU, which the embedded one has not."""
+"""Runs tests on a server with another collation; skipped without a PostgreSQL with ICU, which the
+embedded server does not have."""
 
 from tests.database.servers import PostgreSQL
 from tests.processes import run
 
-# Those with something to sort, to compare or to fold: tags, slugs, e-mails, constraints.
+# The tests that sort, compare or fold: tags, slugs, e-mails, constraints.
 TESTS = [
     "tests/api/test_list_comments.py",
     "tests/api/test_list_tags.py",
@@ -16,10 +16,10 @@ TESTS = [
 ]
 
 
-def test_nothing_depends_on_the_collation_of_the_database() -> None:
+def test_the_tests_pass_with_another_collation() -> None:
     pytest_quietly = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
     with PostgreSQL(icu=True) as server:
-        # As English does it; the embedded server sorts by code point.
+        # The order of English; the embedded server sorts by code point.
         assert server.execute("SELECT 'a' < 'B' AND 'B' < 'c'") == [(True,)]
 
         process = run(*pytest_quietly, *TESTS, DATABASE_URL=server.url())

@@ -1,5 +1,5 @@
-"""The connection is cut when a write is committed, and the answer never arrives: nothing is
-there twice, and whoever sends an `Idempotency-Key` learns what became of it."""
+"""The connection breaks during a commit: no write is done twice, and a client that sent an
+`Idempotency-Key` gets the outcome."""
 
 import json
 from collections import Counter
@@ -24,13 +24,13 @@ ALICE = {"username": "alice", "email": "alice@example.com", "password": "correct
 
 
 class Kind(NamedTuple):
-    """Something that is written by a POST, and known by its text."""
+    """A kind of object that a POST creates; a test finds it by its text."""
 
     noun: str
     path: str
     texts: LiteralString
     commit: bytes
-    """What makes it last, on its way to PostgreSQL, where there is no key."""
+    """The bytes of the statement that commits it without a key."""
 
     def question(self, text: str, **headers: str) -> Question:
         content = {"title": "Dragons", "description": "What they eat", "body": text}
@@ -42,11 +42,11 @@ COMMENT = Kind(
     "comment",
     "/api/articles/dragons/comments",
     "SELECT body FROM articles_comment",
-    b'INSERT INTO "articles_comment"',  # a single statement, and no transaction around it
+    b'INSERT INTO "articles_comment"',  # a single statement without a transaction
 )
 
 every_kind = pytest.mark.parametrize("kind", [ARTICLE, COMMENT], ids=["article", "comment"])
-whether_it_arrives = pytest.mark.parametrize("arrives", [True, False], ids=["done", "undone"])
+commit_arrives_or_not = pytest.mark.parametrize("arrives", [True, False], ids=["done", "undone"])
 
 
 def posting(path: str, content: Any, **headers: str) -> Question:
@@ -82,7 +82,7 @@ def client(site: Application) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def token(client: Client) -> str:
-    """Alice's, who has written an article on dragons."""
+    """The token of Alice, who wrote the article `dragons`."""
     user = client.ask(posting("/api/users", {"user": ALICE})).json()["user"]
     token = f"Token {user['token']}"
     article = client.ask(ARTICLE.question("They eat knights.", Authorization=token))
@@ -90,14 +90,14 @@ def token(client: Client) -> str:
     return token
 
 
-def loses(proxy: Proxy, commit: bytes, answers: int, *, arrives: bool) -> None:
-    """Cut the next connections on which something is committed, so many of them."""
+def lose_commits(proxy: Proxy, commit: bytes, answers: int, *, arrives: bool) -> None:
+    """Cut the connections of the next `answers` commits."""
     proxy.commit, proxy.commits_arrive, proxy.lost_commits = commit, arrives, answers
 
 
 @every_kind
-@whether_it_arrives
-def test_nothing_is_there_twice_and_nobody_is_told_to_try_again(
+@commit_arrives_or_not
+def test_a_write_without_a_key_is_not_repeated_and_its_outcome_is_unknown(
     kind: Kind,
     arrives: bool,
     server: PostgreSQL,
@@ -109,20 +109,20 @@ def test_nothing_is_there_twice_and_nobody_is_told_to_try_again(
     texts = [str(uuid4()) for _ in range(TIMES)]
     replies = []
     for text in texts:
-        loses(proxy, kind.commit, 1, arrives=arrives)
+        lose_commits(proxy, kind.commit, 1, arrives=arrives)
         replies.append(client.ask(kind.question(text, Authorization=token)))
         assert proxy.lost_commits == 0
 
-    rows = there(server, kind, texts)
-    figures(f"{answers(replies)}; {rows.total()} rows of {TIMES}, {doubled(rows)} doubled")
-    assert all(is_unknown(reply) for reply in replies)
+    rows = count_rows(server, kind, texts)
+    figures(f"{answers(replies)}; {rows.total()} rows of {TIMES}, {count_duplicates(rows)} doubled")
+    assert all(is_outcome_unknown(reply) for reply in replies)
     assert rows == Counter(texts if arrives else [])
 
 
 @every_kind
-@whether_it_arrives
+@commit_arrives_or_not
 @pytest.mark.parametrize(("lost", "status"), [(1, 201), (TRIES, 503)], ids=["once", "every-try"])
-def test_under_a_key_it_is_there_once_and_answered_the_same(
+def test_a_write_with_a_key_is_done_once_and_answered_the_same(
     kind: Kind,
     arrives: bool,
     lost: int,
@@ -137,34 +137,34 @@ def test_under_a_key_it_is_there_once_and_answered_the_same(
     firsts, seconds, thirds = [], [], []
     for text in texts:
         question = kind.question(text, Authorization=token, **{"Idempotency-Key": text})
-        loses(proxy, COMMIT, lost, arrives=arrives)
+        lose_commits(proxy, COMMIT, lost, arrives=arrives)
         firsts.append(client.ask(question))
         assert proxy.lost_commits == 0
         seconds.append(client.ask(question))
         thirds.append(client.ask(question))
 
-    rows = there(server, kind, texts)
+    rows = count_rows(server, kind, texts)
     keys = Counter(key for (key,) in server.execute("SELECT key FROM database_idempotencykey"))
     figures(
         f"first {answers(firsts)}, then {answers(seconds)} and {answers(thirds)};"
-        f" {rows.total()} rows for {TIMES} keys, {doubled(rows)} doubled"
+        f" {rows.total()} rows for {TIMES} keys, {count_duplicates(rows)} doubled"
     )
     assert rows == Counter(texts)
     assert all(keys[text] == 1 for text in texts)
     assert {reply.status for reply in firsts} == {status}
-    assert all(reply.succeeded or is_unknown(reply) for reply in firsts)
+    assert all(reply.succeeded or is_outcome_unknown(reply) for reply in firsts)
     for first, second, third in zip(firsts, seconds, thirds, strict=True):
         assert (second.status, second.content) == (third.status, third.content)
         assert second.status == 201
         assert first.content == second.content or first.status == 503
 
 
-def there(server: PostgreSQL, kind: Kind, texts: list[str]) -> Counter[str]:
-    """How often each text is in the database."""
+def count_rows(server: PostgreSQL, kind: Kind, texts: list[str]) -> Counter[str]:
+    """The number of rows of each text."""
     return Counter(text for (text,) in server.execute(kind.texts) if text in texts)
 
 
-def doubled(rows: Counter[str]) -> int:
+def count_duplicates(rows: Counter[str]) -> int:
     return sum(count > 1 for count in rows.values())
 
 
@@ -173,6 +173,6 @@ def answers(replies: list[Reply]) -> str:
     return " and ".join(f"{count} x {status}" for status, count in counts.items())
 
 
-def is_unknown(reply: Reply) -> bool:
+def is_outcome_unknown(reply: Reply) -> bool:
     unknown = (reply.status, reply.json()) == (503, OUTCOME_UNKNOWN)
     return unknown and "retry-after" not in reply.headers

@@ -1,4 +1,4 @@
-"""What declared queries are compiled to, and what is refused."""
+"""The SQL of declared queries, and declarations that are refused."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,19 +29,18 @@ from users.models import User
 
 pytestmark = pytest.mark.usefixtures("nothing_declared")
 
-# --- What is compiled ----------------------------------------------------------------
 
 SELECT = 'SELECT "articles_tag"."name" AS "name" FROM "articles_tag"'
 
 
-def test_the_text_is_what_django_writes_with_typed_places_for_parameters() -> None:
+def test_the_sql_is_the_sql_of_django_with_typed_placeholders() -> None:
     assert texts(people_called) == {
         "username": 'SELECT "users_user"."id" AS "id", "users_user"."username" AS "username"'
         ' FROM "users_user" WHERE "users_user"."username" = $1::text'
     }
 
 
-def test_an_argument_left_at_its_default_is_a_constant_and_so_is_a_literal() -> None:
+def test_default_arguments_and_literals_become_constants() -> None:
     ordered = f"{SELECT} ORDER BY 1 ASC"
     found = texts(list_tags)
 
@@ -56,7 +55,7 @@ def test_an_argument_left_at_its_default_is_a_constant_and_so_is_a_literal() -> 
     )
 
 
-def test_every_shape_is_known() -> None:
+def test_all_shapes_are_known() -> None:
     @prepared(TagRow, literals={"limit": [2]})
     def query(*, name: str | None = None, limit: Slice = 20, offset: Slice = 0) -> QuerySet[Tag]:
         return tags_by_name(name, limit, offset)
@@ -132,7 +131,7 @@ def test_a_parameter_is_compared_with_its_default_only() -> None:
     assert {*compared} == {(True, True), (True, False), (False, True), (False, False)}
 
 
-def test_what_a_constant_is_made_of_stays_as_it_is(tags: None) -> None:
+def test_special_characters_in_constants_are_kept(tags: None) -> None:
     odd = '50% o\'clock \\ %s %% $1 {} "quoted" 100000000000000000000'
     Tag.objects.create(name=odd)
 
@@ -155,7 +154,7 @@ def test_what_a_constant_is_made_of_stays_as_it_is(tags: None) -> None:
     assert names(contained(part="_")) == []
 
 
-def test_a_parameter_may_stand_in_several_places_and_in_expressions(tags: None) -> None:
+def test_a_parameter_may_be_used_several_times_and_in_expressions(tags: None) -> None:
     class Greeting(NamedTuple):
         name: str
         greeting: str
@@ -174,7 +173,7 @@ def test_a_parameter_may_stand_in_several_places_and_in_expressions(tags: None) 
 
 
 @pytest.mark.django_db
-def test_a_moment_and_a_truth_value_may_be_parameters() -> None:
+def test_a_datetime_and_a_boolean_may_be_parameters() -> None:
     @prepared(Person)
     def query(*, since: datetime, active: bool) -> QuerySet[User]:
         return User.objects.filter(created_at__gte=since, is_active=active).order_by("pk")
@@ -188,7 +187,7 @@ def test_a_moment_and_a_truth_value_may_be_parameters() -> None:
     assert query(since=timezone.now() + timedelta(hours=1), active=True) == []
 
 
-def test_threads_that_compile_at_once_come_to_the_same() -> None:
+def test_simultaneous_threads_compile_the_same_sql() -> None:
     count = 8
 
     for _ in range(5):
@@ -210,8 +209,6 @@ def test_threads_that_compile_at_once_come_to_the_same() -> None:
         assert len(found[0]) == 4
         assert all(each == found[0] for each in found)
 
-
-# --- What is refused -----------------------------------------------------------------
 
 Declaration = Callable[..., QuerySet[Any]]
 
@@ -326,7 +323,7 @@ def no_queryset(*, name: str) -> Any:
         (no_queryset, "'list' object has no attribute"),
     ],
 )
-def test_what_can_not_be_compiled_is_said_with_the_name_of_the_query(
+def test_a_query_that_cannot_be_compiled_is_reported_by_name(
     declaration: Declaration, why: str
 ) -> None:
     query = prepared(TagRow)(declaration)
@@ -375,19 +372,19 @@ def none_without_a_shape(*, name: str | None) -> QuerySet[Tag]:
 @pytest.mark.parametrize(
     "declaration", [positional, untyped, floating, either, none_without_a_shape]
 )
-def test_an_argument_has_a_name_and_one_type_and_a_default_if_it_may_be_none(
+def test_arguments_are_keyword_only_have_one_type_and_a_default_if_they_may_be_none(
     declaration: Declaration,
 ) -> None:
     with pytest.raises(TypeError, match=f"{declaration.__name__} can't have an argument (name|pk)"):
         prepared(TagRow)(declaration)
 
 
-def test_literals_are_of_arguments_that_there_are() -> None:
+def test_literals_of_unknown_arguments_are_refused() -> None:
     with pytest.raises(TypeError, match="truth has no argument size"):
         prepared(TagRow, literals={"size": [1]})(truth)
 
 
-def test_a_call_that_was_not_declared_is_refused(tags: None) -> None:
+def test_a_call_that_does_not_match_the_declaration_is_refused(tags: None) -> None:
     tags_of_any, people_of_any = cast(Any, list_tags), cast(Any, people_called)
     with pytest.raises(TypeError, match="list_tags has no argument 'nam'"):
         tags_of_any(nam="css")
@@ -400,12 +397,12 @@ def test_a_call_that_was_not_declared_is_refused(tags: None) -> None:
 
 
 @pytest.mark.django_db
-def test_values_that_no_row_can_have_are_refused_before_they_are_sent() -> None:
+def test_impossible_values_are_refused_before_they_are_sent() -> None:
     for number in (2**63, -(2**63) - 1):
         with pytest.raises(OverflowError):
             user_with_id(pk=number)
     with pytest.raises(DataError, match="NUL"):
         people_called(username="nul\0")
 
-    # The transaction goes on.
+    # The transaction is still usable.
     assert user_with_id(pk=2**63 - 1) == []

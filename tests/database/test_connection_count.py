@@ -1,4 +1,4 @@
-"""However many requests come, PostgreSQL has no more connections to bear than was said."""
+"""The number of connections to PostgreSQL stays within its limit under any load."""
 
 import itertools
 import threading
@@ -18,14 +18,14 @@ from tests.database.servers import CLIENTS, OBSERVER, PostgreSQL, migrated, wait
 pytestmark = pytest.mark.faults
 
 WORKERS = 2
-ALLOWED = WORKERS * (POOL_MAX + 1)  # one for the probe of each
+ALLOWED = WORKERS * (POOL_MAX + 1)  # one more for the probe of each worker
 INTERVAL, ENDING = 0.1, 0.05  # seconds
 READERS, PROBERS = 24, 2
 
 
 @contextmanager
-def counted(server: PostgreSQL) -> Iterator[list[int]]:
-    """How many sessions clients have, ten times a second until the block ends."""
+def count_sessions(server: PostgreSQL) -> Iterator[list[int]]:
+    """The numbers of client sessions, counted ten times a second until the end of the block."""
     counts: list[int] = []
     over = threading.Event()
 
@@ -34,8 +34,8 @@ def counted(server: PostgreSQL) -> Iterator[list[int]]:
             while not over.wait(INTERVAL):
                 sessions = number_of(session)
                 if sessions > ALLOWED:
-                    # One that has been ended is there for some milliseconds more, when the
-                    # next one has begun already.
+                    # A session that was ended is listed for some milliseconds more, while the next
+                    # one has started.
                     time.sleep(ENDING)
                     sessions = number_of(session)
                 counts.append(sessions)
@@ -53,22 +53,24 @@ def number_of(session: psycopg.Connection) -> int:
     return len(session.execute(CLIENTS, [OBSERVER]).fetchall())
 
 
-def asking(*paths: str) -> Callable[[], Question]:
-    """Each over a connection of its own, so that every worker gets some of them."""
+def asking_over_new_connections(*paths: str) -> Callable[[], Question]:
+    """Requests over new connections, so that every worker gets some of them."""
     questions = [Question("GET", path, headers={"Connection": "close"}) for path in paths]
     return partial(next, itertools.cycle(questions))
 
 
-def test_there_are_never_more_than_the_pools_and_the_probes(
+def test_there_are_never_more_connections_than_pools_and_probes_allow(
     figures: Callable[[str], None],
 ) -> None:
-    # Longer than a pool waits with an additional connection: all of them are needed.
-    work = asking("/api/test/hold?seconds=0.1", "/api/test/sleep?seconds=0.1", "/api/articles")
-    with migrated() as server, counted(server) as counts:
+    # Longer than a pool waits before it opens another connection, so the pools grow to their limit.
+    work = asking_over_new_connections(
+        "/api/test/hold?seconds=0.1", "/api/test/sleep?seconds=0.1", "/api/articles"
+    )
+    with migrated() as server, count_sessions(server) as counts:
         with (
             application.serving(server.url(), workers=WORKERS) as site,
             load(site.port, READERS, work) as replies,
-            load(site.port, PROBERS, asking("/readyz")) as probes,
+            load(site.port, PROBERS, asking_over_new_connections("/readyz")) as probes,
         ):
             wait_until(lambda: max(counts) == ALLOWED, "both pools and both probes have all theirs")
             ended = []

@@ -1,4 +1,4 @@
-"""The three ways to connect, each under its one name."""
+"""The three values of DATABASE_CONNECTIONS."""
 
 import time
 
@@ -6,8 +6,8 @@ import pytest
 
 from tests.processes import database_url, run
 
-# Two requests' worth of work: does the second use the connection of the first, and is a
-# connection open between them?
+# Two requests. Prints whether the second used the connection of the first, and whether the thread
+# still has a connection at the end.
 TWO_REQUESTS = """
 import django; django.setup()
 from django.core.signals import request_finished, request_started
@@ -28,12 +28,14 @@ print(request() == request(), connection.connection is not None)
 @pytest.mark.parametrize(
     ("mode", "seen"),
     [
-        ("pool", "True False"),  # the pool has kept it
-        ("persistent", "True True"),  # the thread has kept it
+        ("pool", "True False"),  # the pool keeps the connection
+        ("persistent", "True True"),  # the thread keeps the connection
         ("per-request", "False False"),
     ],
 )
-def test_a_second_request_finds_what_the_mode_promises(db: None, mode: str, seen: str) -> None:
+def test_each_mode_keeps_or_closes_the_connection_of_a_request(
+    db: None, mode: str, seen: str
+) -> None:
     process = run(
         "-c",
         TWO_REQUESTS,
@@ -49,7 +51,7 @@ def test_a_second_request_finds_what_the_mode_promises(db: None, mode: str, seen
 
 
 def test_a_management_command_does_not_wait_for_the_threads_of_the_pool(db: None) -> None:
-    """A pool that nobody closes holds the end of its process up for 5 s a thread."""
+    """A pool that is not closed delays the end of its process by 5 s per thread."""
     started = time.monotonic()
 
     process = run("manage.py", "migrate", "--check", DEBUG="on")

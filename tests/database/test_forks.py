@@ -1,4 +1,4 @@
-"""Workers that are forked from a process whose connections are open."""
+"""Workers that are forked from a process with open connections."""
 
 import itertools
 import sys
@@ -29,7 +29,7 @@ def sockets(pid: int) -> set[str]:
     return {link.name for link in links if link.name.startswith("socket:")}
 
 
-def test_forked_workers_have_connections_of_their_own(figures: Callable[[str], None]) -> None:
+def test_forked_workers_open_their_own_connections(figures: Callable[[str], None]) -> None:
     with (
         migrated() as server,
         application.serving(server.url(), command=preforked, workers=WORKERS) as site,
@@ -43,7 +43,7 @@ def test_forked_workers_have_connections_of_their_own(figures: Callable[[str], N
         assert not failures(replies), failures(replies)
         bodies = [reply.json() for reply in replies]
         workers = {body["worker"] for body in bodies}
-        # All three have the one on which they listen.
+        # All three processes share the listening socket.
         processes = [site.process.pid, *workers]
         shared = [sockets(a) & sockets(b) for a, b in itertools.combinations(processes, 2)]
         listening = set.intersection(*map(sockets, processes))
@@ -79,7 +79,7 @@ FORK = """if True:
 """
 
 
-def test_a_process_that_was_forked_empties_the_queue_of_deletions() -> None:
+def test_a_forked_process_runs_the_queue_of_deletions() -> None:
     with migrated() as server:
         process = run("-c", FORK, DATABASE_URL=server.url())
 

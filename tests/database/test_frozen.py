@@ -1,5 +1,5 @@
-"""PostgreSQL is there and answers nothing: its sockets stay open, and no time-out of its own
-or of TCP's helps."""
+"""PostgreSQL is frozen: its sockets stay open, so neither its own timeouts nor those of TCP end a
+request."""
 
 import time
 from collections.abc import Callable
@@ -22,13 +22,13 @@ from tests.database.servers import PostgreSQL, migrated, wait_until
 
 pytestmark = pytest.mark.faults
 
-HARD_DEADLINE = 15.0  # the larger one: a request waits 5 s for a connection
+HARD_DEADLINE = 15.0  # seconds; larger than the 5 s that a request waits for a connection
 FROZEN = 17.0
 CLIENTS = 20
 
 
 def frozen_while_idle() -> tuple[list[Reply], float]:
-    """What clients were answered who came during the freeze, and when it ended."""
+    """The replies to requests that started during the freeze, and the end of the freeze."""
     with migrated() as server, application.serving(server.url()) as site:
         assert not failures(ask_at_once(site.port, ["/api/test/hold?seconds=0.2"] * POOL_MAX))
         server.freeze()
@@ -40,7 +40,7 @@ def frozen_while_idle() -> tuple[list[Reply], float]:
 
 
 def frozen_in_mid_query() -> tuple[list[Reply], float]:
-    """The same with statements that had begun when the server froze: on every connection."""
+    """The same, with a statement running on every connection when the server froze."""
     with (
         migrated() as server,
         application.serving(server.url()) as site,
@@ -60,7 +60,7 @@ def sleeping(server: PostgreSQL) -> int:
     return len(server.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
 
 
-def test_every_answer_comes_in_time_and_a_success_as_soon_as_it_can(
+def test_every_request_is_answered_within_its_deadline_and_succeeds_after_the_freeze(
     figures: Callable[[str], None],
 ) -> None:
     faults = [frozen_while_idle, frozen_in_mid_query]

@@ -1,4 +1,4 @@
-"""Clients that go away before their answer is there, or before their request is."""
+"""Clients that disconnect before their request is complete, or before its response."""
 
 import socket
 import struct
@@ -17,21 +17,21 @@ from tests.database.test_frozen import sleeping
 
 pytestmark = pytest.mark.faults
 
-CLIENTS = 20  # at the same time
+CLIENTS = 20  # simultaneous clients
 IN_REQUEST, IN_RESPONSE = 200, 1_000
 
 HALF_A_HEADER = b"GET /api/test/select-1 HTTP/1.1\r\nHost: loc"
 HALF_A_BODY = (
     b"POST /api/test/write?id=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
 )
-# 6 MB: more than the kernel takes from the server for somebody who does not read.
+# 6 MB: more than the kernel buffers for a client that does not read.
 STREAM = b"GET /api/test/stream?lines=6000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SLEEP = b"GET /api/test/sleep?seconds=2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @contextmanager
-def asked(port: int, request: bytes, *, politely: bool = True) -> Iterator[socket.socket]:
-    """A connection on which this was sent; in the end it is closed, or reset."""
+def sent_request(port: int, request: bytes, *, politely: bool = True) -> Iterator[socket.socket]:
+    """A connection on which this request was sent; at the end it is closed or reset."""
     with socket.create_connection(("127.0.0.1", port), 30) as client:
         client.sendall(request)
         yield client
@@ -41,13 +41,13 @@ def asked(port: int, request: bytes, *, politely: bool = True) -> Iterator[socke
 
 def hang_up_in_request(port: int, number: int) -> None:
     request = HALF_A_HEADER if number % 4 < 2 else HALF_A_BODY
-    with asked(port, request, politely=number % 2 == 0):
+    with sent_request(port, request, politely=number % 2 == 0):
         pass
 
 
 def hang_up_in_response(port: int, number: int) -> bool:
-    """Whether something of what the database has sent was there by then."""
-    with asked(port, STREAM, politely=number % 2 == 0) as client:
+    """Disconnect during the response; return whether rows of the database had arrived."""
+    with sent_request(port, STREAM, politely=number % 2 == 0) as client:
         received = b""
         while b"xxx" not in received and (data := client.recv(1_000)):
             received += data
@@ -55,7 +55,7 @@ def hang_up_in_response(port: int, number: int) -> bool:
 
 
 def gauges(site: Application) -> list[float]:
-    """Of the pool: in use, idle, waiting; as they were within the last second."""
+    """The gauges of the pool: in use, idle, waiting. They are at most a second old."""
     lines = ask(site.port, "/metrics").content.decode().splitlines()
     values = dict(line.split() for line in lines if line.startswith("database_pool_"))
     series = 'database_pool_{}{{database="default"}}'
@@ -63,15 +63,15 @@ def gauges(site: Application) -> list[float]:
 
 
 def hang_up_in_statements(server: PostgreSQL, port: int) -> None:
-    """On every connection of the pool at the same moment."""
+    """Disconnect while every connection of the pool runs a statement."""
     with ExitStack() as clients:
         for _ in range(POOL_MAX):
-            clients.enter_context(asked(port, SLEEP, politely=False))
+            clients.enter_context(sent_request(port, SLEEP, politely=False))
         wait_until(lambda: sleeping(server) == POOL_MAX, "every connection has one to run")
     wait_until(lambda: not sleeping(server), "they have ended")
 
 
-def test_every_connection_is_available_afterwards(figures: Callable[[str], None]) -> None:
+def test_no_connection_is_lost_when_clients_disconnect(figures: Callable[[str], None]) -> None:
     everything_idle = [0, POOL_MAX, 0]
     with (
         migrated() as server,
@@ -98,4 +98,4 @@ def test_every_connection_is_available_afterwards(figures: Callable[[str], None]
     assert not failures(holders), failures(holders)[0]
     assert slowest(holders) - 0.5 <= 0.5
     assert kept == sessions
-    assert not written  # of half a request
+    assert not written  # by incomplete requests

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` where it matters: requests at the same moment, and lost connections."""
+"""`Idempotency-Key` with simultaneous requests and lost connections."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MANY = 6  # as many as a pool that has just been opened lets wait
+MANY = 6  # a pool that has just been opened lets so many requests wait
 
 COMMENTS = "/api/articles/how-to-train-your-dragon/comments"
 COMMENT = {"comment": {"body": "Thank you!"}}
@@ -34,22 +34,22 @@ COMMENT = {"comment": {"body": "Thank you!"}}
 
 @pytest.fixture
 def session(db: None) -> Iterator[psycopg.Connection]:
-    """Another connection, for what somebody else does meanwhile."""
+    """Another connection, for changes during a request."""
     with psycopg.connect(database_url(), autocommit=True) as session:
         yield session
 
 
 @contextmanager
-def table_held(session: psycopg.Connection, table: str) -> Iterator[None]:
-    """Whoever wants to read the table waits until this is over."""
+def lock_table(session: psycopg.Connection, table: str) -> Iterator[None]:
+    """Lock the table: readers wait until the end of the block."""
     with session.transaction():
         session.execute(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE')
         yield
 
 
-def wait_for_waiting(session: psycopg.Connection, count: int) -> list[int]:
-    """The processes that wait for a lock, in the order of their transactions, once there are
-    so many; fails after ten seconds."""
+def wait_for_lock_waiters(session: psycopg.Connection, count: int) -> list[int]:
+    """Wait until `count` processes wait for a lock; return them in the order of their
+    transactions. Fails after 10 seconds."""
     deadline = timezone.now() + timedelta(seconds=10)
     while True:
         rows = session.execute(
@@ -71,7 +71,7 @@ def in_thread(threads: ThreadPoolExecutor, call: Callable[[], Any]) -> "Future[A
     return threads.submit(run)
 
 
-def test_the_same_many_times_at_once_is_done_once(api: Api, alice: User) -> None:
+def test_simultaneous_requests_with_one_key_write_once(api: Api, alice: User) -> None:
     client = api(alice)
 
     answers = at_once([lambda: send(client, ARTICLES, NEW_ARTICLE)] * MANY)
@@ -82,7 +82,7 @@ def test_the_same_many_times_at_once_is_done_once(api: Api, alice: User) -> None
     assert Article.objects.count() == IdempotencyKey.objects.count() == 1
 
 
-def test_the_same_at_once_is_done_once_again_a_day_later(api: Api, alice: User) -> None:
+def test_simultaneous_requests_with_an_expired_key_write_once_more(api: Api, alice: User) -> None:
     client = api(alice)
     first = send(client, ARTICLES, NEW_ARTICLE)
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=24))
@@ -96,7 +96,9 @@ def test_the_same_at_once_is_done_once_again_a_day_later(api: Api, alice: User) 
     assert Article.objects.count() == 2
 
 
-def test_different_keys_at_once_are_no_deadlock(api: Api, alice: User, bob: User) -> None:
+def test_simultaneous_requests_with_different_keys_do_not_deadlock(
+    api: Api, alice: User, bob: User
+) -> None:
     tags = [f"tag{n}" for n in range(30)]
 
     def write(user: User, key: str, tags: list[str]) -> Callable[[], Any]:
@@ -116,48 +118,48 @@ def test_different_keys_at_once_are_no_deadlock(api: Api, alice: User, bob: User
     assert Tag.objects.count() == len(tags)
 
 
-def test_the_second_waits_for_the_first(
+def test_the_second_request_waits_for_the_first(
     api: Api, alice: User, article: Article, session: psycopg.Connection
 ) -> None:
-    with ThreadPoolExecutor(2) as threads, table_held(session, "articles_comment"):
+    with ThreadPoolExecutor(2) as threads, lock_table(session, "articles_comment"):
         first = in_thread(threads, lambda: send(api(alice), COMMENTS, COMMENT))
-        wait_for_waiting(session, 1)
+        wait_for_lock_waiters(session, 1)
         second = in_thread(threads, lambda: send(api(alice), COMMENTS, COMMENT))
-        wait_for_waiting(session, 2)
+        wait_for_lock_waiters(session, 2)
 
     assert first.result().status_code == 201
     assert_same(first.result(), second.result())
     assert Comment.objects.count() == 1
 
 
-def test_the_second_goes_on_where_the_first_has_failed(
+def test_the_second_request_writes_when_the_first_fails(
     api: Api, alice: User, article: Article, session: psycopg.Connection
 ) -> None:
-    with ThreadPoolExecutor(2) as threads, table_held(session, "articles_article"):
+    with ThreadPoolExecutor(2) as threads, lock_table(session, "articles_article"):
         first = in_thread(threads, lambda: send(api(alice), COMMENTS, {"comment": {}}))
-        wait_for_waiting(session, 1)
+        wait_for_lock_waiters(session, 1)
         second = in_thread(threads, lambda: send(api(alice), COMMENTS, COMMENT))
-        wait_for_waiting(session, 2)
+        wait_for_lock_waiters(session, 2)
 
     assert (first.result().status_code, second.result().status_code) == (422, 201)
     assert Comment.objects.count() == 1
     assert_same(second.result(), send(api(alice), COMMENTS, COMMENT))
 
 
-def test_the_second_waits_no_longer_than_a_statement_may(
+def test_the_second_request_waits_at_most_the_statement_timeout(
     api: Api, alice: User, article: Article, session: psycopg.Connection
 ) -> None:
     client = api(alice, raise_request_exception=False)
 
-    def hasty() -> Any:
+    def send_with_short_timeout() -> Any:
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = 200")
         return send(client, COMMENTS, COMMENT)
 
-    with ThreadPoolExecutor(2) as threads, table_held(session, "articles_comment"):
+    with ThreadPoolExecutor(2) as threads, lock_table(session, "articles_comment"):
         first = in_thread(threads, lambda: send(client, COMMENTS, COMMENT))
-        wait_for_waiting(session, 1)
-        second = in_thread(threads, hasty).result()
+        wait_for_lock_waiters(session, 1)
+        second = in_thread(threads, send_with_short_timeout).result()
 
     assert second.status_code == 504
     assert second.json() == {"errors": {"database": ["took too long"]}}
@@ -165,12 +167,12 @@ def test_the_second_waits_no_longer_than_a_statement_may(
     assert_same(first.result(), send(api(alice), COMMENTS, COMMENT))
 
 
-def test_a_connection_that_is_lost_in_the_view_is_no_fault_under_a_key(
+def test_a_connection_lost_in_the_view_is_retried_with_a_key(
     api: Api, alice: User, article: Article, session: psycopg.Connection
 ) -> None:
-    with ThreadPoolExecutor(1) as threads, table_held(session, "articles_comment"):
+    with ThreadPoolExecutor(1) as threads, lock_table(session, "articles_comment"):
         answer = in_thread(threads, lambda: send(api(alice), COMMENTS, COMMENT))
-        for pid in wait_for_waiting(session, 1):
+        for pid in wait_for_lock_waiters(session, 1):
             session.execute("SELECT pg_terminate_backend(%s)", [pid])
 
     assert answer.result().status_code == 201
@@ -178,15 +180,15 @@ def test_a_connection_that_is_lost_in_the_view_is_no_fault_under_a_key(
     assert_same(answer.result(), send(api(alice), COMMENTS, COMMENT))
 
 
-def test_a_connection_that_is_lost_while_waiting_for_the_first_is_no_fault(
+def test_a_connection_lost_while_waiting_for_the_first_request_is_retried(
     api: Api, alice: User, article: Article, session: psycopg.Connection
 ) -> None:
     client = api(alice, raise_request_exception=False)
-    with ThreadPoolExecutor(2) as threads, table_held(session, "articles_comment"):
+    with ThreadPoolExecutor(2) as threads, lock_table(session, "articles_comment"):
         first = in_thread(threads, lambda: send(client, COMMENTS, COMMENT))
-        wait_for_waiting(session, 1)
+        wait_for_lock_waiters(session, 1)
         second = in_thread(threads, lambda: send(client, COMMENTS, COMMENT))
-        last = wait_for_waiting(session, 2)[-1]
+        last = wait_for_lock_waiters(session, 2)[-1]
         session.execute("SELECT pg_terminate_backend(%s)", [last])
 
     assert first.result().status_code == 201
@@ -194,10 +196,10 @@ def test_a_connection_that_is_lost_while_waiting_for_the_first_is_no_fault(
     assert Comment.objects.count() == 1
 
 
-def test_a_table_that_was_changed_is_no_fault_under_a_key(
+def test_an_outdated_prepared_statement_is_retried_with_a_key(
     api: Api, alice: User, session: psycopg.Connection
 ) -> None:
-    send(api(alice), ARTICLES, NEW_ARTICLE)  # prepares what it asks
+    send(api(alice), ARTICLES, NEW_ARTICLE)  # prepares the statements
 
     session.execute("ALTER TABLE articles_article ALTER description TYPE text")
     try:
@@ -210,12 +212,12 @@ def test_a_table_that_was_changed_is_no_fault_under_a_key(
     assert_same(answer, send(api(alice), ARTICLES, NEW_ARTICLE, key="two"))
 
 
-def test_without_a_key_a_connection_that_is_lost_leaves_the_outcome_unknown(
+def test_without_a_key_a_lost_connection_leaves_the_outcome_unknown(
     api: Api, alice: User, article: Article, session: psycopg.Connection
 ) -> None:
-    with ThreadPoolExecutor(1) as threads, table_held(session, "articles_comment"):
+    with ThreadPoolExecutor(1) as threads, lock_table(session, "articles_comment"):
         answer = in_thread(threads, lambda: api(alice).post(COMMENTS, COMMENT))
-        for pid in wait_for_waiting(session, 1):
+        for pid in wait_for_lock_waiters(session, 1):
             session.execute("SELECT pg_terminate_backend(%s)", [pid])
 
     assert answer.result().status_code == 503
@@ -223,7 +225,7 @@ def test_without_a_key_a_connection_that_is_lost_leaves_the_outcome_unknown(
     assert not Comment.objects.exists()
 
 
-def test_nobody_waits_for_old_answers_that_somebody_else_is_at(
+def test_expired_rows_locked_by_another_session_are_skipped(
     api: Api, alice: User, session: psycopg.Connection
 ) -> None:
     send(api(alice), ARTICLES, NEW_ARTICLE, key="old")
@@ -240,7 +242,7 @@ def test_nobody_waits_for_old_answers_that_somebody_else_is_at(
 
 @pytest.mark.parametrize("key", ["one", ""])
 @pytest.mark.parametrize("path", [COMMENTS, COMMENTS.replace("comments", "favorite")])
-def test_an_article_that_ends_meanwhile_is_404(
+def test_an_article_deleted_meanwhile_is_404(
     api: Api, bob: User, article: Article, path: str, key: str
 ) -> None:
     answer = while_deleting(article, lambda: send(api(bob), path, COMMENT, key))
@@ -250,7 +252,7 @@ def test_an_article_that_ends_meanwhile_is_404(
     assert not IdempotencyKey.objects.exists()
 
 
-def test_a_user_who_leaves_meanwhile_is_401(api: Api, bob: User, article: Article) -> None:
+def test_a_user_deleted_meanwhile_is_401(api: Api, bob: User, article: Article) -> None:
     client = api(bob)
 
     answer = while_deleting(bob, lambda: send(client, COMMENTS, COMMENT))
@@ -260,10 +262,7 @@ def test_a_user_who_leaves_meanwhile_is_401(api: Api, bob: User, article: Articl
     assert not IdempotencyKey.objects.exists()
 
 
-# Expired rows
-
-
-def expired(user: User, count: int) -> None:
+def create_expired_rows(user: User, count: int) -> None:
     sent_at = timezone.now() - timedelta(hours=25)
     IdempotencyKey.objects.bulk_create(
         IdempotencyKey(user=user, method="POST", path="/", key=str(n), created_at=sent_at)
@@ -271,8 +270,8 @@ def expired(user: User, count: int) -> None:
     )
 
 
-def test_expired_rows_are_deleted_though_no_request_has_a_key(bob: User) -> None:
-    expired(bob, 2_500)
+def test_expired_rows_are_deleted_without_requests_that_have_a_key(bob: User) -> None:
+    create_expired_rows(bob, 2_500)
     program = """if True:
         import sys, django
         from django.core.management import execute_from_command_line
@@ -291,8 +290,8 @@ def test_expired_rows_are_deleted_though_no_request_has_a_key(bob: User) -> None
         wait_until(lambda: not IdempotencyKey.objects.exists(), "the rows are deleted")
 
 
-def test_a_round_deletes_everything_that_has_expired(alice: User, bob: User, api: Api) -> None:
-    expired(bob, 2 * expiry.BATCH + 1)
+def test_one_round_deletes_all_expired_rows(alice: User, bob: User, api: Api) -> None:
+    create_expired_rows(bob, 2 * expiry.BATCH + 1)
     send(api(alice), "/api/profiles/bob/follow")
     assert IdempotencyKey.objects.filter(user=bob).count() > expiry.BATCH
 
@@ -301,7 +300,7 @@ def test_a_round_deletes_everything_that_has_expired(alice: User, bob: User, api
     assert [row.user for row in IdempotencyKey.objects.all()] == [alice]
 
 
-def test_a_round_without_a_database_is_not_logged() -> None:
+def test_a_round_without_a_database_logs_no_error() -> None:
     url = f"postgresql://conduit@127.0.0.1:{free_port()}/conduit"
     program = (
         "import django; django.setup();"
@@ -321,13 +320,10 @@ def test_a_round_without_a_database_is_not_logged() -> None:
     assert "Traceback" not in process.stderr
 
 
-# Dropped bodies
-
-
-def test_an_answer_whose_body_is_dropped_meanwhile_is_given_once_more(
+def test_an_answer_whose_body_is_dropped_meanwhile_is_rebuilt(
     api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same key is sent again while another request of the user drops its body."""
+    """The key is sent again while another request of the user drops the kept body."""
     monkeypatch.setattr("database.models.KEPT_BODIES", 1)
     client = api(bob)
     for n in range(30):
@@ -346,7 +342,7 @@ def test_an_answer_whose_body_is_dropped_meanwhile_is_given_once_more(
     assert IdempotencyKey.objects.exclude(content=None).count() <= 2
 
 
-def test_many_keys_of_one_user_at_once_drop_bodies_without_a_deadlock(
+def test_simultaneous_keys_of_one_user_drop_bodies_without_a_deadlock(
     api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("database.models.KEPT_BODIES", 2)
@@ -362,12 +358,11 @@ def test_many_keys_of_one_user_at_once_drop_bodies_without_a_deadlock(
     assert IdempotencyKey.objects.exclude(content=None).count() == 2
 
 
-def test_to_keep_an_answer_leaves_nothing_in_the_session() -> None:
+def test_keeping_an_answer_changes_no_session_state() -> None:
     assert cleanup_after(_KEEP) == Cleanup.NONE
 
 
-def test_nothing_is_left_in_a_session_after_a_refusal(api: Api, alice: User) -> None:
-    """What was rolled back is over, and foreign keys wait for the COMMIT as they always did."""
+def test_a_refusal_leaves_no_rows_and_no_open_transaction(api: Api, alice: User) -> None:
     answer = send(api(alice), ARTICLES, NEW_ARTICLE, key="")
 
     assert (answer.status_code, answer.json()) == (422, INVALID)

@@ -1,4 +1,4 @@
-"""Twice as many people log in as the server has threads, and somebody reads."""
+"""Twice as many clients log in as the server has threads, while another client reads."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ WORKERS, THREADS = 2, 16
 CLIENTS = 2 * WORKERS * THREADS
 SECONDS = 3
 JSON = {"Content-Type": "application/json"}
-# Each log-in comes from an address of its own, which a proxy would have seen.
+# Each login has another address in X-Forwarded-For, which only a trusted proxy may set.
 PROXY = {"TRUSTED_PROXIES": "1"}
 
 
@@ -31,7 +31,7 @@ def question(path: str, **user: str) -> Question:
 
 
 def log_ins(number: int) -> Iterator[Question]:
-    """Those of one client: a user, or people who don't exist, each from another address."""
+    """The logins of one client: of a user or of unknown users, each from another address."""
     for attempt in itertools.count():
         email = "alice@example.com" if number % 2 else f"nobody{number}.{attempt}@example.com"
         asked = question("/api/users/login", email=email, password=PASSWORD)
@@ -41,11 +41,11 @@ def log_ins(number: int) -> Iterator[Question]:
 
 @contextmanager
 def crowd(port: int) -> Iterator[dict[int, list[Reply]]]:
-    """Clients that log in again and again, and come back when they are told to, by status."""
+    """Run clients that log in repeatedly and wait for Retry-After; yield the replies by status."""
     replies: dict[int, list[Reply]] = defaultdict(list)
     stopped = threading.Event()
 
-    def come_again(number: int) -> None:
+    def log_in_repeatedly(number: int) -> None:
         client = Client(port)
         for log_in in log_ins(number):
             if stopped.is_set():
@@ -55,7 +55,9 @@ def crowd(port: int) -> Iterator[dict[int, list[Reply]]]:
             stopped.wait(float(reply.headers.get("retry-after", 0)))
         client.close()
 
-    threads = [threading.Thread(target=come_again, args=[number]) for number in range(CLIENTS)]
+    threads = [
+        threading.Thread(target=log_in_repeatedly, args=[number]) for number in range(CLIENTS)
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -70,7 +72,7 @@ def seconds(replies: list[Reply]) -> float:
     return median(reply.seconds for reply in replies)
 
 
-def test_readers_do_not_wait_behind_them(figures: Callable[[str], None]) -> None:
+def test_reads_do_not_wait_for_logins(figures: Callable[[str], None]) -> None:
     with (
         migrated() as server,
         application.serving(server.url(), PROXY, workers=WORKERS, threads=THREADS) as site,
@@ -82,18 +84,18 @@ def test_readers_do_not_wait_behind_them(figures: Callable[[str], None]) -> None
         with load(site.port, 1, reading("/api/tags")) as alone:
             time.sleep(1)
         with crowd(site.port) as replies:
-            time.sleep(0.5)  # until they are all there
-            with load(site.port, 1, reading("/api/tags")) as among_them:
+            time.sleep(0.5)  # until all clients have started
+            with load(site.port, 1, reading("/api/tags")) as during:
                 time.sleep(SECONDS)
 
-    let_in = replies[200] + replies[401]
+    hashed = replies[200] + replies[401]
     figures(
-        f"tags in {seconds(among_them) * 1000:.1f} ms, {seconds(alone) * 1000:.1f} without"
-        f" log-ins; {len(let_in) / (SECONDS + 0.5):.0f} log-ins/s in {seconds(let_in):.2f} s,"
+        f"tags in {seconds(during) * 1000:.1f} ms, {seconds(alone) * 1000:.1f} without"
+        f" log-ins; {len(hashed) / (SECONDS + 0.5):.0f} log-ins/s in {seconds(hashed):.2f} s,"
         f" {len(replies[429])} refused in {seconds(replies[429]) * 1000:.1f} ms"
     )
-    assert not failures(among_them)
+    assert not failures(during)
     assert replies.keys() == {200, 401, 429}
-    # Whoever hashes waits for a dozen others; nobody else waits for even two of them.
-    assert seconds(among_them) < seconds(let_in) / 5
-    assert seconds(replies[429]) < seconds(let_in) / 5
+    # A login that is hashed waits for a dozen others; reads and refusals wait for fewer than two.
+    assert seconds(during) < seconds(hashed) / 5
+    assert seconds(replies[429]) < seconds(hashed) / 5

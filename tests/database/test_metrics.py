@@ -1,4 +1,4 @@
-"""What is counted, and that all processes of a server are counted together."""
+"""The metrics, and their sum over all processes of a server."""
 
 import http.client
 import os
@@ -25,11 +25,8 @@ from tests.processes import Server, database_url, serving
 BUCKETS = (0.001, 0.1, 1)
 
 
-# What is counted
-
-
 def requests(method: str, route: str, status: int) -> float:
-    """How many have been counted in this process."""
+    """The number of requests counted in this process."""
     histogram.flush()
     labels = {"method": method, "route": route, "status": str(status)}
     return REGISTRY.get_sample_value("http_request_seconds_count", labels) or 0
@@ -46,7 +43,7 @@ def test_requests_are_counted_by_method_route_and_status(client: ApiClient) -> N
     assert requests("POST", "livez", 405) == refused + 1
 
 
-def test_no_client_can_make_up_a_series(client: ApiClient) -> None:
+def test_no_client_can_create_a_series(client: ApiClient) -> None:
     unknown, brewed = requests("GET", "unrouted", 404), requests("other", "unrouted", 404)
 
     for path in ("/one", "/two?three", "/four/five", "/static/nothing.css"):
@@ -64,31 +61,37 @@ def test_no_client_can_make_up_a_series(client: ApiClient) -> None:
         ("database_pool_leaks_total", "kind", ["held", "dead_thread"]),
     ],
 )
-def test_every_outcome_is_there_before_it_happens(name: str, label: str, values: list[str]) -> None:
+def test_every_series_exists_before_its_first_event(
+    name: str, label: str, values: list[str]
+) -> None:
     for value in values:
         labels = {"database": "default", label: value}
         assert REGISTRY.get_sample_value(name, labels) is not None
 
 
-def test_what_was_put_off_is_counted_as_if_it_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deferred_observations_are_counted_like_immediate_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     amounts = [0.0, 0.0005, 0.001, 0.0011, 0.1, 0.5, 0.5, 1.0, 60.0]
-    at_once = CollectorRegistry()
-    put_off = CollectorRegistry()
-    theirs = prometheus_client.Histogram("it", "It", ["who"], registry=at_once, buckets=BUCKETS)
-    ours = Histogram("it", "It", ["who"], registry=put_off, buckets=BUCKETS)
+    immediate = CollectorRegistry()
+    deferred = CollectorRegistry()
+    theirs = prometheus_client.Histogram("it", "It", ["who"], registry=immediate, buckets=BUCKETS)
+    ours = Histogram("it", "It", ["who"], registry=deferred, buckets=BUCKETS)
     monkeypatch.setattr(histogram, "_somebody_flushes", True)
 
     for amount in amounts:
         theirs.labels("alice").observe(amount)
         ours.labels("alice").observe(amount)
 
-    assert put_off.get_sample_value("it_count", {"who": "alice"}) == 0
+    assert deferred.get_sample_value("it_count", {"who": "alice"}) == 0
     histogram.flush()
     histogram.flush()
-    assert samples(put_off) == samples(at_once)
+    assert samples(deferred) == samples(immediate)
 
 
-def test_where_nobody_flushes_nothing_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_observations_are_immediate_without_a_flushing_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     registry = CollectorRegistry()
     ours = Histogram("it", "It", registry=registry, buckets=BUCKETS)
     monkeypatch.setattr(histogram, "_somebody_flushes", False)
@@ -107,11 +110,8 @@ def samples(registry: CollectorRegistry) -> list[tuple[str, dict[str, str], floa
     ]
 
 
-# All processes together
-
-
 class Scraped(Server):
-    """A server of two processes, which keep their figures in a folder."""
+    """A server with two processes, which write their metrics to a folder."""
 
     def __init__(self, port: int, folder: Path) -> None:
         super().__init__(port)
@@ -126,7 +126,7 @@ class Scraped(Server):
             connection.close()
 
     def figure(self, name: str, **labels: str) -> float:
-        """The sum of all series that have these labels."""
+        """The sum of all series with these labels."""
         return sum(
             sample.value
             for metric in text_string_to_metric_families(self.page())
@@ -135,7 +135,7 @@ class Scraped(Server):
         )
 
     def count(self) -> float:
-        """How many requests for tags have been counted."""
+        """The number of requests for tags that are counted."""
         labels = {"method": "GET", "route": "api/tags$", "status": "200"}
         return self.figure("http_request_seconds_count", **labels)
 
@@ -143,7 +143,7 @@ class Scraped(Server):
         return {int(file.stem.rpartition("_")[2]) for file in self.folder.glob(f"{kind}_*.db")}
 
     def busy(self) -> set[int]:
-        """The processes that have answered a request for tags."""
+        """The ids of the processes that have answered a request for tags."""
         found = set()
         for pid in self.processes("histogram"):
             route = b'"route": "api/tags$"'
@@ -165,12 +165,12 @@ def two_processes(folder: Path) -> Iterator[Scraped]:
 
 
 def ask_until(server: Scraped, processes: int) -> int:
-    """Ask for tags until so many processes have answered; return the number of answers."""
+    """Request the tags until `processes` processes have answered; return the number of answers."""
     asked = 0
 
     def enough_have_answered() -> bool:
         nonlocal asked
-        with suppress(ConnectionError):  # it came to the one that was killed
+        with suppress(ConnectionError):  # the killed process had accepted the request
             assert server.call("GET", "/api/tags").status == 200
             asked += 1
         return len(server.busy()) >= processes
@@ -180,14 +180,14 @@ def ask_until(server: Scraped, processes: int) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_all_processes_are_counted_together_and_what_the_dead_have_counted_stays(
+def test_all_processes_are_counted_together_including_dead_ones(
     tmp_path: Path,
 ) -> None:
     with two_processes(tmp_path) as server:
         asked = ask_until(server, processes=2)
         wait_until(lambda: server.count() == asked, f"{asked} requests are counted")
         wait_until(lambda: server.figure("database_pool_max") == 16, "both pools are seen")
-        # Each process has looked once for rows that are to be deleted.
+        # Each process has read the queue of deletions once.
         uses = asked + 2
         wait_until(lambda: server.figure("database_pool_use_seconds_count") == uses, "all uses")
         assert server.figure("database_pool_acquires_total", result="ok") == uses
@@ -197,7 +197,7 @@ def test_all_processes_are_counted_together_and_what_the_dead_have_counted_stays
 
         killed = min(server.processes())
         os.kill(killed, signal.SIGKILL)
-        # A successor that has answered is also one that hears when it is to end.
+        # A new worker that has answered also reacts to SIGTERM.
         asked += ask_until(server, processes=3)
 
         wait_until(lambda: server.count() == asked, f"{asked} requests are counted")
@@ -206,14 +206,14 @@ def test_all_processes_are_counted_together_and_what_the_dead_have_counted_stays
         assert killed in server.processes("counter")
 
 
-def test_a_process_that_starts_this_moment_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_the_empty_file_of_a_starting_process_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "histogram_1.db").touch()
 
     assert not list(AllProcesses(tmp_path).collect())
 
 
 def lint(page: str) -> str:
-    """What Prometheus' own tool finds wrong with the page; nothing where there is no such tool."""
+    """The findings of promtool on the page; "" if promtool is not installed."""
     promtool = shutil.which("promtool")
     if promtool is None:
         return ""

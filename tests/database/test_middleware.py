@@ -1,5 +1,5 @@
-"""What becomes of a request whose connection breaks, is cut, or takes too long: views that
-do so to themselves, on a real connection."""
+"""Requests whose connection breaks, is cut, or takes too long. The views break their own
+connection."""
 
 import select
 import time
@@ -25,7 +25,7 @@ from database.settings.limits import Limits
 from tests.database.declared import list_tags, names
 from tests.database.pools import value
 from tests.database.test_pool import terminate
-from tests.database.test_prepared import another_pool, elsewhere, with_pool
+from tests.database.test_prepared import another_pool, execute_in_other_session, with_pool
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
@@ -42,13 +42,13 @@ def execute(statement: str) -> None:
 
 
 def break_connection() -> None:
-    """The session is ended by an administrator, and asked something all the same."""
+    """End the session as an administrator does, and use it afterwards."""
     execute("SELECT pg_terminate_backend(pg_backend_pid())")
     execute("SELECT 1")
 
 
 def break_pool(size: int) -> None:
-    """End so many sessions of the pool, which have all just been used."""
+    """End `size` sessions of the pool, which have all just been used."""
     wrapper = cast(DatabaseWrapper, connection)
     wrapper.ensure_connection()
     assert wrapper.pool is not None
@@ -57,7 +57,7 @@ def break_pool(size: int) -> None:
         session.execute("SELECT 1")
         wrapper.pool.putconn(session)
     terminate(*[session.info.backend_pid for session in sessions])
-    wrapper.close()  # the last to be lent again
+    wrapper.close()  # returned last, so it is not the next connection
 
 
 @csrf_exempt
@@ -65,7 +65,7 @@ def breaks(request: HttpRequest) -> JsonResponse:
     """Breaks its connection the first `times` times."""
     calls.append(request.method or "")
     if "key" in request.GET:
-        request.idempotent = True  # type: ignore[attr-defined]  # as the keys' middleware does
+        request.idempotent = True  # type: ignore[attr-defined]  # as the idempotency middleware does
     if len(calls) <= int(request.GET["times"]):
         break_connection()
     execute("SELECT 1")
@@ -74,7 +74,7 @@ def breaks(request: HttpRequest) -> JsonResponse:
 
 @csrf_exempt
 def breaks_once(request: HttpRequest) -> JsonResponse:
-    """Notes whether a pool may lend it a connection unasked."""
+    """Records whether the pool may give it a connection without a ping."""
     trusts = running_requests[get_ident()].try_again_until > time.monotonic()
     calls.append("trusts" if trusts else "asks")
     if len(calls) == 1:
@@ -95,7 +95,7 @@ def idles(request: HttpRequest) -> HttpResponse:
     execute("SET idle_in_transaction_session_timeout = 50")
     with transaction.atomic():
         execute("SELECT 1")
-        # PostgreSQL says that it ends the session.
+        # Wait for the message that PostgreSQL ends the session.
         select.select([connection.connection.pgconn.socket], [], [], 5)
         execute("SELECT 1")
     return HttpResponse()
@@ -129,13 +129,13 @@ def sleeps(request: HttpRequest) -> HttpResponse:
 def asks_in_a_transaction(request: HttpRequest) -> JsonResponse:
     calls.append("")
     if "key" in request.GET:
-        request.idempotent = True  # type: ignore[attr-defined]  # as the keys' middleware does
+        request.idempotent = True  # type: ignore[attr-defined]  # as the idempotency middleware does
     with transaction.atomic():
         return JsonResponse({"tags": names(list_tags())})
 
 
 def asks_for_what_there_is_not(request: HttpRequest) -> HttpResponse:
-    """PostgreSQL gives the same code for it as for an outdated statement."""
+    """PostgreSQL reports the same error code as for an outdated statement."""
     calls.append("")
     execute("SELECT 1 GROUP BY 1 FOR UPDATE")
     return HttpResponse()
@@ -162,10 +162,10 @@ urlpatterns = [
 
 
 @pytest.fixture(autouse=True)
-def no_calls_yet() -> Iterator[None]:
+def clear_calls() -> Iterator[None]:
     calls.clear()
     yield
-    connection.close()  # the test client does not, and the views have done things to it
+    connection.close()  # the views have changed it, and the test client does not close it
 
 
 @pytest.fixture
@@ -175,9 +175,7 @@ def browser() -> Client:
 
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("method", ["get", "head"])
-def test_a_read_is_tried_again_on_another_connection(
-    browser: Client, method: str, times: int
-) -> None:
+def test_a_read_is_retried_on_another_connection(browser: Client, method: str, times: int) -> None:
     retries = value(metrics.RETRIES)
 
     response = getattr(browser, method)(f"/api/breaks?times={times}")
@@ -188,7 +186,7 @@ def test_a_read_is_tried_again_on_another_connection(
 
 
 @pytest.mark.parametrize(("method", "tries"), [("get", 2), ("head", 2), ("post", 1), ("put", 1)])
-def test_a_pool_broken_a_moment_ago_costs_a_read_one_try_and_a_write_none(
+def test_a_freshly_broken_pool_costs_a_read_one_retry_and_a_write_none(
     browser: Client, method: str, tries: int
 ) -> None:
     break_pool(7)
@@ -199,14 +197,14 @@ def test_a_pool_broken_a_moment_ago_costs_a_read_one_try_and_a_write_none(
     assert len(calls) == tries
 
 
-def test_only_the_first_try_of_a_read_trusts_a_connection(browser: Client) -> None:
+def test_only_the_first_try_of_a_read_uses_a_connection_without_a_ping(browser: Client) -> None:
     browser.get("/api/breaks-once")
     browser.post("/api/breaks-once")
 
     assert calls == ["trusts", "asks", "asks"]
 
 
-def test_a_read_is_not_tried_for_ever(browser: Client) -> None:
+def test_a_read_is_tried_three_times(browser: Client) -> None:
     response = browser.get("/api/breaks?times=9")
 
     assert (response.status_code, response.json()) == (503, UNAVAILABLE)
@@ -214,7 +212,7 @@ def test_a_read_is_not_tried_for_ever(browser: Client) -> None:
     assert len(calls) == 3
 
 
-def test_there_is_no_second_try_once_the_time_is_up(
+def test_there_is_no_retry_after_the_acquire_timeout(
     browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DatabaseWrapper, "limits", Limits(acquire_timeout=0))
@@ -224,7 +222,7 @@ def test_there_is_no_second_try_once_the_time_is_up(
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
-def test_a_write_is_never_tried_again(browser: Client, method: str) -> None:
+def test_a_write_is_never_retried(browser: Client, method: str) -> None:
     response = getattr(browser, method)("/api/breaks?times=1")
 
     assert (response.status_code, response.json()) == (503, UNKNOWN)
@@ -232,18 +230,18 @@ def test_a_write_is_never_tried_again(browser: Client, method: str) -> None:
     assert len(calls) == 1
 
 
-def test_a_write_with_a_key_is(browser: Client) -> None:
+def test_a_write_with_a_key_is_retried(browser: Client) -> None:
     assert browser.post("/api/breaks?times=2&key").json() == {"calls": 3}
 
 
-def test_a_statement_over_its_time_is_a_504_at_the_first_try(browser: Client) -> None:
+def test_a_statement_timeout_is_504_without_a_retry(browser: Client) -> None:
     response = browser.get("/api/takes-too-long")
 
     assert (response.status_code, response.json()) == (504, TOOK_TOO_LONG)
     assert len(calls) == 1
 
 
-def test_a_transaction_that_idled_is_a_503_at_the_first_try(browser: Client) -> None:
+def test_an_idle_in_transaction_timeout_is_503_without_a_retry(browser: Client) -> None:
     response = browser.get("/api/idles")
 
     assert (response.status_code, response.json()) == (503, UNAVAILABLE)
@@ -251,7 +249,7 @@ def test_a_transaction_that_idled_is_a_503_at_the_first_try(browser: Client) -> 
     assert len(calls) == 1
 
 
-def test_a_request_over_its_deadline_is_a_503_at_the_first_try(
+def test_a_request_over_its_deadline_is_503_without_a_retry(
     browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DatabaseWrapper, "limits", Limits(hard_deadline=0.3))
@@ -262,9 +260,7 @@ def test_a_request_over_its_deadline_is_a_503_at_the_first_try(
     assert len(calls) == 1
 
 
-def test_a_fault_of_the_database_that_is_no_outage_is_in_the_log(
-    browser: Client, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_full_disk_is_logged(browser: Client, caplog: pytest.LogCaptureFixture) -> None:
     assert browser.get("/api/finds-the-disk-full").status_code == 503
 
     (line,) = [record for record in caplog.records if record.name == "database.requests"]
@@ -272,19 +268,19 @@ def test_a_fault_of_the_database_that_is_no_outage_is_in_the_log(
     assert "no space left" in line.getMessage()
 
 
-def test_a_mistake_with_a_cursor_is_none_of_the_databases_either(browser: Client) -> None:
+def test_an_interface_error_is_500(browser: Client) -> None:
     assert browser.get("/api/takes-a-closed-cursor").status_code == 500
     assert len(calls) == 1
 
 
-def test_a_connection_that_breaks_in_a_transaction_is_not_opened_anew_for_nothing() -> None:
+def test_a_connection_that_breaks_in_a_transaction_is_not_reopened_at_its_end() -> None:
     with pytest.raises(OperationalError), transaction.atomic():
         break_connection()
 
     assert connection.connection is None
 
 
-def test_elsewhere_a_browser_gets_a_page(browser: Client) -> None:
+def test_a_503_outside_the_api_is_an_html_page(browser: Client) -> None:
     response = browser.get("/breaks?times=9")
 
     assert response.status_code == 503
@@ -293,19 +289,19 @@ def test_elsewhere_a_browser_gets_a_page(browser: Client) -> None:
     assert "The database is unavailable." in response.content.decode()
 
 
-def test_a_mistake_of_ours_is_none_of_the_databases(browser: Client) -> None:
+def test_a_programming_error_is_500(browser: Client) -> None:
     assert browser.get("/api/is-wrong").status_code == 500
 
 
 @contextmanager
 def outdated(statement: str) -> Iterator[None]:
-    """What every connection of the pool has prepared is not right any more, or not there."""
+    """The prepared statements of every connection of the pool are outdated or deallocated."""
     Tag.objects.create(name="css")
-    all_have_one = Barrier(4)
+    all_have_a_connection = Barrier(4)
 
     def prepare() -> None:
         list_tags()
-        all_have_one.wait(10)
+        all_have_a_connection.wait(10)
         if "DEALLOCATE" in statement:
             execute(statement)
         connection.close()
@@ -317,11 +313,11 @@ def outdated(statement: str) -> Iterator[None]:
         for future in [threads.submit(prepare) for _ in range(4)]:
             future.result()
         if "ALTER" in statement:
-            elsewhere(statement)
+            execute_in_other_session(statement)
         try:
             yield
         finally:
-            elsewhere("ALTER TABLE articles_tag ALTER name TYPE varchar(64)")
+            execute_in_other_session("ALTER TABLE articles_tag ALTER name TYPE varchar(64)")
 
 
 outdating = pytest.mark.parametrize(
@@ -331,7 +327,7 @@ outdating = pytest.mark.parametrize(
 
 @outdating
 @pytest.mark.parametrize("request_line", ["GET ?", "POST ?key"])
-def test_a_statement_that_is_outdated_in_a_transaction_is_prepared_by_the_second_try(
+def test_an_outdated_statement_in_a_transaction_is_prepared_again_by_the_retry(
     browser: Client, statement: str, request_line: str
 ) -> None:
     method, query = request_line.split()
@@ -344,7 +340,7 @@ def test_a_statement_that_is_outdated_in_a_transaction_is_prepared_by_the_second
 
 
 @outdating
-def test_a_write_without_a_key_may_be_sent_again_by_its_client(
+def test_an_outdated_statement_in_a_write_without_a_key_is_503_with_nothing_written(
     browser: Client, statement: str
 ) -> None:
     with outdated(statement):
@@ -355,12 +351,12 @@ def test_a_write_without_a_key_may_be_sent_again_by_its_client(
     assert again.status_code == 200
 
 
-def test_what_postgresql_can_not_do_is_a_mistake_of_ours(browser: Client) -> None:
+def test_an_unsupported_statement_is_500_without_a_retry(browser: Client) -> None:
     assert browser.get("/api/asks-for-what-there-is-not").status_code == 500
     assert len(calls) == 1
 
 
-class AsksTheDatabase:
+class QueryingMiddleware:
     """A middleware that breaks its connection, the first time."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -374,12 +370,12 @@ class AsksTheDatabase:
 
 
 @pytest.mark.parametrize(("times", "status"), [(1, 200), (9, 503)])
-def test_a_middleware_may_ask_the_database_too(
+def test_a_middleware_that_uses_the_database_is_retried_too(
     browser: Client, settings: Settings, times: int, status: int
 ) -> None:
     settings.MIDDLEWARE = [
         "database.requests.DatabaseMiddleware",
-        f"{__name__}.{AsksTheDatabase.__name__}",
+        f"{__name__}.{QueryingMiddleware.__name__}",
     ]
     response: Any = browser.get(f"/api/is-fine?times={times}")
 
@@ -388,7 +384,7 @@ def test_a_middleware_may_ask_the_database_too(
         assert response.json() == UNAVAILABLE
 
 
-def test_nothing_is_remembered_of_a_request_that_is_over(browser: Client) -> None:
+def test_no_state_is_kept_after_a_request(browser: Client) -> None:
     browser.get("/api/breaks?times=9")
     browser.get("/api/is-wrong")
 

@@ -1,4 +1,4 @@
-"""A server that is in use is brought forward, and back: the version before goes on meanwhile."""
+"""A database is migrated forwards and backwards while an older version of the project uses it."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ CONTENT: LiteralString = """
         FROM generate_series(1, 20000) AS n, generate_series(1, 3) AS k;
     ANALYZE;
 """
-# What the version before reads and writes.
+# Reads and writes of the older version.
 NEWEST: LiteralString = """
     SELECT article.id, (SELECT count(*) FROM articles_favorite WHERE article_id = article.id),
         ARRAY(SELECT name FROM articles_tag JOIN articles_tagging ON tag_id = articles_tag.id
@@ -56,8 +56,10 @@ def migrate(server: PostgreSQL, *target: str) -> None:
     assert process.returncode == 0, process.stderr
 
 
-def go_on(server: PostgreSQL, statement: LiteralString, until: threading.Event) -> float:
-    """Execute it over and over; how many seconds the slowest took. An error is an error."""
+def execute_repeatedly(
+    server: PostgreSQL, statement: LiteralString, until: threading.Event
+) -> float:
+    """Execute the statement repeatedly; return the seconds of the slowest. Errors are raised."""
     slowest = 0.0
     with psycopg.connect(server.url(), autocommit=True) as session:
         while not until.is_set():
@@ -70,11 +72,13 @@ def go_on(server: PostgreSQL, statement: LiteralString, until: threading.Event) 
 
 @contextmanager
 def in_use(server: PostgreSQL) -> Iterator[list[Future[float]]]:
-    """Four threads read and one writes; what came of the reads is there at the end."""
+    """Four threads read and one writes during the block; yields the results of the reads."""
     over = threading.Event()
     with ThreadPoolExecutor(5) as threads:
-        reads = [threads.submit(go_on, server, read, over) for read in (NEWEST, OF_TAG) * 2]
-        writes = threads.submit(go_on, server, WRITE, over)
+        reads = [
+            threads.submit(execute_repeatedly, server, read, over) for read in (NEWEST, OF_TAG) * 2
+        ]
+        writes = threads.submit(execute_repeatedly, server, WRITE, over)
         try:
             yield reads
         finally:
@@ -83,14 +87,14 @@ def in_use(server: PostgreSQL) -> Iterator[list[Future[float]]]:
 
 
 def files(server: PostgreSQL) -> list[tuple[str, int]]:
-    """A table that is rewritten gets another file."""
+    """The files of the tables: a table that is rewritten gets another file."""
     return server.execute("""
         SELECT relname, relfilenode FROM pg_class
         WHERE relname IN ('articles_article', 'articles_tagging', 'articles_favorite') ORDER BY 1
     """)
 
 
-def test_readers_do_not_notice_a_migration_and_writers_lose_nothing() -> None:
+def test_a_migration_delays_reads_by_less_than_a_second_and_loses_no_write() -> None:
     with migrated() as server:
         migrate(server, "articles", "0001")
         server.execute(CONTENT)
@@ -108,7 +112,7 @@ def test_readers_do_not_notice_a_migration_and_writers_lose_nothing() -> None:
         assert max(read.result() for read in reads) < 1
 
 
-def test_a_migration_lets_others_through_while_it_waits_for_who_is_slow() -> None:
+def test_a_migration_lets_reads_pass_while_it_waits_for_a_slow_transaction() -> None:
     with migrated() as server:
         migrate(server, "articles", "0001")
         server.execute(CONTENT)
@@ -117,7 +121,7 @@ def test_a_migration_lets_others_through_while_it_waits_for_who_is_slow() -> Non
             slow.execute("SELECT FROM articles_tagging LIMIT 1")
             migration = thread.submit(migrate, server)
             asleep = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-            wait_until(lambda: server.execute(asleep) != [], "it gives up once", seconds=50)
+            wait_until(lambda: server.execute(asleep) != [], "the first attempt fails", seconds=50)
             slow.execute("COMMIT")
             migration.result()
-        assert max(read.result() for read in reads) < 2.5  # seconds; one time-out, not two
+        assert max(read.result() for read in reads) < 2.5  # seconds: one lock timeout, not two

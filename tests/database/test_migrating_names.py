@@ -1,4 +1,4 @@
-"""Accounts from before names were normalized and folded by NFKC are brought forward."""
+"""The migration of names that are not normalized and not folded by NFKC."""
 
 from typing import LiteralString
 
@@ -6,7 +6,7 @@ from tests.database.servers import PostgreSQL, migrated
 from tests.processes import run
 
 TWIN = "jane\u034f"
-MANY = 20_000  # rows: several batches
+MANY = 20_000  # rows, for several batches
 USERS: LiteralString = """
     INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,
         username_folded, is_active, is_staff, created_at)
@@ -25,12 +25,12 @@ def migrate(server: PostgreSQL, *target: str) -> tuple[int, str]:
     return process.returncode, process.stderr
 
 
-def test_it_stops_with_a_sentence_at_two_accounts_with_one_name() -> None:
+def test_the_migration_stops_with_a_message_at_two_accounts_with_one_name() -> None:
     with migrated() as server:
         assert migrate(server, "users", "0001") == (0, "")
         server.execute(USERS, [MANY])
         ids = [MANY + number for number in range(1, 5)]
-        # As version 0.1 has stored them.
+        # Names as version 0.1 stores them.
         names = [
             ("jane", "jane"),
             (TWIN, TWIN),

@@ -1,4 +1,4 @@
-"""Without a pool, DATABASE_CONNECTIONS=persistent and per-request: what holds there too."""
+"""The guarantees that hold without a pool: DATABASE_CONNECTIONS=persistent and per-request."""
 
 import time
 from collections.abc import Callable
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.faults
 
 READERS, CLIENTS = 10, 20
 DEAD = 20
-PING, ACQUIRE = 1.0, 5.0  # time-outs
-# PostgreSQL may take its time to stop and to start, on a machine that has other work to do.
+PING, ACQUIRE = 1.0, 5.0  # timeouts in seconds
+# On a loaded machine PostgreSQL needs longer to stop and to start.
 PATIENT = {"DATABASE_ACQUIRE_TIMEOUT": "10"}
 HARD_DEADLINE, FROZEN = 6.0, 10.0
 BOUNDS = {"DATABASE_STATEMENT_TIMEOUT": "4", "DATABASE_HARD_DEADLINE": str(HARD_DEADLINE)}
@@ -41,8 +41,8 @@ def terminate(server: PostgreSQL) -> float:
 
 
 def restarted(mode: str) -> tuple[list[Reply], float]:
-    """What readers were answered while PostgreSQL was restarted, crashed and ended all sessions;
-    and for how long it was away."""
+    """The replies while PostgreSQL restarts, crashes and ends all sessions, and its longest
+    downtime."""
     with (
         migrated() as server,
         application.serving(server.url(), PATIENT | {"DATABASE_CONNECTIONS": mode}) as site,
@@ -56,7 +56,7 @@ def restarted(mode: str) -> tuple[list[Reply], float]:
     return replies, max(downtimes)
 
 
-def test_readers_see_a_pause_without_a_pool(figures: Callable[[str], None]) -> None:
+def test_reads_pause_but_do_not_fail_without_a_pool(figures: Callable[[str], None]) -> None:
     with ThreadPoolExecutor() as threads:
         restarts = list(threads.map(restarted, MODES))
 
@@ -87,15 +87,15 @@ def test_the_connections_of_dead_threads_are_closed(
 
 
 def frozen(mode: str) -> tuple[list[Reply], list[Reply], float]:
-    """What was answered to those whose statement was running when the server froze, and to
-    those who came then; and when it went on."""
+    """The replies to requests that ran when the server froze, those to later requests, and the end
+    of the freeze."""
     variables = BOUNDS | {"DATABASE_CONNECTIONS": mode}
     with (
         migrated() as server,
         application.serving(server.url(), variables) as site,
         ThreadPoolExecutor() as threads,
     ):
-        # So that every thread of a mode that keeps them has a connection.
+        # In persistent mode every thread has a connection afterwards.
         assert not failures(ask_at_once(site.port, ["/api/test/hold?seconds=0.5"] * THREADS))
         running = ["/api/test/sleep?seconds=2"] * (THREADS - CLIENTS)
         statements = threads.submit(ask_at_once, site.port, running)
@@ -108,7 +108,7 @@ def frozen(mode: str) -> tuple[list[Reply], list[Reply], float]:
         return statements.result(), replies, thawed
 
 
-def test_a_frozen_server_holds_nobody_up_for_ever(figures: Callable[[str], None]) -> None:
+def test_every_request_ends_when_the_server_is_frozen(figures: Callable[[str], None]) -> None:
     with ThreadPoolExecutor() as threads:
         freezes = list(threads.map(frozen, MODES))
 
@@ -121,7 +121,7 @@ def test_a_frozen_server_holds_nobody_up_for_ever(figures: Callable[[str], None]
         )
     for statements, replies, thawed in freezes:
         assert slowest(statements) <= HARD_DEADLINE + 0.5
-        # Nothing interrupts an attempt to connect, which psycopg gives 2 s at the least.
+        # An attempt to connect cannot be interrupted, and psycopg waits at least 2 s for it.
         assert slowest(replies) <= PING + ACQUIRE + 2
         assert first_success(replies, thawed) <= 1
         assert all(reply.status == 503 for reply in failures([*statements, *replies]))

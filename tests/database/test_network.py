@@ -1,4 +1,4 @@
-"""The network between the server and PostgreSQL loses every packet: no reset, no refusal."""
+"""The network between the server and PostgreSQL drops every packet, without resets or refusals."""
 
 import time
 from collections.abc import Callable
@@ -15,16 +15,18 @@ pytestmark = pytest.mark.faults
 ACQUIRE_TIMEOUT = 5.0
 
 
-def test_a_lost_network_is_noticed_and_so_is_its_return(figures: Callable[[str], None]) -> None:
+def test_a_lost_network_is_503_in_time_and_reads_succeed_after_its_return(
+    figures: Callable[[str], None],
+) -> None:
     read = reading("/api/test/select-1", "/api/articles")
     wait = reading("/api/test/sleep?seconds=1")
     with Network() as network, migrated(host=network.address, prefix=network.prefix) as server:
-        # TLS is what production asks for on another machine; it is not what this is about.
+        # Production requires TLS to another machine; this test does not need it.
         url = server.url(sslmode="disable")
         with (
             application.serving(url) as site,
             load(site.port, 16, read) as reads,
-            # Most of the time, these have nothing but an answer to wait for.
+            # These clients are waiting for a reply most of the time.
             load(site.port, 4, wait) as waits,
         ):
             time.sleep(1.5)

@@ -1,4 +1,4 @@
-"""PostgreSQL is away for longer than anybody waits."""
+"""PostgreSQL is down for longer than a request waits."""
 
 import time
 from collections.abc import Callable
@@ -27,8 +27,8 @@ UNAVAILABLE = {"errors": {"database": ["is unavailable"]}}
 
 
 def outage(seconds: float) -> tuple[list[Reply], float]:
-    """What clients were answered before, during and after it, and the time.monotonic() at
-    which PostgreSQL accepted connections again."""
+    """The replies before, during and after an outage, and the time.monotonic() when PostgreSQL
+    accepted connections again."""
     read = reading("/api/test/select-1", "/api/articles")
     with migrated() as server, application.serving(server.url()) as site:
         with load(site.port, CLIENTS, read, pause=0.05) as replies:
@@ -40,7 +40,7 @@ def outage(seconds: float) -> tuple[list[Reply], float]:
         return replies, back
 
 
-def test_the_first_success_comes_within_a_second_however_long_it_took(
+def test_requests_succeed_within_a_second_after_an_outage_of_any_length(
     figures: Callable[[str], None],
 ) -> None:
     lengths = [3, 20, 45]
@@ -63,7 +63,7 @@ def test_the_first_success_comes_within_a_second_however_long_it_took(
 
 
 @pytest.mark.parametrize("size", [8, 20])
-def test_an_idle_pool_whose_sessions_were_all_ended_serves_at_once(
+def test_an_idle_pool_serves_at_once_after_all_its_sessions_were_ended(
     size: int, figures: Callable[[str], None]
 ) -> None:
     pool = {"DATABASE_POOL_MIN": str(size), "DATABASE_POOL_MAX": str(size)}
@@ -78,7 +78,7 @@ def test_an_idle_pool_whose_sessions_were_all_ended_serves_at_once(
 
 
 def probed_in_an_outage() -> tuple[list[Reply], list[Reply]]:
-    """What 48 clients of 16 threads, and /livez beside them, were answered."""
+    """The replies of /livez and those to 48 clients of a server with 16 threads."""
     with (
         migrated() as server,
         application.serving(server.url(), threads=16) as site,
@@ -93,8 +93,8 @@ def probed_in_an_outage() -> tuple[list[Reply], list[Reply]]:
     return probes, reads
 
 
-def test_what_needs_no_database_answers_all_the_same(figures: Callable[[str], None]) -> None:
-    bound = 0.25  # seconds; one retry, because the test needs a core when it needs one
+def test_livez_answers_in_time_during_an_outage(figures: Callable[[str], None]) -> None:
+    bound = 0.25  # seconds; with one retry, because other load may delay the test's own threads
     for _ in range(2):
         probes, reads = probed_in_an_outage()
         figures(

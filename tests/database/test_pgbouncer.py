@@ -1,5 +1,5 @@
-"""DATABASE_PGBOUNCER, before a real PgBouncer in transaction mode: a session of PostgreSQL's is
-somebody else's in the next transaction."""
+"""DATABASE_PGBOUNCER with a PgBouncer in transaction mode: in the next transaction another client
+uses the session."""
 
 import os
 import re
@@ -24,20 +24,20 @@ pytestmark = pytest.mark.faults
 
 REQUESTS = 240
 CLIENTS = 20
-SESSIONS = 4  # which all connections share, twice as many in the server's pool alone
+SESSIONS = 4  # shared by all connections; the pool of the server has twice as many connections
 TAGS = 100
 PROFILE = {"DATABASE_PGBOUNCER": "on"}
 DOWN = 1.0  # seconds, of the 5 that a request waits for a connection
 
-# What startup options bring elsewhere. The server's own settings would not do: no time-out,
-# and another time zone.
-BY_ROLE: list[LiteralString] = [
+# The settings that startup options set without PgBouncer. The server itself has another time zone
+# and no statement timeout.
+ROLE_SETTINGS: list[LiteralString] = [
     "ALTER ROLE conduit SET TimeZone = 'UTC'",
     "ALTER ROLE conduit SET statement_timeout = '2s'",
     "ALTER ROLE conduit SET idle_in_transaction_session_timeout = '10s'",
 ]
-# None of them may be in a session that is somebody else's next.
-REMAINS = re.compile(
+# Statements that change the session, which another client uses next.
+STATE_CHANGES = re.compile(
     r"LOG:  execute (?!<unnamed>).*|statement: (?:PREPARE|DECLARE|LISTEN|RESET|DISCARD|CLOSE).*"
 )
 
@@ -50,28 +50,28 @@ def server() -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="module")
 def pgbouncer(server: PostgreSQL) -> Iterator[PgBouncer]:
-    # Its own 15 s, in which it does not try to connect again, are three times what we wait.
+    # By default PgBouncer waits 15 s before it connects again; a request waits only 5 s.
     settings = {"default_pool_size": SESSIONS, "server_login_retry": 1, "admin_users": ROLE}
     with PgBouncer(server, **settings) as pgbouncer:
         yield pgbouncer
 
 
 def set_role(pgbouncer: PgBouncer, settings: list[LiteralString]) -> None:
-    """Give it these settings alone, for every session from now on."""
+    """Give the role only these settings, for every new session."""
     for statement in ("ALTER ROLE conduit RESET ALL", *settings):
         pgbouncer.server.execute(statement)
-    # It keeps sessions open; and as time zone of those to come it takes that of the first one.
+    # PgBouncer keeps sessions open, and uses the time zone of the first one for later ones.
     with psycopg.connect(pgbouncer.url(), dbname="pgbouncer", autocommit=True) as console:
         console.execute("RECONNECT")
 
 
-def test_dbcheck_asks_for_what_the_role_has_to_bring(pgbouncer: PgBouncer) -> None:
+def test_dbcheck_reports_missing_settings_of_the_role(pgbouncer: PgBouncer) -> None:
     def dbcheck() -> CompletedProcess[str]:
         return run("manage.py", "dbcheck", DATABASE_URL=pgbouncer.url(), **PROFILE)
 
     set_role(pgbouncer, [])
     refused = dbcheck()
-    set_role(pgbouncer, BY_ROLE)
+    set_role(pgbouncer, ROLE_SETTINGS)
     accepted = dbcheck()
 
     assert refused.returncode == os.EX_CONFIG
@@ -81,7 +81,7 @@ def test_dbcheck_asks_for_what_the_role_has_to_bring(pgbouncer: PgBouncer) -> No
 
 
 def question(number: int) -> tuple[str, str]:
-    """Path and method; one in four is a write, one goes through `.iterator()`."""
+    """A path and a method: one of four is a write, one uses `.iterator()`."""
     questions = [
         ("/api/test/iterate", "GET"),
         (f"/api/test/echo?value={number}", "GET"),
@@ -101,10 +101,10 @@ def is_right(number: int, reply: Reply) -> bool:
     return reply.succeeded and rights[number % len(rights)]()
 
 
-def test_every_request_is_right_and_leaves_nothing_to_the_next(
+def test_every_reply_is_right_and_no_statement_changes_session_state(
     server: PostgreSQL, pgbouncer: PgBouncer, figures: Callable[[str], None]
 ) -> None:
-    set_role(pgbouncer, BY_ROLE)
+    set_role(pgbouncer, ROLE_SETTINGS)
     tags = "INSERT INTO articles_tag (name) SELECT 'tag ' || n FROM generate_series(1, %s) AS n"
     server.execute(tags, [TAGS])
     with (
@@ -117,7 +117,7 @@ def test_every_request_is_right_and_leaves_nothing_to_the_next(
         sessions = len(server.sessions())
         state = ask(site.port, "/api/test/state").json()
         too_slow = ask(site.port, "/api/test/sleep?seconds=5")
-        remains = REMAINS.findall(server.log.read_bytes()[log_before:].decode())
+        remains = STATE_CHANGES.findall(server.log.read_bytes()[log_before:].decode())
 
     right = sum(is_right(number, reply) for number, reply in enumerate(replies))
     written = Counter(row for (row,) in server.execute("SELECT id FROM scratch"))
@@ -134,10 +134,10 @@ def test_every_request_is_right_and_leaves_nothing_to_the_next(
     assert too_slow.status == 504
 
 
-def test_readers_see_a_pause_when_the_server_behind_it_restarts(
+def test_reads_pause_but_do_not_fail_when_the_server_behind_pgbouncer_restarts(
     server: PostgreSQL, pgbouncer: PgBouncer, figures: Callable[[str], None]
 ) -> None:
-    set_role(pgbouncer, BY_ROLE)
+    set_role(pgbouncer, ROLE_SETTINGS)
     read = reading("/api/test/select-1", "/api/articles")
     with (
         application.serving(pgbouncer.url(), PROFILE) as site,

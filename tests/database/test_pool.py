@@ -1,4 +1,4 @@
-"""The pool by itself: what it gives, what it takes back, and what it says."""
+"""The pool alone: checkouts, returns, leaks, metrics and logs."""
 
 import math
 import os
@@ -41,7 +41,7 @@ def backend_after_use(pool: Pool) -> int:
 
 
 def terminate(*pids: int) -> None:
-    """End these sessions, all of them at once."""
+    """End these sessions and wait until they are gone."""
     arguments = [[*pids]]
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", arguments)
@@ -54,7 +54,7 @@ def terminate(*pids: int) -> None:
 
 
 def filled(pool: Pool, size: int) -> list[int]:
-    """The backends of a pool that has grown to its size, all idle again."""
+    """Let the pool grow to this size; return the process ids of its idle sessions."""
     sessions = [pool.getconn() for _ in range(size)]
     pids = [session.info.backend_pid for session in sessions]
     for session in sessions:
@@ -70,7 +70,7 @@ def request(
     try_again_until: float = math.inf,
     acquire_by: float | None = None,
 ) -> Iterator[RunningRequest]:
-    """Be at work on one that is run again if its connection is broken."""
+    """Run the block as part of a request that is retried if its connection breaks."""
     current = RunningRequest(lambda: route, deadline, try_again_until, acquire_by)
     running_requests[get_ident()] = current
     try:
@@ -79,10 +79,7 @@ def request(
         del running_requests[get_ident()]
 
 
-# --- What it gives ---------------------------------------------------------------------
-
-
-def test_one_broken_connection_replaces_all_idle_ones_at_once(make_pool: MakePool) -> None:
+def test_one_broken_connection_replaces_all_idle_ones(make_pool: MakePool) -> None:
     pool = make_pool(max_size=4)
     terminate(*filled(pool, 4))
     reconnects = value(metrics.RECONNECTS)
@@ -96,7 +93,7 @@ def test_one_broken_connection_replaces_all_idle_ones_at_once(make_pool: MakePoo
     wait_until(lambda: pool.get_stats()["pool_available"] == 4, "the pool is full again")
 
 
-def test_a_silent_server_costs_the_ping_time_out_and_no_more(make_pool: MakePool) -> None:
+def test_a_frozen_session_costs_only_the_ping_timeout(make_pool: MakePool) -> None:
     pool = make_pool(ping_timeout=0.3)
     silent = backend(pool)
     os.kill(silent, signal.SIGSTOP)
@@ -111,13 +108,15 @@ def test_a_silent_server_costs_the_ping_time_out_and_no_more(make_pool: MakePool
     assert 0.3 <= seconds < 1
 
 
-def test_an_empty_pool_says_that_all_are_in_use(make_pool: MakePool) -> None:
+def test_the_timeout_of_an_exhausted_pool_says_that_all_connections_are_in_use(
+    make_pool: MakePool,
+) -> None:
     pool = make_pool(timeout=0.2)
     with taken(pool), pytest.raises(PoolTimeout, match=r"within 0\.2. s: all 1 are in use"):
         pool.getconn()
 
 
-def test_a_pool_that_cannot_connect_says_why(
+def test_a_pool_that_cannot_connect_reports_the_reason(
     make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
     errors = value(metrics.CONNECT_ERRORS, cause="does_not_exist")
@@ -127,12 +126,12 @@ def test_a_pool_that_cannot_connect_says_why(
         pool.getconn()
 
     lines = [record for record in caplog.records if record.name == "database.outages"]
-    assert [line.levelname for line in lines] == ["ERROR"]  # however many attempts there were
+    assert [line.levelname for line in lines] == ["ERROR"]  # one line for all attempts
     assert "no_such_database" in lines[0].getMessage()
     assert value(metrics.CONNECT_ERRORS, cause="does_not_exist") - errors >= 2
 
 
-def test_a_pool_without_a_password_says_why(
+def test_a_pool_without_a_password_reports_the_reason(
     make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = make_pool()
@@ -162,7 +161,7 @@ def test_a_full_queue_refuses_at_once(make_pool: MakePool) -> None:
             waiting.result()
 
 
-def test_a_burst_finds_all_connections_of_a_pool_that_has_yet_to_grow(
+def test_a_burst_gets_all_connections_of_a_pool_that_has_not_grown_yet(
     make_pool: MakePool,
 ) -> None:
     pool = make_pool(max_size=4, max_waiting=1)
@@ -184,7 +183,7 @@ def test_a_closed_pool_refuses_at_once(make_pool: MakePool) -> None:
         pool.getconn()
 
 
-def test_a_second_try_waits_only_for_what_is_left_of_the_first(make_pool: MakePool) -> None:
+def test_a_retry_waits_only_for_the_rest_of_the_acquire_timeout(make_pool: MakePool) -> None:
     pool = make_pool(timeout=5)
     now = time.monotonic()
     with request(acquire_by=now + 0.2), taken(pool), pytest.raises(PoolTimeout):
@@ -192,10 +191,9 @@ def test_a_second_try_waits_only_for_what_is_left_of_the_first(make_pool: MakePo
     assert time.monotonic() - now < 0.5
 
 
-# --- What it gives without asking ------------------------------------------------------
-
-
-def test_who_can_try_again_gets_what_has_answered_a_moment_ago(make_pool: MakePool) -> None:
+def test_a_request_with_a_retry_gets_a_recently_used_connection_without_a_ping(
+    make_pool: MakePool,
+) -> None:
     pool = make_pool()
     with taken(pool) as session:
         broken = session.info.backend_pid
@@ -208,7 +206,7 @@ def test_who_can_try_again_gets_what_has_answered_a_moment_ago(make_pool: MakePo
 
 
 @pytest.mark.parametrize("try_again_until", [-math.inf, 0])
-def test_who_cannot_try_again_gets_what_answers_now(
+def test_a_request_without_a_retry_gets_a_pinged_connection(
     make_pool: MakePool, try_again_until: float
 ) -> None:
     pool = make_pool()
@@ -219,7 +217,7 @@ def test_who_cannot_try_again_gets_what_answers_now(
         assert backend(pool) != broken
 
 
-def test_what_answered_longer_ago_is_asked(make_pool: MakePool) -> None:
+def test_a_connection_that_was_used_longer_ago_is_pinged(make_pool: MakePool) -> None:
     pool = make_pool()
     broken = backend_after_use(pool)
     terminate(broken)
@@ -229,7 +227,9 @@ def test_what_answered_longer_ago_is_asked(make_pool: MakePool) -> None:
         assert backend(pool) != broken
 
 
-def test_what_has_only_been_out_a_moment_ago_is_asked(make_pool: MakePool) -> None:
+def test_a_connection_that_was_returned_recently_but_not_used_is_pinged(
+    make_pool: MakePool,
+) -> None:
     pool = make_pool()
     with taken(pool) as session:
         broken = session.info.backend_pid
@@ -240,7 +240,7 @@ def test_what_has_only_been_out_a_moment_ago_is_asked(make_pool: MakePool) -> No
         assert backend(pool) != broken
 
 
-def test_a_connection_that_comes_back_broken_costs_all_others_their_trust(
+def test_all_connections_are_pinged_after_one_came_back_broken(
     make_pool: MakePool,
 ) -> None:
     pool = make_pool(min_size=4, max_size=4)
@@ -258,9 +258,6 @@ def test_a_connection_that_comes_back_broken_costs_all_others_their_trust(
             assert backend(pool) not in broken
 
 
-# --- What it takes back ----------------------------------------------------------------
-
-
 @pytest.mark.parametrize("statement", ["SELECT 1", "SELECT nothing"])
 def test_an_open_transaction_is_rolled_back(make_pool: MakePool, statement: str) -> None:
     pool = make_pool()
@@ -274,10 +271,10 @@ def test_an_open_transaction_is_rolled_back(make_pool: MakePool, statement: str)
         assert session.info.backend_pid == before
 
 
-def test_a_session_that_was_only_used_is_not_reset(make_pool: MakePool) -> None:
+def test_a_session_whose_state_did_not_change_is_not_reset(make_pool: MakePool) -> None:
     pool = make_pool()
     with taken(pool) as session:
-        # Behind the back of the connection, so that it knows of no reason for a reset.
+        # Through libpq, so that the connection does not know that it needs a reset.
         session.pgconn.exec_(b"SET work_mem = '7MB'")
         session.execute("SELECT 1")
     with taken(pool) as session:
@@ -295,7 +292,7 @@ def test_statements_prepared_by_psycopg_survive_a_reset(make_pool: MakePool) -> 
         assert session.execute("SHOW work_mem").fetchone() != ("7MB",)
 
 
-def test_a_session_that_was_reset_is_set_up_anew(make_pool: MakePool) -> None:
+def test_a_reset_session_is_configured_again(make_pool: MakePool) -> None:
     def configure(session: Connection) -> None:
         session.execute("SET work_mem = '5MB'")
 
@@ -306,7 +303,7 @@ def test_a_session_that_was_reset_is_set_up_anew(make_pool: MakePool) -> None:
             session.execute("SET work_mem = '7MB'")
 
 
-def test_behind_a_pooler_nothing_is_reset(make_pool: MakePool) -> None:
+def test_behind_pgbouncer_no_session_is_reset(make_pool: MakePool) -> None:
     pool = make_pool(resets=False)
     with taken(pool) as session:
         session.execute("SET work_mem = '7MB'")
@@ -314,14 +311,14 @@ def test_behind_a_pooler_nothing_is_reset(make_pool: MakePool) -> None:
         assert session.execute("SHOW work_mem").fetchone() == ("7MB",)
 
 
-def test_a_connection_in_the_middle_of_a_statement_is_replaced_at_once(
+def test_a_connection_that_runs_a_statement_is_replaced_at_once(
     make_pool: MakePool,
 ) -> None:
     pool = make_pool()
     session = pool.getconn()
     before = session.info.backend_pid
     rows = session.cursor().stream("SELECT generate_series(1, 100000)")
-    next(rows)  # and it holds the connection's lock
+    next(rows)  # the cursor now holds the lock of the connection
 
     started = time.monotonic()
     pool.putconn(session)
@@ -332,7 +329,7 @@ def test_a_connection_in_the_middle_of_a_statement_is_replaced_at_once(
         rows.close()
 
 
-def test_a_connection_that_is_lost_on_the_way_out_is_not_lost_to_the_pool(
+def test_an_interrupted_checkout_does_not_lose_the_connection(
     make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = make_pool()
@@ -348,18 +345,18 @@ def test_a_connection_that_is_lost_on_the_way_out_is_not_lost_to_the_pool(
     assert backend(pool)
 
 
-def test_a_session_that_turns_out_to_be_read_only_is_closed(make_pool: MakePool) -> None:
+def test_a_session_that_became_read_only_is_closed(make_pool: MakePool) -> None:
     pool = make_pool()
     with taken(pool) as session:
         before = session.info.backend_pid
-        # As a primary does that has become a standby, with its sessions still open.
+        # Like a primary that has become a standby and keeps its sessions open.
         session.pgconn.exec_(b"SET default_transaction_read_only = on")
         with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
             session.execute("CREATE TABLE nothing ()")
     assert backend(pool) != before
 
 
-def test_a_session_with_a_prepared_name_of_its_own_is_closed(make_pool: MakePool) -> None:
+def test_a_session_with_a_statement_prepared_by_sql_is_closed(make_pool: MakePool) -> None:
     pool = make_pool()
     with taken(pool) as session:
         before = session.info.backend_pid
@@ -379,35 +376,32 @@ def test_an_idle_connection_over_its_lifetime_is_replaced(
             cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [before])
             return cursor.fetchone() is None
 
-    wait_until(replaced, "nobody uses it, and still it is closed")
+    wait_until(replaced, "the idle connection is closed")
 
 
-# --- Who has what, and for how long ----------------------------------------------------
-
-
-def test_a_connection_that_is_out_for_long_is_reported_with_both_places(
+def test_a_connection_held_for_long_is_reported_with_two_stack_traces(
     make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = make_pool(leak_warning=0.2)
     leaks = value(metrics.LEAKS, kind="held")
     done = threading.Event()
 
-    def forgetful() -> None:
+    def hold_until_done() -> None:
         with taken(pool):
             done.wait(10)
 
     with ThreadPoolExecutor() as threads:
-        threads.submit(forgetful)
+        threads.submit(hold_until_done)
         wait_until(lambda: value(metrics.LEAKS, kind="held") - leaks == 1, "it is reported")
         done.set()
 
     report = next(r.getMessage() for r in caplog.records if "has been out" in r.getMessage())
     taken_here, is_here = report.split("the thread is here now")
-    assert "in forgetful" in taken_here
+    assert "in hold_until_done" in taken_here
     assert "done.wait(10)" in is_here
 
 
-def test_a_thread_that_dies_gives_its_connection_back(
+def test_the_connection_of_a_dead_thread_comes_back(
     make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = make_pool()
@@ -431,7 +425,7 @@ def test_the_hard_deadline_of_a_request_cuts_its_connection(
     make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
     pool = make_pool()
-    connection.close()  # this thread's other one, which would be cut too
+    connection.close()  # otherwise this thread's connection would be cut too
     started = time.monotonic()
     with request("GET test/sleep", deadline=started + 0.3) as current, taken(pool) as session:
         pid = session.info.backend_pid
@@ -439,12 +433,12 @@ def test_the_hard_deadline_of_a_request_cuts_its_connection(
             session.execute("SELECT pg_sleep(10)")
 
     assert time.monotonic() - started < 1
-    terminate(pid)  # it sleeps on, and knows nothing
+    terminate(pid)  # the session still sleeps: it does not notice the cut
     assert current.cut
     assert any("GET test/sleep is over its hard deadline" in r.message for r in caplog.records)
 
 
-def test_a_connection_that_was_cut_while_idle_costs_the_others_nothing(
+def test_a_connection_cut_while_idle_does_not_replace_the_others(
     make_pool: MakePool,
 ) -> None:
     pool = make_pool(max_size=2)
@@ -458,7 +452,7 @@ def test_a_connection_that_was_cut_while_idle_costs_the_others_nothing(
     assert value(metrics.RECONNECTS) == reconnects
 
 
-def test_no_descriptor_is_left_of_a_closed_connection(make_pool: MakePool) -> None:
+def test_a_closed_connection_leaves_no_file_descriptor(make_pool: MakePool) -> None:
     pool = make_pool()
     descriptors = []
     for _ in range(3):
@@ -469,16 +463,13 @@ def test_no_descriptor_is_left_of_a_closed_connection(make_pool: MakePool) -> No
     assert len(set(descriptors)) == 1
 
 
-def test_figures_count_what_is_out_and_what_is_in(make_pool: MakePool) -> None:
+def test_the_figures_count_connections_in_use_and_idle(make_pool: MakePool) -> None:
     pool = make_pool(max_size=2)
     filled(pool, 2)
     with taken(pool):
         assert pool.in_use == 1
         assert pool.get_stats()["pool_available"] == 1
     assert pool.in_use == 0
-
-
-# --- Slow statements -------------------------------------------------------------------
 
 
 def test_a_slow_statement_is_logged_without_its_parameters(
@@ -495,7 +486,7 @@ def test_a_slow_statement_is_logged_without_its_parameters(
     assert "a secret" not in lines[0]
 
 
-def test_an_outage_has_one_line_for_its_end(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_end_of_an_outage_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage("default")
     for words in ("connection refused", "the database system is starting up"):
         outage.failed(psycopg.OperationalError(words))

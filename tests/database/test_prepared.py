@@ -1,4 +1,4 @@
-"""What PostgreSQL gets of declared queries, and what heals by itself."""
+"""How PostgreSQL executes declared queries, and how they recover from schema changes."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -35,16 +35,13 @@ LOSE_STATEMENTS = "DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$"
 
 
 def session() -> Connection:
-    """That of the test's thread, as psycopg sees it."""
+    """The psycopg connection of the test's thread."""
     connection.ensure_connection()
     found: Connection = connection.connection
     return found
 
 
-# --- What is executed ----------------------------------------------------------------
-
-
-def test_it_returns_what_the_queryset_does(tags: None) -> None:
+def test_a_call_returns_the_rows_of_the_queryset(tags: None) -> None:
     assert names(list_tags()) == ["css", "java", "python", "rust"]
     assert names(list_tags(limit=2, offset=1)) == ["java", "python"]
     assert names(list_tags(limit=1, offset=3)) == ["rust"]
@@ -78,7 +75,7 @@ def test_the_fast_path_raises_the_errors_of_psycopgs_cursor(
     assert errors() == fast
 
 
-def test_a_model_as_row_comes_as_from_its_table(alice: User) -> None:
+def test_a_row_that_is_a_model_is_like_a_loaded_instance(alice: User) -> None:
     (found,) = user_with_id(pk=alice.pk)
 
     assert found == alice
@@ -91,14 +88,14 @@ def test_a_model_as_row_comes_as_from_its_table(alice: User) -> None:
     assert User.objects.get().bio == "Changed"
 
 
-def test_the_cursor_is_another_one_inside_alone(tags: None) -> None:
+def test_only_prepared_queries_use_the_prepared_cursor(tags: None) -> None:
     used: list[Any] = []
 
-    def watch(execute: Any, text: Any, values: Any, many: bool, context: Any) -> Any:
+    def record_cursor(execute: Any, text: Any, values: Any, many: bool, context: Any) -> Any:
         used.append(type(context["cursor"].cursor))
         return execute(text, values, many, context)
 
-    with connection.execute_wrapper(watch):
+    with connection.execute_wrapper(record_cursor):
         list_tags()
         Tag.objects.count()
         with pytest.raises(DataError), transaction.atomic():
@@ -111,7 +108,7 @@ def test_the_cursor_is_another_one_inside_alone(tags: None) -> None:
     assert session().prepare_threshold is None
 
 
-def test_djangos_tools_see_every_statement(
+def test_the_test_tools_of_django_see_every_statement(
     tags: None, django_assert_num_queries: Callable[..., Any]
 ) -> None:
     list_tags()
@@ -125,7 +122,7 @@ def test_djangos_tools_see_every_statement(
     assert "50%" in statement["sql"]
 
 
-def test_it_runs_in_the_transaction_around_it(tags: None) -> None:
+def test_a_call_runs_in_the_current_transaction(tags: None) -> None:
     with transaction.atomic():
         Tag.objects.create(name="zig")
         assert "zig" in names(list_tags())
@@ -134,7 +131,7 @@ def test_it_runs_in_the_transaction_around_it(tags: None) -> None:
 
 
 def statements() -> list[str]:
-    """The texts of what this session has prepared, through another kind of cursor."""
+    """The statements that this session has prepared, read with an ordinary cursor."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement FROM pg_prepared_statements ORDER BY prepare_time, name")
         return [text for (text,) in cursor.fetchall()]
@@ -142,7 +139,7 @@ def statements() -> list[str]:
 
 @contextmanager
 def another_pool(settings: dict[str, Any]) -> Iterator[None]:
-    """Connections of their own, which have prepared nothing yet."""
+    """Use a new pool, whose connections have no prepared statements."""
     wrapper = database_wrapper()
     wrapper.close()
     with pytest.MonkeyPatch.context() as patch:
@@ -169,7 +166,7 @@ def fresh(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[No
         yield
 
 
-def test_each_shape_is_one_statement_whatever_its_values_are(fresh: None) -> None:
+def test_each_shape_is_one_statement_for_all_values(fresh: None) -> None:
     for number in (1, 70_000, 5_000_000_000):
         user_with_id(pk=number)
         list_tags(limit=number)
@@ -183,7 +180,7 @@ def test_each_shape_is_one_statement_whatever_its_values_are(fresh: None) -> Non
     ]
 
 
-def test_a_round_trip_through_the_pool_keeps_them_and_so_does_a_reset(fresh: None) -> None:
+def test_prepared_statements_survive_the_pool_and_a_reset(fresh: None) -> None:
     list_tags()
     before, physical = statements(), session()
     connection.close()
@@ -197,7 +194,7 @@ def test_a_round_trip_through_the_pool_keeps_them_and_so_does_a_reset(fresh: Non
     assert names(list_tags()) == ["css", "java"]
 
 
-def test_a_savepoint_that_is_rolled_back_costs_none(fresh: None) -> None:
+def test_a_rolled_back_savepoint_keeps_prepared_statements(fresh: None) -> None:
     list_tags()
     before = statements()
     with transaction.atomic():
@@ -208,57 +205,54 @@ def test_a_savepoint_that_is_rolled_back_costs_none(fresh: None) -> None:
     assert statements()[:1] == before
 
 
-# --- What heals ----------------------------------------------------------------------
-
-
-def elsewhere(statement: str) -> None:
-    """In another session, at once."""
+def execute_in_other_session(statement: str) -> None:
+    """Execute the statement in another session, with autocommit."""
     with psycopg.connect(database_url(), autocommit=True) as other:
         other.execute(statement.encode())
 
 
 @pytest.fixture
 def altered(fresh: None) -> Iterator[None]:
-    """A table has changed since it was asked."""
+    """A table has changed after a statement on it was prepared."""
     list_tags()
-    elsewhere("ALTER TABLE articles_tag ALTER name TYPE text")
+    execute_in_other_session("ALTER TABLE articles_tag ALTER name TYPE text")
     yield
     connection.close()
-    elsewhere("ALTER TABLE articles_tag ALTER name TYPE varchar(64)")
+    execute_in_other_session("ALTER TABLE articles_tag ALTER name TYPE varchar(64)")
 
 
-def test_a_changed_table_is_noticed_and_prepared_anew(altered: None) -> None:
+def test_a_statement_on_a_changed_table_is_prepared_again(altered: None) -> None:
     assert names(list_tags()) == ["css", "java"]
     assert len(statements()) == 1
     assert names(list_tags()) == ["css", "java"]
 
 
-def test_in_a_transaction_it_is_an_error_once(altered: None) -> None:
+def test_a_changed_table_is_one_error_in_a_transaction(altered: None) -> None:
     with pytest.raises(NotSupportedError, match="cached plan"), transaction.atomic():
         list_tags()
     with transaction.atomic():
         assert names(list_tags()) == ["css", "java"]
 
 
-def test_a_rollback_to_a_savepoint_is_enough(altered: None) -> None:
+def test_a_statement_is_prepared_again_after_a_rollback_to_a_savepoint(altered: None) -> None:
     with transaction.atomic():
         with pytest.raises(NotSupportedError, match="cached plan"), transaction.atomic():
             list_tags()
         assert names(list_tags()) == ["css", "java"]
 
 
-def test_it_is_noticed_again_and_again(altered: None) -> None:
+def test_repeated_changes_of_a_table_are_noticed(altered: None) -> None:
     with pytest.raises(NotSupportedError, match="cached plan"), transaction.atomic():
         list_tags()
     assert names(list_tags()) == ["css", "java"]
     for kind in ("varchar(64)", "text"):
-        elsewhere(f"ALTER TABLE articles_tag ALTER name TYPE {kind}")
+        execute_in_other_session(f"ALTER TABLE articles_tag ALTER name TYPE {kind}")
         assert names(list_tags()) == ["css", "java"]
         assert names(list_tags()) == ["css", "java"]
     assert len(statements()) == 1
 
 
-def test_statements_that_somebody_has_thrown_away_are_prepared_anew(fresh: None) -> None:
+def test_deallocated_statements_are_prepared_again(fresh: None) -> None:
     list_tags()
     with connection.cursor() as cursor:
         cursor.execute(LOSE_STATEMENTS)
@@ -271,23 +265,23 @@ def test_statements_that_somebody_has_thrown_away_are_prepared_anew(fresh: None)
     assert names(list_tags()) == ["css", "java"]
 
 
-def test_an_error_of_its_own_is_not_tried_again_for_ever(fresh: None) -> None:
-    elsewhere("ALTER TABLE articles_tag RENAME name TO label")
+def test_an_error_of_the_statement_itself_is_raised(fresh: None) -> None:
+    execute_in_other_session("ALTER TABLE articles_tag RENAME name TO label")
     try:
         with pytest.raises(ProgrammingError, match=r"articles_tag\.name does not exist"):
             list_tags()
     finally:
-        elsewhere("ALTER TABLE articles_tag RENAME label TO name")
+        execute_in_other_session("ALTER TABLE articles_tag RENAME label TO name")
     assert names(list_tags()) == ["css", "java"]
 
 
-def test_a_connection_that_is_replaced_by_its_health_check_prepares_too(
+def test_a_connection_replaced_by_its_health_check_prepares_statements(
     transactional_db: None,
 ) -> None:
     persistent = {"CONN_MAX_AGE": None}
     with another_pool(with_pool(None) | persistent):
         first = session()
-        connection.close_if_unusable_or_obsolete()  # as Django does when a request begins
+        connection.close_if_unusable_or_obsolete()  # as Django does at the start of a request
         with psycopg.connect(database_url(), autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s, 5000)", [first.info.backend_pid])
 
@@ -297,7 +291,7 @@ def test_a_connection_that_is_replaced_by_its_health_check_prepares_too(
 
 
 @pytest.mark.faults
-def test_behind_pgbouncer_nothing_is_prepared(transactional_db: None) -> None:
+def test_behind_pgbouncer_no_statement_is_prepared(transactional_db: None) -> None:
     calls = 40
 
     def call(number: int) -> list[str]:

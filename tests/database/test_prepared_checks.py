@@ -1,4 +1,4 @@
-"""What is wrong with declared queries, and who says so before the first of them is asked."""
+"""The checks of declared queries, and the commands that run them before the first request."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from tests.database.servers import PostgreSQL, migrated
 from tests.processes import free_port, run, runserver, serving
 from users.models import User
 
-OURS = f"{__name__}.query"
+QUERY_NAME = f"{__name__}.query"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def session(server: PostgreSQL) -> Iterator[Connection]:
         yield session
 
 
-def found(session: Connection) -> list[str]:
+def check_queries(session: Connection) -> list[str]:
     return [*mismatches(session, until=monotonic() + 10, using=DEFAULT_DB_ALIAS)]
 
 
@@ -60,22 +60,19 @@ def declare_tags(**options: Any) -> None:
         tags = Tag.objects.all() if name is None else Tag.objects.filter(name=name)
         return sliced(tags.order_by("pk"), limit=limit)
 
-    query.name = OURS
+    query.name = QUERY_NAME
 
 
-def test_what_the_apps_declare_fits_what_they_migrate_to(session: Connection) -> None:
+def test_the_queries_of_the_apps_match_their_schema(session: Connection) -> None:
     autodiscover_modules("queries")
 
     assert len(declared_queries) > 5
-    assert found(session) == []
+    assert check_queries(session) == []
     assert session.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     assert session.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
 
 
-# --- Types ---------------------------------------------------------------------------
-
-
-class Fitting(NamedTuple):
+class MatchingRow(NamedTuple):
     pk: int
     title: str
     created_at: datetime
@@ -86,19 +83,17 @@ class Fitting(NamedTuple):
     tag_count: int
 
 
-def test_rows_may_have_every_type_that_columns_are_made_of(
-    session: Connection, nothing_declared: None
-) -> None:
-    @prepared(Fitting)
+def test_rows_may_have_every_type_of_column(session: Connection, nothing_declared: None) -> None:
+    @prepared(MatchingRow)
     def query() -> QuerySet[Article]:
         return Article.objects.annotate(
             tag_names=ArrayAgg("tags__name"), average=Avg("pk"), tag_count=Count("tags")
         )
 
-    assert found(session) == []
+    assert check_queries(session) == []
 
 
-class Wrong(NamedTuple):
+class WrongRow(NamedTuple):
     pk: str
     title: int | None
     created_at: bool
@@ -110,16 +105,17 @@ class Wrong(NamedTuple):
     description: int | str
 
 
-def test_a_type_that_no_column_fits_is_said_with_both(
+def test_a_wrong_type_is_reported_with_the_type_of_the_column(
     session: Connection, nothing_declared: None
 ) -> None:
-    @prepared(Wrong)
+    @prepared(WrongRow)
     def query() -> QuerySet[Article]:
         return Article.objects.annotate(tag_names=ArrayAgg("tags__name"), total=Sum("pk"))
 
-    name = f"{__name__}.{test_a_type_that_no_column_fits_is_said_with_both.__name__}.<locals>.query"
-    assert found(session) == [
-        f"{name}: Wrong.{sentence}"
+    test = test_a_wrong_type_is_reported_with_the_type_of_the_column.__name__
+    name = f"{__name__}.{test}.<locals>.query"
+    assert check_queries(session) == [
+        f"{name}: WrongRow.{sentence}"
         for sentence in (
             "pk is str, the column is bigint",
             "title is int, the column is character varying",
@@ -134,21 +130,21 @@ def test_a_type_that_no_column_fits_is_said_with_both(
     ]
 
 
-def test_the_columns_of_a_model_are_those_of_its_fields(
+def test_a_column_that_differs_from_its_model_field_is_reported(
     server: PostgreSQL, session: Connection, nothing_declared: None
 ) -> None:
     @prepared(User)
     def query(*, pk: int) -> QuerySet[User]:
         return User.objects.filter(pk=pk)
 
-    assert found(session) == []
+    assert check_queries(session) == []
     there = "ALTER TABLE users_user ALTER bio TYPE text"
     with changed(server, there, "ALTER TABLE users_user ALTER bio TYPE varchar(2000)"):
-        (sentence,) = found(session)
+        (sentence,) = check_queries(session)
     assert sentence.endswith("query: User.bio is varchar(2000), the column is text")
 
 
-def test_a_row_has_a_field_for_each_column(session: Connection, nothing_declared: None) -> None:
+def test_a_row_needs_a_field_for_each_column(session: Connection, nothing_declared: None) -> None:
     class Nothing(NamedTuple):
         pass
 
@@ -156,27 +152,24 @@ def test_a_row_has_a_field_for_each_column(session: Connection, nothing_declared
     def query() -> QuerySet[Tag]:
         return Tag.objects.all()
 
-    (sentence,) = found(session)
+    (sentence,) = check_queries(session)
 
     assert sentence.endswith("query: Nothing has 0 fields, but the query has 2 columns")
 
 
-# --- Statements and indexes ----------------------------------------------------------
-
-
-def test_what_is_wrong_with_every_shape_is_said_once(
+def test_an_error_of_every_shape_is_reported_once(
     server: PostgreSQL, session: Connection, nothing_declared: None
 ) -> None:
     declare_tags()
     there = "ALTER TABLE articles_tag RENAME name TO label"
 
     with changed(server, there, "ALTER TABLE articles_tag RENAME label TO name"):
-        (sentence,) = found(session)
+        (sentence,) = check_queries(session)
 
-    assert sentence == f"{OURS}: column articles_tag.name does not exist"
+    assert sentence == f"{QUERY_NAME}: column articles_tag.name does not exist"
 
 
-def test_what_is_wrong_with_some_shapes_is_said_of_those(
+def test_an_error_of_some_shapes_is_reported_with_these_shapes(
     session: Connection, nothing_declared: None
 ) -> None:
     @prepared(TagRow)
@@ -185,40 +178,38 @@ def test_what_is_wrong_with_some_shapes_is_said_of_those(
     ) -> QuerySet[Tag]:
         tags = Tag.objects.all()
         if name is not None:
-            tags = tags.filter(pk=name)  # can be compiled, and not be prepared
+            tags = tags.filter(pk=name)  # compiles, but PostgreSQL cannot prepare it
         if like is not None:
-            tags = tags.filter(nothing=like)  # type: ignore[misc]  # can't be compiled
+            tags = tags.filter(nothing=like)  # type: ignore[misc]  # does not compile
         return sliced(tags, limit=limit)
 
-    query.name = OURS
-    of_like, of_name = sorted(found(session))
+    query.name = QUERY_NAME
+    of_like, of_name = sorted(check_queries(session))
 
-    assert of_like.startswith(f"{OURS}(like) and 3 more: Cannot resolve keyword 'nothing'")
+    assert of_like.startswith(f"{QUERY_NAME}(like) and 3 more: Cannot resolve keyword 'nothing'")
     assert of_name.startswith(
-        f"{OURS}(name) and 1 more: operator does not exist: bigint = text No operator matches"
+        f"{QUERY_NAME}(name) and 1 more: operator does not exist: bigint = text No operator matches"
     )
 
 
-def test_the_session_is_good_for_the_next_after_an_error(
-    session: Connection, nothing_declared: None
-) -> None:
+def test_the_session_is_usable_after_an_error(session: Connection, nothing_declared: None) -> None:
     @prepared(TagRow)
     def broken(*, name: str) -> QuerySet[Tag]:
         return Tag.objects.filter(name__in=name)
 
     declare_tags()
 
-    assert len(found(session)) == 1
-    assert len(found(session)) == 1
+    assert len(check_queries(session)) == 1
+    assert len(check_queries(session)) == 1
 
 
-def test_an_index_that_is_not_there_is_missed(session: Connection, nothing_declared: None) -> None:
+def test_a_missing_index_is_reported(session: Connection, nothing_declared: None) -> None:
     declare_tags(indexes=["tag_once", "articles_tag_pkey", "tags_by_age"])
 
-    assert found(session) == [f"{OURS}: the index tags_by_age does not exist"]
+    assert check_queries(session) == [f"{QUERY_NAME}: the index tags_by_age does not exist"]
 
 
-def test_an_index_that_was_not_finished_is_none(
+def test_an_invalid_index_is_reported(
     server: PostgreSQL, session: Connection, nothing_declared: None
 ) -> None:
     declare_tags(indexes=["halfway"])
@@ -227,15 +218,13 @@ def test_an_index_that_was_not_finished_is_none(
         server.execute("CREATE UNIQUE INDEX CONCURRENTLY halfway ON articles_tag ((id > 0))")
 
     with changed(server, "DELETE FROM articles_tag", "DROP INDEX halfway"):
-        before = found(session)
+        before = check_queries(session)
         server.execute("REINDEX INDEX halfway")
-        after = found(session)
+        after = check_queries(session)
 
-    assert before == [f"{OURS}: the index halfway is not valid, and needs a REINDEX"]
+    assert before == [f"{QUERY_NAME}: the index halfway is not valid, and needs a REINDEX"]
     assert after == []
 
-
-# --- Who says so ---------------------------------------------------------------------
 
 PENDING = "?: (database.W001) The declared queries are not checked while migrations are"
 
@@ -245,7 +234,7 @@ def manage(server: PostgreSQL, *arguments: str) -> "CompletedProcess[str]":
     return run("manage.py", *arguments, **variables)
 
 
-def test_the_first_migrate_works_and_checks_everything_once_it_is_through() -> None:
+def test_the_first_migrate_checks_the_queries_at_its_end() -> None:
     with PostgreSQL() as server:
         before = manage(server, "check", "--database", "default")
         migrated = manage(server, "migrate")
@@ -262,7 +251,7 @@ def test_the_first_migrate_works_and_checks_everything_once_it_is_through() -> N
         assert process.stderr.count(PENDING) == 1
     assert (migrated.returncode, migrated.stderr) == (0, "")
     assert PENDING not in again.stderr
-    # There was something to migrate, so nothing was said before.
+    # Migrations were pending, so the queries were not checked before.
     assert "Applying sessions.0001_initial... FAKED" in again.stdout
     assert again.returncode == 1
     assert re.search(r"E001\) articles\.queries\.\w+.*: column \S+ does not exist", again.stderr)
@@ -270,7 +259,7 @@ def test_the_first_migrate_works_and_checks_everything_once_it_is_through() -> N
     assert "database.E001" not in planned.stderr
 
 
-def test_every_command_that_begins_something_names_what_does_not_fit() -> None:
+def test_every_starting_command_reports_queries_that_do_not_match() -> None:
     commands = {
         "check": ["check", "--database", "default"],
         "migrate": ["migrate"],
@@ -302,7 +291,7 @@ def test_every_command_that_begins_something_names_what_does_not_fit() -> None:
         assert "Traceback" not in process.stderr
 
 
-def test_with_no_right_to_see_the_migrations_it_says_so(server: PostgreSQL) -> None:
+def test_a_missing_right_to_read_the_migrations_is_reported(server: PostgreSQL) -> None:
     server.execute("CREATE ROLE weak LOGIN PASSWORD 'weak'")
     url = f"postgresql://weak:weak@{server.host}:{server.port}/{DATABASE}"
     sentence = (
@@ -318,7 +307,7 @@ def test_with_no_right_to_see_the_migrations_it_says_so(server: PostgreSQL) -> N
         assert "Traceback" not in process.stderr
 
 
-def test_what_does_not_fit_is_no_reason_not_to_go_back() -> None:
+def test_queries_that_do_not_match_do_not_block_a_migration_backwards() -> None:
     ((app, newest),) = MigrationLoader(None).graph.leaf_nodes("articles")
     with migrated() as server:
         server.execute("ALTER TABLE users_user RENAME image TO picture")
@@ -330,14 +319,14 @@ def test_what_does_not_fit_is_no_reason_not_to_go_back() -> None:
     for process in (back, there):
         assert process.returncode == 0
         assert process.stderr.count(PENDING) == 1
-    # The newest state is what the queries ask for, also where it is called by its name.
+    # The queries are checked at the newest state, also when the command names this state.
     assert f"Applying {app}.{newest}... OK" in forth.stdout
     assert forth.returncode == 1
     assert "active_user: column users_user.image does not exist" in forth.stderr
     assert PENDING not in forth.stderr
 
 
-def test_the_development_server_can_be_told_not_to_look() -> None:
+def test_the_development_server_can_skip_the_checks() -> None:
     def unchecked(port: int) -> list[str]:
         return [*runserver(port), "--skip-checks"]
 
@@ -347,7 +336,7 @@ def test_the_development_server_can_be_told_not_to_look() -> None:
             assert api.call("GET", "/api/articles").status == 200
 
 
-def test_without_a_database_to_ask_it_says_so_or_asks_none() -> None:
+def test_an_unreachable_database_is_reported_only_when_it_is_checked() -> None:
     url = f"postgresql://conduit:hidden@127.0.0.1:{free_port()}/conduit"
 
     plain = run("manage.py", "check", DEBUG="on", DATABASE_URL=url)
@@ -360,28 +349,25 @@ def test_without_a_database_to_ask_it_says_so_or_asks_none() -> None:
     assert "hidden" not in asking.stderr
 
 
-# --- What is between and behind ------------------------------------------------------
-
-
 @pytest.mark.faults
-def test_pgbouncer_may_stand_between(server: PostgreSQL) -> None:
+def test_the_checks_work_through_pgbouncer(server: PostgreSQL) -> None:
     clients = 8
 
     def check(_: int) -> list[str]:
         with Connection.connect(pgbouncer.url(), autocommit=True) as session:
-            return found(session)
+            return check_queries(session)
 
     autodiscover_modules("queries")
-    # Fewer sessions than clients: each statement may go to another one.
+    # Fewer sessions than clients, so each statement may use another session.
     with PgBouncer(server, default_pool_size=3) as pgbouncer, ThreadPoolExecutor(clients) as pool:
         assert [*pool.map(check, range(clients))] == [[]] * clients
 
 
 @pytest.mark.faults
-def test_a_server_that_freezes_is_given_up_in_time(nothing_declared: None) -> None:
+def test_the_checks_of_a_frozen_server_end_in_time(nothing_declared: None) -> None:
     declare_tags()
     with migrated() as server, Connection.connect(server.url(), autocommit=True) as session:
-        assert found(session) == []
+        assert check_queries(session) == []
         server.freeze()
         started = monotonic()
 

@@ -1,5 +1,5 @@
-"""PostgreSQL goes and comes back while clients read and write: readers notice a pause, and
-nothing that was acknowledged is lost or there twice."""
+"""PostgreSQL restarts while clients read and write: reads pause, and no acknowledged write is lost
+or done twice."""
 
 import time
 from collections import Counter
@@ -63,13 +63,13 @@ def name(write: Reply) -> str:
 
 
 def names_by_answer(writes: list[Reply]) -> tuple[set[str], set[str]]:
-    """The rows that were acknowledged, and those that the server said it had not written."""
+    """The ids of the acknowledged writes, and those of the writes reported as not done."""
     acknowledged = {name(write) for write in writes if write.succeeded}
     return acknowledged, {name(write) for write in writes if write.json() == UNAVAILABLE}
 
 
 @pytest.mark.parametrize("fault", [restart, crash, terminate])
-def test_readers_see_a_pause_and_writers_the_truth(
+def test_reads_pause_and_writes_get_the_true_outcome(
     fault: Callable[[PostgreSQL], float],
     server: PostgreSQL,
     site: Application,
@@ -101,4 +101,4 @@ def test_readers_see_a_pause_and_writers_the_truth(
     assert not doubled
     assert all(write.status == 503 for write in failed_writes), failed_writes[0]
     assert all(write.json() in (UNAVAILABLE, OUTCOME_UNKNOWN) for write in failed_writes)
-    assert not refused & rows.keys(), "a write was refused, and there it is"
+    assert not refused & rows.keys(), "a write was refused, but its row exists"

@@ -1,4 +1,4 @@
-"""What docs/roles.sql promises: the owner migrates, and the API reads and writes rows."""
+"""docs/roles.sql: the owner migrates, and the API only reads and writes rows."""
 
 import subprocess
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ PASSWORDS = {"CONDUIT_OWNER_PASSWORD": PASSWORD, "CONDUIT_PASSWORD": PASSWORD}
 def set_roles(
     server: PostgreSQL, *options: str, database: str = DATABASE, **variables: str
 ) -> None:
-    """Run docs/roles.sql as whoever sets a server up."""
+    """Run docs/roles.sql as the administrator of a server."""
     psql = clusters.embedded().programs / "psql"
     address = [f"--host={server.folder}", f"--port={server.port}", f"--username={ROLE}"]
     script = ["--no-psqlrc", "--quiet", "--file=docs/roles.sql", f"--dbname={database}"]
@@ -48,7 +48,7 @@ def url_of(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgreSQL]:
-    """A server with the roles, and with the tables as the owner has migrated them."""
+    """A server with the roles, and with the tables that the owner has migrated."""
     with PostgreSQL() as server:
         set_roles(server, **PASSWORDS)
         set_roles(server, **PASSWORDS)
@@ -63,12 +63,12 @@ def app(server: PostgreSQL) -> Iterator[psycopg.Connection]:
         yield session
 
 
-def test_the_whole_api_works_with_the_rights_of_the_app(server: PostgreSQL) -> None:
+def test_the_whole_api_works_with_the_role_of_the_app(server: PostgreSQL) -> None:
     with serving(DATABASE_URL=url_of(server, APP)) as api:
         test_session.test_two_users_register_write_read_and_delete(api)
 
 
-def test_the_commands_for_content_work_with_the_rights_of_the_app(server: PostgreSQL) -> None:
+def test_the_content_commands_work_with_the_role_of_the_app(server: PostgreSQL) -> None:
     variables = {"DATABASE_URL": url_of(server, APP), "DEMO_PASSWORD": "password123"}
 
     loaded = run("manage.py", "demo_data", "--users=3", "--articles=5", "--append", **variables)
@@ -99,14 +99,14 @@ def test_the_commands_for_content_work_with_the_rights_of_the_app(server: Postgr
         "SELECT pg_read_file('PG_VERSION')",
     ],
 )
-def test_the_app_can_do_nothing_but_read_and_write_rows(
+def test_the_app_can_only_read_and_write_rows(
     app: psycopg.Connection, statement: LiteralString
 ) -> None:
     with pytest.raises(InsufficientPrivilege):
         app.execute(statement)
 
 
-def test_every_table_is_covered_and_so_is_that_of_a_later_migration(
+def test_the_app_has_rights_on_every_table_including_later_ones(
     server: PostgreSQL, app: psycopg.Connection
 ) -> None:
     with psycopg.connect(url_of(server, OWNER), autocommit=True) as owner:
@@ -125,7 +125,7 @@ def test_every_table_is_covered_and_so_is_that_of_a_later_migration(
     assert app.execute("SELECT id FROM later").fetchone() == (1,)
 
 
-def test_neither_has_a_right_beyond_the_database(server: PostgreSQL) -> None:
+def test_neither_role_has_rights_on_the_server(server: PostgreSQL) -> None:
     rights = server.execute(
         "SELECT rolname, rolconnlimit, rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication"
         " OR rolbypassrls FROM pg_roles WHERE rolname = ANY(%s) ORDER BY rolname",
@@ -135,14 +135,14 @@ def test_neither_has_a_right_beyond_the_database(server: PostgreSQL) -> None:
     assert rights == [(APP, 90, False), (OWNER, -1, False)]
 
 
-def test_nobody_else_comes_in(server: PostgreSQL) -> None:
+def test_other_roles_cannot_connect(server: PostgreSQL) -> None:
     server.execute("CREATE ROLE charlie LOGIN PASSWORD 'charlie'")
 
     with pytest.raises(psycopg.OperationalError, match='permission denied for database "conduit"'):
         psycopg.connect(url_of(server, "charlie", password="charlie"))
 
 
-def test_a_password_is_changed_when_there_is_a_new_one(server: PostgreSQL) -> None:
+def test_a_password_changes_only_when_a_new_one_is_given(server: PostgreSQL) -> None:
     set_roles(server, CONDUIT_PASSWORD="another", CONDUIT_OWNER_PASSWORD="")
 
     psycopg.connect(url_of(server, APP, password="another")).close()
@@ -150,7 +150,7 @@ def test_a_password_is_changed_when_there_is_a_new_one(server: PostgreSQL) -> No
     set_roles(server, **PASSWORDS)
 
 
-def test_behind_pgbouncer_the_server_knows_time_zone_and_time_outs(server: PostgreSQL) -> None:
+def test_for_pgbouncer_the_role_has_the_time_zone_and_the_timeouts(server: PostgreSQL) -> None:
     server.execute("CREATE DATABASE pooled")
     set_roles(server, "--set=pgbouncer=on", database="pooled")
 
@@ -166,7 +166,7 @@ def test_behind_pgbouncer_the_server_knows_time_zone_and_time_outs(server: Postg
     assert migration == ("0",)
 
 
-def test_a_role_that_owned_everything_does_no_longer(server: PostgreSQL) -> None:
+def test_a_role_that_owned_the_database_loses_its_ownership(server: PostgreSQL) -> None:
     server.execute("CREATE ROLE everything LOGIN CREATEDB PASSWORD 'everything'")
     server.execute("CREATE DATABASE old OWNER everything")
     url = url_of(server, "everything", password="everything", database="old")

@@ -1,8 +1,8 @@
-"""The password of the role changes while the server runs, and nobody notices.
+"""The password of the role changes while the server runs, and no request fails.
 
-The order of the steps: `ALTER ROLE … PASSWORD`, then the new file in one move, and old sessions
-may be ended. From the first step to the second nobody can open a connection; sessions that are
-open go on, and whoever needs a new one waits, up to DATABASE_ACQUIRE_TIMEOUT.
+The steps are `ALTER ROLE … PASSWORD`, then an atomic replacement of the file; old sessions may be
+ended. Between the two steps no connection can be opened: open sessions continue, and a request
+that needs a new connection waits up to DATABASE_ACQUIRE_TIMEOUT.
 """
 
 import time
@@ -25,7 +25,7 @@ WITHOUT_PASSWORD = 1.0  # seconds, of the 5 that a request waits for a connectio
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["with the file", "before the file"])
-def test_nobody_notices_a_new_password(
+def test_no_request_fails_when_the_password_changes(
     at_once: bool, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
     file = tmp_path / "password"
@@ -64,7 +64,7 @@ def test_nobody_notices_a_new_password(
 
 
 def write(file: Path, password: str) -> None:
-    """Replace the file in one move: half a password is a wrong one."""
+    """Replace the file atomically, because half a password is a wrong password."""
     file.with_suffix(".new").write_text(f"{password}\n")
     file.with_suffix(".new").replace(file)
 

@@ -1,4 +1,4 @@
-"""`manage.py serve`: it starts with its connections open, outlives its workers, and stops without
+"""`manage.py serve`: it opens its connections first, replaces dead workers, and stops without
 losing a request."""
 
 import json
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.faults
 
 EOF = "unexpected EOF"
 
-# The child asks, and lets go of what it has; the parent's session must not feel it.
+# The child uses and closes its probe; the session of the parent's probe must stay open.
 FORKED = """
 import django; django.setup()
 import os, time
@@ -53,34 +53,31 @@ else:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgreSQL]:
-    # At debug1 PostgreSQL tells of every client that is gone without a word.
+    # With debug1 PostgreSQL logs every client that disconnects without a message.
     with migrated(log_min_messages="debug1", log_disconnections="on") as server:
         yield server
 
 
 def workers_of(site: Application) -> list[int]:
-    """The process ids of the workers, the main process's children."""
+    """The process ids of the workers, which are children of the main process."""
     children = Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children")
     return [int(pid) for pid in children.read_text().split()]
 
 
 def stop(site: Application, number: signal.Signals = signal.SIGTERM) -> int:
-    """The exit status of the server after a signal."""
+    """Send the signal and return the exit status of the server."""
     site.process.send_signal(number)
     return site.process.wait(20)
 
 
-# --- Start ---------------------------------------------------------------------------
-
-
-def test_its_connections_are_open_before_it_takes_traffic(server: PostgreSQL) -> None:
+def test_its_connections_are_open_before_the_first_request(server: PostgreSQL) -> None:
     sizes = {"DATABASE_POOL_MIN": "4", "DATABASE_POOL_MAX": "4"}
     with serving(server.url(), sizes) as site:
         assert ask(site.port, "/health").json()["pool"]["size"] == 4
 
 
 def test_a_stalled_pool_leaves_two_threads_free(server: PostgreSQL) -> None:
-    """Six threads: three have a connection, one waits, two answer the other requests."""
+    """Of six threads, three have a connection, one waits, and two answer other requests."""
     one = {"DATABASE_POOL_MAX": "3"}
     with serving(server.url(), one, threads=6) as site, ThreadPoolExecutor(4) as clients:
         held = [clients.submit(ask, site.port, "/api/test/sleep?seconds=3") for _ in range(4)]
@@ -99,7 +96,7 @@ def pool_of(site: Application) -> dict[str, int]:
     return figures
 
 
-def test_the_main_process_logs_as_the_others_do(server: PostgreSQL) -> None:
+def test_the_main_process_logs_json_lines_too(server: PostgreSQL) -> None:
     with serving(server.url()) as site:
         stop(site)
         lines = [line for line in site.said().splitlines() if "Spawning worker-1" in line]
@@ -108,13 +105,13 @@ def test_the_main_process_logs_as_the_others_do(server: PostgreSQL) -> None:
     assert (entry["level"], entry["logger"]) == ("INFO", "_granian")
 
 
-def test_the_number_of_its_threads_is_no_warning(server: PostgreSQL) -> None:
+def test_the_number_of_threads_causes_no_warning(server: PostgreSQL) -> None:
     with serving(server.url()) as site:
         assert ask(site.port, "/livez").status == 200
         assert "threads" not in site.said()
 
 
-def test_it_can_be_stopped_while_it_waits_for_the_database() -> None:
+def test_it_stops_while_it_waits_for_the_database() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         url = f"postgresql://alice@127.0.0.1:{nobody.getsockname()[1]}/conduit"
         process = subprocess.Popen(  # noqa: S603 -- our own interpreter
@@ -126,7 +123,7 @@ def test_it_can_be_stopped_while_it_waits_for_the_database() -> None:
             assert process.wait(5) == 0
 
 
-def test_it_says_who_has_its_port(server: PostgreSQL) -> None:
+def test_a_port_in_use_is_reported(server: PostgreSQL) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         process = run("manage.py", "serve", "--port", port, DATABASE_URL=server.url())
@@ -136,7 +133,7 @@ def test_it_says_who_has_its_port(server: PostgreSQL) -> None:
     assert "Address already in use" in process.stderr
 
 
-def test_it_says_once_that_static_files_are_not_collected(server: PostgreSQL) -> None:
+def test_uncollected_static_files_are_reported_once(server: PostgreSQL) -> None:
     uncollected = {"DJANGO_SETTINGS_MODULE": "tests.database.site.uncollected_settings"}
     with serving(server.url(), uncollected, workers=2) as site:
         assert ask(site.port, "/admin/login/").status == 200
@@ -144,10 +141,7 @@ def test_it_says_once_that_static_files_are_not_collected(server: PostgreSQL) ->
         assert "No directory" not in site.said()
 
 
-# --- Workers that die ----------------------------------------------------------------
-
-
-def test_a_worker_that_dies_is_replaced_while_the_others_serve_on(server: PostgreSQL) -> None:
+def test_a_dead_worker_is_replaced_while_the_others_serve(server: PostgreSQL) -> None:
     with serving(server.url(), workers=2) as site:
         killed, other = workers_of(site)
         with load(site.port, 8, reading("/api/tags")) as replies:
@@ -155,19 +149,19 @@ def test_a_worker_that_dies_is_replaced_while_the_others_serve_on(server: Postgr
             os.kill(killed, signal.SIGKILL)
             wait_until(lambda: killed not in workers_of(site), "it is dead")
             wait_until(lambda: len(workers_of(site)) == 2, "it is replaced")
-            # A client may still hold a connection to the dead worker that it has not used since.
+            # A client may still have a connection to the dead worker that it has not used since.
             asked = len(replies)
             wait_until(lambda: len(replies) > asked + 200, "every client has asked again")
             replaced = time.monotonic()
             wait_until(lambda: len(replies) > asked + 1000, "there is more of it")
 
-        # Only what it was at work on, or had not accepted yet, is lost.
+        # Only the requests that the worker was handling, or had not accepted yet, are lost.
         assert len(failures(replies)) <= 8
         assert not failures(reply for reply in replies if reply.started > replaced)
         assert other in workers_of(site)
         wait_until(
             lambda: gauge(site, 'database_pool_max{database="default"}') == 16,
-            "no figures of the dead remain",
+            "the dead worker has no gauges",
         )
         assert stop(site) == 0
 
@@ -177,7 +171,7 @@ def gauge(site: Application, name: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
 
-def test_a_worker_that_starts_without_a_database_serves_what_needs_none() -> None:
+def test_a_worker_that_starts_without_the_database_serves_livez() -> None:
     with (
         migrated() as server,
         serving(server.url(), {"DATABASE_ACQUIRE_TIMEOUT": "1"}) as site,
@@ -198,7 +192,7 @@ def test_a_worker_that_starts_without_a_database_serves_what_needs_none() -> Non
 
 
 def test_workers_end_with_the_main_process(server: PostgreSQL, tmp_path: Path) -> None:
-    # Nobody is left to remove its folder.
+    # A killed main process cannot remove its folder, so it is below tmp_path.
     with serving(server.url(), {"TMPDIR": str(tmp_path)}, workers=2) as site:
         site.process.kill()
         site.process.wait()
@@ -210,10 +204,7 @@ def test_workers_end_with_the_main_process(server: PostgreSQL, tmp_path: Path) -
         wait_until(lambda: not server.sessions(), "the connections are closed")
 
 
-# --- A frozen database ---------------------------------------------------------------
-
-
-def test_the_probes_answer_in_time_whatever_the_database_does() -> None:
+def test_the_probes_answer_in_time_when_the_database_is_frozen() -> None:
     with migrated() as server, serving(server.url()) as site:
         assert ask(site.port, "/readyz").status == 200
         server.freeze()
@@ -233,26 +224,24 @@ def test_the_probes_answer_in_time_whatever_the_database_does() -> None:
         wait_until(lambda: ask(site.port, "/readyz").status == 200, "it is ready again", 2)
 
 
-def test_a_probe_that_was_cut_off_while_idle_is_no_reason_to_stay_away(
+def test_the_server_stays_ready_when_the_idle_connection_of_the_probe_is_ended(
     server: PostgreSQL,
 ) -> None:
     with serving(server.url()) as site:
         assert ask(site.port, "/readyz").status == 200
         server.terminate_sessions()
-        until = time.monotonic() + 1.5  # the first answer is a second old at the most
+        until = time.monotonic() + 1.5  # a result of the probe is kept for a second
 
         while time.monotonic() < until:
             assert ask(site.port, "/readyz").status == 200
 
 
-def test_a_fork_has_a_probe_of_its_own(server: PostgreSQL) -> None:
+def test_a_forked_process_has_its_own_probe(server: PostgreSQL) -> None:
     process = run("-c", FORKED, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=server.url())
 
     assert process.stderr == ""
     assert process.stdout.splitlines() == ["child: None", "parent: the same session"]
 
-
-# --- The end -------------------------------------------------------------------------
 
 IN_FLIGHT = [
     *["/api/test/hold?seconds=2"] * 2,
@@ -261,7 +250,7 @@ IN_FLIGHT = [
 ]
 
 
-def test_what_is_in_flight_completes(server: PostgreSQL) -> None:
+def test_running_requests_complete_before_the_server_stops(server: PostgreSQL) -> None:
     written = server.log.stat().st_size
     with serving(server.url()) as site, ThreadPoolExecutor(6) as clients:
         replies = in_flight(clients, site)
@@ -286,7 +275,7 @@ def in_flight(clients: ThreadPoolExecutor, site: Application) -> "list[Future[Re
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_on_for_a_while_and_says_that_it_is_not_ready(
+def test_it_serves_during_the_drain_delay_and_is_not_ready(
     server: PostgreSQL, number: signal.Signals
 ) -> None:
     with serving(server.url(), {"SERVER_DRAIN_DELAY": "2"}, workers=2) as site:
@@ -305,7 +294,7 @@ def test_it_serves_on_for_a_while_and_says_that_it_is_not_ready(
         assert 2 < time.monotonic() - signalled < 5
 
 
-def test_a_second_signal_ends_the_delay_and_cuts_nothing_off(server: PostgreSQL) -> None:
+def test_a_second_signal_ends_the_delay_and_cuts_no_request(server: PostgreSQL) -> None:
     variables = {"SERVER_DRAIN_DELAY": "60"}
     with serving(server.url(), variables) as site, ThreadPoolExecutor(1) as client:
         slow = client.submit(ask, site.port, "/api/test/sleep?seconds=2")
@@ -317,7 +306,7 @@ def test_a_second_signal_ends_the_delay_and_cuts_nothing_off(server: PostgreSQL)
         assert slow.result().status == 200
 
 
-def test_a_request_that_takes_longer_than_the_grace_is_cut_off(server: PostgreSQL) -> None:
+def test_a_request_that_takes_longer_than_the_grace_time_is_cut(server: PostgreSQL) -> None:
     with (
         serving(server.url(), {"SERVER_GRACE": "1"}) as site,
         ThreadPoolExecutor(1) as client,
@@ -332,16 +321,16 @@ def test_a_request_that_takes_longer_than_the_grace_is_cut_off(server: PostgreSQ
         assert "Killing worker-1" in site.said()
 
 
-def test_ctrl_c_in_a_terminal_is_for_the_main_process_alone(server: PostgreSQL) -> None:
-    """A terminal sends SIGINT to a whole group of processes; the workers are not in it."""
+def test_ctrl_c_in_a_terminal_reaches_only_the_main_process(server: PostgreSQL) -> None:
+    """A terminal sends SIGINT to a whole process group; the workers are in another one."""
     with serving(server.url(), workers=2) as site:
         groups = {os.getpgid(pid) for pid in workers_of(site)}
 
         assert os.getpgid(site.process.pid) not in groups
 
 
-def test_it_can_be_stopped_while_its_workers_start(server: PostgreSQL) -> None:
-    """granian's own handler would be deaf in a worker that is loading, for all its grace."""
+def test_it_stops_while_its_workers_start(server: PostgreSQL) -> None:
+    """With granian's handler, a worker that is loading ignores the signal for the grace time."""
     process = subprocess.Popen(  # noqa: S603 -- our own interpreter
         serve(free_port()),
         cwd=BASE_DIR,
@@ -360,10 +349,7 @@ def test_it_can_be_stopped_while_its_workers_start(server: PostgreSQL) -> None:
     assert time.monotonic() - signalled < 5
 
 
-# --- The folder of a server ----------------------------------------------------------
-
-
-def test_its_folder_goes_with_it(server: PostgreSQL, tmp_path: Path) -> None:
+def test_its_folder_is_deleted_at_the_end(server: PostgreSQL, tmp_path: Path) -> None:
     with serving(server.url(), {"TMPDIR": str(tmp_path)}) as site:
         (folder,) = tmp_path.iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -374,7 +360,7 @@ def test_its_folder_goes_with_it(server: PostgreSQL, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_it_is_given_is_emptied_of_nothing_but_figures(
+def test_only_metrics_are_deleted_from_a_configured_folder(
     server: PostgreSQL, tmp_path: Path
 ) -> None:
     for name in ("gauge_livesum_1.db", "draining", "a letter"):

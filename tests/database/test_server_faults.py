@@ -1,5 +1,7 @@
-"""What a client is told when the database fails: by the production server, and by faults
-that are made to happen. The hold on a table stands for every statement that takes long."""
+"""The responses of the production server to database failures that the tests cause.
+
+A lock on a table makes a statement take long.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -33,15 +35,15 @@ def in_background() -> Iterator[Callable[..., "Future[Answer]"]]:
 
 
 @contextmanager
-def table_held(session: psycopg.Connection, table: str) -> Iterator[None]:
-    """Whoever wants to read the table waits until this is over."""
+def lock_table(session: psycopg.Connection, table: str) -> Iterator[None]:
+    """Lock the table: readers wait until the end of the block."""
     with session.transaction():
         session.execute(f'LOCK TABLE "{table}" IN ACCESS EXCLUSIVE MODE')
         yield
 
 
-def wait_for_waiting(count: int) -> list[int]:
-    """The processes that wait for a lock, once there are so many of them."""
+def wait_for_lock_waiters(count: int) -> list[int]:
+    """Wait until `count` processes wait for a lock; return their ids."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         with connection.cursor() as cursor:
@@ -55,14 +57,14 @@ def wait_for_waiting(count: int) -> list[int]:
     raise TimeoutError(f"{count} sessions should wait for a lock, and {pids} do")
 
 
-def test_a_full_pool_is_a_503_in_time_and_nothing_else_is_lost(
+def test_an_exhausted_pool_is_503_in_time_and_health_still_answers(
     second_session: psycopg.Connection, in_background: Call
 ) -> None:
     limits = {"DATABASE_POOL_MAX": "2", "DATABASE_ACQUIRE_TIMEOUT": "0.5"}
     with serving(DATABASE_URL=database_url(), **limits) as server:
-        with table_held(second_session, "articles_tag"):
+        with lock_table(second_session, "articles_tag"):
             held = [in_background(server.call, "GET", "/api/tags") for _ in range(2)]
-            wait_for_waiting(2)
+            wait_for_lock_waiters(2)
             refused = server.call("GET", "/api/tags")
             health = server.call("GET", "/health")
 
@@ -70,15 +72,15 @@ def test_a_full_pool_is_a_503_in_time_and_nothing_else_is_lost(
         assert refused.content == {"errors": {"database": ["is unavailable"]}}
         assert refused.headers["retry-after"] == "1"
         assert refused.seconds < 1.5
-        # It asks over a connection of its own.
+        # /health uses its own connection.
         assert (health.status, health.content["database"]) == (200, "connected")
         assert health.content["pool"]["in_use"] == 2
         assert [answer.result().status for answer in held] == [200, 200]
 
 
-def test_a_statement_over_its_time_is_a_504(second_session: psycopg.Connection) -> None:
+def test_a_statement_timeout_is_504(second_session: psycopg.Connection) -> None:
     url = database_url(options="-c statement_timeout=200")
-    with serving(DATABASE_URL=url) as server, table_held(second_session, "articles_tag"):
+    with serving(DATABASE_URL=url) as server, lock_table(second_session, "articles_tag"):
         answer = server.call("GET", "/api/tags")
 
     assert answer.status == 504
@@ -92,17 +94,16 @@ def lose_connection(
     *request: object,
     times: int = 1,
 ) -> Answer:
-    """The answer to a request whose connection is cut while its statement waits, and the next
-    one too, so many times."""
-    with table_held(session, "articles_comment"):
+    """The answer to a request whose connection is ended `times` times while its statement waits."""
+    with lock_table(session, "articles_comment"):
         answer = in_background(server.call, *request)
         for _ in range(times):
-            for pid in wait_for_waiting(1):
+            for pid in wait_for_lock_waiters(1):
                 session.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
     return answer.result()
 
 
-def test_a_read_survives_the_loss_of_its_connection(
+def test_a_read_succeeds_after_its_connection_was_lost(
     second_session: psycopg.Connection, in_background: Call
 ) -> None:
     make_article()
@@ -113,7 +114,7 @@ def test_a_read_survives_the_loss_of_its_connection(
     assert answer.status == 200
 
 
-def test_a_read_that_loses_one_after_the_other_invites_to_try_again(
+def test_a_read_that_loses_three_connections_is_503_with_retry_after(
     second_session: psycopg.Connection, in_background: Call
 ) -> None:
     make_article()
@@ -127,7 +128,7 @@ def test_a_read_that_loses_one_after_the_other_invites_to_try_again(
         assert server.call(*request).status == 200
 
 
-def test_a_connection_lost_while_writing_does_not(
+def test_a_connection_lost_while_writing_is_503_without_retry_after(
     second_session: psycopg.Connection, in_background: Call
 ) -> None:
     token = make_article()
@@ -149,7 +150,7 @@ def make_article() -> str:
     return tokens.issue(alice.pk)
 
 
-def test_an_idle_connection_that_was_cut_is_replaced_before_a_request_gets_it(
+def test_an_ended_idle_connection_is_replaced_before_a_request_gets_it(
     second_session: psycopg.Connection,
 ) -> None:
     with serving(DATABASE_URL=database_url(application_name="checked")) as server:
@@ -163,14 +164,14 @@ def test_an_idle_connection_that_was_cut_is_replaced_before_a_request_gets_it(
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-def test_a_transaction_that_idled_too_long_is_a_503(
+def test_an_idle_in_transaction_timeout_is_503(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     def idle(view: object, request: object) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 50")
             while True:
-                time.sleep(0.1)  # PostgreSQL ends the session meanwhile
+                time.sleep(0.1)  # PostgreSQL ends the session during this time
                 cursor.execute("SELECT 1")
 
     monkeypatch.setattr("users.views.RegistrationViewSet.create", idle)

@@ -1,4 +1,4 @@
-"""What a request leaves in its session, and the next one does not find."""
+"""The session state that a request changes does not reach the next request."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,9 @@ pytestmark = pytest.mark.faults
 ONE = {"DATABASE_POOL_MIN": "1", "DATABASE_POOL_MAX": "1", "DATABASE_MAX_WAITING": "4"}
 
 
-def test_nothing_of_one_request_is_there_in_the_next(figures: Callable[[str], None]) -> None:
+def test_the_session_state_of_a_request_is_reset_before_the_next(
+    figures: Callable[[str], None],
+) -> None:
     with migrated() as server, application.serving(server.url(), ONE) as site:
         clean = ask(site.port, "/api/test/state").json()
         left = ask(site.port, "/api/test/set-state").json()
@@ -23,7 +25,7 @@ def test_nothing_of_one_request_is_there_in_the_next(figures: Callable[[str], No
     figures(
         f"left behind: {', '.join(sorted(changed))}; found again: nothing, {found.seconds:.3f} s"
     )
-    # Every kind of state was there, in the one session that there is.
+    # The first request changed every kind of state, in the only session.
     assert changed == clean.keys() - {"session"}
     assert found.json() == clean
     assert clean["time_zone"] == "UTC"

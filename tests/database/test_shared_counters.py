@@ -70,11 +70,8 @@ def test_all_workers_of_the_machine_count_together(alice: User) -> None:
         assert log_in(site, PASSWORD).status == 200
 
 
-# --- Redis ---------------------------------------------------------------------------
-
-
 class RedisServer:
-    """A server on a port of this machine, which keeps nothing on disk."""
+    """A Redis server on a port of this machine, without files on disk."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -115,7 +112,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def machines(redis: RedisServer, tmp_path: Path) -> Iterator[list[Counters]]:
-    """Two machines, which share nothing but Redis."""
+    """Two machines, which share only Redis."""
     with ExitStack() as stack:
         stores = [FileStore(tmp_path / name) for name in ("one", "two")]
         for store in stores:
@@ -172,7 +169,7 @@ def test_threads_of_two_machines_count_together(machines: list[Counters]) -> Non
 
 @pytest.mark.redis
 @pytest.mark.parametrize("fault", ["stopped", "frozen"])
-def test_while_redis_is_away_each_machine_counts_for_itself(
+def test_each_machine_counts_alone_while_redis_is_down(
     redis: RedisServer,
     machines: list[Counters],
     caplog: pytest.LogCaptureFixture,
@@ -190,7 +187,7 @@ def test_while_redis_is_away_each_machine_counts_for_itself(
         assert time.monotonic() - started < 3
         with pytest.raises(StoreFailed, match="Redis"):
             one.delete_matching("a")
-        assert count(one, 3)  # the machine's own counter is deleted all the same
+        assert count(one, 3)  # the counter of the machine was deleted
 
         redis.start() if fault == "stopped" else redis.process.send_signal(signal.SIGCONT)
         wait_until(lambda: count(one, 9, "b") and "works again" in caplog.text, "it is used again")
@@ -204,7 +201,7 @@ def test_while_redis_is_away_each_machine_counts_for_itself(
 
 
 @pytest.mark.redis
-def test_unlock_names_the_redis_and_the_file_that_it_asked(
+def test_unlock_names_the_redis_and_the_file_that_it_searched(
     redis: RedisServer, tmp_path: Path
 ) -> None:
     url = redis.url.replace("//", "//:hidden@")
@@ -228,7 +225,7 @@ def test_unlock_names_the_redis_and_the_file_that_it_asked(
 
 
 @pytest.mark.redis
-def test_servers_on_two_machines_share_failed_log_ins(
+def test_servers_on_two_machines_share_failed_logins(
     alice: User, redis: RedisServer, tmp_path: Path
 ) -> None:
     url = database_url()

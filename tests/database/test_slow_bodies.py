@@ -1,4 +1,4 @@
-"""Clients that do not finish their body keep few threads, each for a bounded time."""
+"""Clients that do not finish their body occupy few threads, each for a limited time."""
 
 import json
 import select
@@ -58,7 +58,7 @@ def slow_clients(port: int, number: int = SLOW) -> Iterator[list[socket.socket]]
 
 
 def answer_to(client: socket.socket) -> tuple[int, Any, float]:
-    """The status, the content, and when all of it was there."""
+    """The status, the content, and the time when the response was complete."""
     with HTTPResponse(client) as response:
         response.begin()
         content = json.loads(response.read())
@@ -66,7 +66,7 @@ def answer_to(client: socket.socket) -> tuple[int, Any, float]:
 
 
 def threads_of(site: Application) -> int:
-    """All workers together."""
+    """The number of threads of all workers."""
     status = [Path(f"/proc/{pid}/status").read_text() for pid in workers_of(site)]
     return sum(int(text.partition("Threads:")[2].split()[0]) for text in status)
 
@@ -81,7 +81,7 @@ def post(port: int, number: int, address: str = "127.0.0.1", size: int = 2_000) 
         client.close()
 
 
-def test_they_keep_no_read_and_no_probe_waiting(site: Application) -> None:
+def test_slow_bodies_delay_no_read_and_no_probe(site: Application) -> None:
     started = time.monotonic()
     with slow_clients(site.port) as clients, ThreadPoolExecutor(SLOW) as waiting:
         answers = [waiting.submit(answer_to, client) for client in clients]
@@ -97,7 +97,7 @@ def test_they_keep_no_read_and_no_probe_waiting(site: Application) -> None:
         assert TIMEOUT - 0.1 < ended - started < TIMEOUT + 2
 
 
-def test_a_body_that_trickles_in_has_no_more_time(site: Application) -> None:
+def test_a_body_that_arrives_byte_by_byte_has_the_same_timeout(site: Application) -> None:
     started = time.monotonic()
     with slow_clients(site.port, 1) as [client]:
         client.settimeout(0.1)
@@ -130,7 +130,7 @@ def test_a_burst_of_complete_bodies_is_not_refused(
     assert not refused, refused[0]
 
 
-def test_their_threads_are_used_again(site: Application) -> None:
+def test_the_threads_of_slow_bodies_are_used_again(site: Application) -> None:
     def threads_with_slow_clients() -> int:
         with slow_clients(site.port) as clients, ThreadPoolExecutor(SLOW) as waiting:
             list(waiting.map(answer_to, clients))
@@ -138,11 +138,11 @@ def test_their_threads_are_used_again(site: Application) -> None:
 
     first = threads_with_slow_clients()
     for _ in range(2):
-        # Each worker keeps 16 idle readers, and gets another part of the clients each time.
+        # Each worker keeps 16 idle threads, and gets another share of the clients each time.
         assert threads_with_slow_clients() <= first + 2 * 16 + SLOW // 2
 
 
-def test_more_bodies_than_may_be_awaited_are_refused_at_once(server: PostgreSQL) -> None:
+def test_bodies_over_the_limit_are_refused_at_once(server: PostgreSQL) -> None:
     with (
         serving(server.url(), {"SERVER_MAX_BODIES": "5"}) as site,
         slow_clients(site.port, 8) as clients,
@@ -151,7 +151,7 @@ def test_more_bodies_than_may_be_awaited_are_refused_at_once(server: PostgreSQL)
         def answered() -> int:
             return len(select.select(clients, [], [], 0)[0])
 
-        # The fifth is kept for another address.
+        # The fifth slot is kept for another address.
         wait_until(lambda: answered() == 4, "four are awaited", 8)
         refused = post(site.port, 1)
 
@@ -160,7 +160,7 @@ def test_more_bodies_than_may_be_awaited_are_refused_at_once(server: PostgreSQL)
         assert not failures([ask(site.port, path) for path in READS])
 
 
-def test_one_address_leaves_room_for_others_also_after_its_answers(
+def test_one_address_leaves_room_for_other_addresses(
     server: PostgreSQL,
 ) -> None:
     with (
@@ -175,8 +175,8 @@ def test_one_address_leaves_room_for_others_also_after_its_answers(
         assert not failures(replies), failures(replies)[0]
 
 
-def test_bodies_that_wait_need_little_memory(server: PostgreSQL) -> None:
-    """64 MiB for each process, and one address cannot use up all of them."""
+def test_waiting_bodies_need_little_memory(server: PostgreSQL) -> None:
+    """The limit is 64 MiB per process, and one address cannot use all of it."""
     head = HALF_A_BODY.partition(b"Content-Length")[0] + b"Content-Length: 2500000\r\n\r\n"
     with (
         serving(server.url(), {"SERVER_BODY_TIMEOUT": "3"}) as site,
@@ -187,7 +187,7 @@ def test_bodies_that_wait_need_little_memory(server: PostgreSQL) -> None:
         def send(_: int) -> int:
             client = socket.create_connection(("127.0.0.1", site.port), timeout=30)
             stack.enter_context(client)
-            with suppress(ConnectionError):  # it was refused before it had sent everything
+            with suppress(ConnectionError):  # the server refuses before the body is complete
                 client.sendall(head + b" " * 2_499_999)
             return answer_to(client)[0]
 
@@ -201,7 +201,7 @@ def test_bodies_that_wait_need_little_memory(server: PostgreSQL) -> None:
     assert statuses[408] * 2_500_000 < 48 * 1024 * 1024
 
 
-def test_the_memory_of_a_body_is_used_again(server: PostgreSQL) -> None:
+def test_the_memory_of_a_body_is_released(server: PostgreSQL) -> None:
     server.execute("DELETE FROM scratch")
     with serving(server.url()) as site:
         replies = [post(site.port, number, size=2_500_000) for number in range(40)]
@@ -209,7 +209,7 @@ def test_the_memory_of_a_body_is_used_again(server: PostgreSQL) -> None:
     assert not failures(replies), failures(replies)[0]
 
 
-def test_the_server_stops_in_time_whatever_they_do(server: PostgreSQL) -> None:
+def test_the_server_stops_in_time_with_slow_bodies(server: PostgreSQL) -> None:
     variables = {"SERVER_BODY_TIMEOUT": "2", "SERVER_GRACE": "5", "SERVER_DRAIN_DELAY": "1"}
     with (
         serving(server.url(), variables, workers=2, threads=16) as site,

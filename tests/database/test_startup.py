@@ -1,4 +1,4 @@
-"""What starts without a database says so, or waits for it in silence."""
+"""Commands and servers that start without a database report it, or wait for it."""
 
 import time
 
@@ -8,10 +8,10 @@ from tests.database.load import ask
 from tests.database.servers import migrated, wait_until
 from tests.processes import free_port, granian, run, serving
 
-NOBODY_LISTENS = "postgresql://conduit:hidden@127.0.0.1:{port}/conduit"
+UNREACHABLE_URL = "postgresql://conduit:hidden@127.0.0.1:{port}/conduit"
 
 
-def assert_it_says_why(stderr: str) -> None:
+def assert_reports_the_reason(stderr: str) -> None:
     (sentence,) = stderr.splitlines()
     assert sentence.startswith("The database can't be reached: connection ")
     assert "hidden" not in stderr
@@ -21,19 +21,19 @@ def assert_it_says_why(stderr: str) -> None:
     "command",
     [["runserver", "127.0.0.1:1", "--noreload"], ["runserver", "127.0.0.1:1"], ["migrate"]],
 )
-def test_a_command_stops_with_a_sentence(command: list[str]) -> None:
-    url = NOBODY_LISTENS.format(port=free_port())
+def test_a_command_without_a_database_stops_with_one_line(command: list[str]) -> None:
+    url = UNREACHABLE_URL.format(port=free_port())
     started = time.monotonic()
 
     process = run("manage.py", *command, DATABASE_URL=url)
 
     assert process.returncode == 69
     assert time.monotonic() - started < 5
-    assert_it_says_why(process.stderr)
+    assert_reports_the_reason(process.stderr)
 
 
 @pytest.mark.faults
-def test_a_server_of_its_own_waits_for_the_database() -> None:
+def test_another_wsgi_server_starts_without_the_database_and_recovers() -> None:
     """`granian config.wsgi:application`, without the checks of `serve`."""
     with migrated() as database:
         database.stop()

@@ -1,4 +1,4 @@
-"""Threads that end without giving their connection back."""
+"""Threads that end without returning their connection."""
 
 from collections.abc import Callable
 
@@ -15,19 +15,19 @@ DEAD = 20
 
 
 @pytest.mark.parametrize("size", [application.POOL_MAX, DEAD])
-def test_connections_of_dead_threads_come_back_with_a_word_on_who_took_them(
+def test_connections_of_dead_threads_come_back_and_are_logged_with_their_origin(
     size: int, figures: Callable[[str], None]
 ) -> None:
     pool = {
         "DATABASE_POOL_MIN": str(size),
         "DATABASE_POOL_MAX": str(size),
-        # Whoever comes before the last connection is back is to wait for it.
+        # A request waits until the last connection is back.
         "DATABASE_MAX_WAITING": str(DEAD),
     }
     with migrated() as server, application.serving(server.url(), pool) as site:
         dying = ask_at_once(site.port, ["/api/test/thread-dies"] * DEAD)
         following = ask(site.port, "/api/test/select-1")
-        # Each keeps its connection until the others have one too.
+        # Each request holds its connection until the others have one too.
         holders = ask_at_once(site.port, ["/api/test/hold?seconds=1"] * size)
         wait_until(lambda: stacks(site) == DEAD, f"{DEAD} stack traces", seconds=5)
 

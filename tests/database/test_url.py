@@ -1,4 +1,4 @@
-"""From the environment to Django's entry for the database, or to a sentence that says why not."""
+"""The variables DATABASE_* become Django's DATABASES entry, or a sentence that refuses them."""
 
 import os
 from collections.abc import Callable
@@ -24,8 +24,8 @@ BOUNDS = (
 
 Entry = Callable[..., dict[str, Any]]
 
-# What the server makes of the startup options, before and after the session is wiped.
-SHOW = """
+# Prints the settings that the startup options set, before and after DISCARD ALL.
+SHOW_SETTINGS = """
 import django; django.setup()
 from django.db import connection
 
@@ -40,7 +40,7 @@ for wipe in ("SELECT 1", "DISCARD ALL"):
 
 @pytest.fixture
 def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
-    """The entry that these variables make, for a server with 16 threads in production."""
+    """The entry that these variables make, by default for a production server with 16 threads."""
     for name in ("PGHOST", "PGHOSTADDR"):
         monkeypatch.delenv(name, raising=False)
 
@@ -60,7 +60,7 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
     return made
 
 
-def test_an_address_is_enough(entry: Entry) -> None:
+def test_a_url_is_enough(entry: Entry) -> None:
     assert entry() == {
         "ENGINE": "database.backend",
         "NAME": "conduit",
@@ -97,7 +97,7 @@ def test_an_address_is_enough(entry: Entry) -> None:
     }
 
 
-def test_every_bound_comes_from_the_environment(entry: Entry) -> None:
+def test_every_limit_can_be_set_in_the_environment(entry: Entry) -> None:
     options = entry(
         DATABASE_POOL_MIN="0",
         DATABASE_POOL_MAX="5",
@@ -129,7 +129,7 @@ def test_every_bound_comes_from_the_environment(entry: Entry) -> None:
     )
 
 
-def test_without_a_url_it_is_the_embedded_server(entry: Entry, tmp_path: Path) -> None:
+def test_without_a_url_the_embedded_server_is_used(entry: Entry, tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path, "conduit")
     made = entry(debug=True, embedded=server, DATABASE_URL="")
 
@@ -140,7 +140,7 @@ def test_without_a_url_it_is_the_embedded_server(entry: Entry, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("mode", "age", "checks"), [("persistent", 60, True), ("per-request", 0, False)]
 )
-def test_without_a_pool_the_lifetime_is_the_age_of_persistent_connections(
+def test_without_a_pool_max_lifetime_sets_conn_max_age(
     entry: Entry, mode: str, age: int, checks: bool
 ) -> None:
     made = entry(DATABASE_CONNECTIONS=mode, DATABASE_MAX_LIFETIME="60")
@@ -177,7 +177,7 @@ def test_only_serve_says_how_many_threads_there_are() -> None:
     assert serve.stdout == "21 True\n"
 
 
-def test_a_default_gives_way_to_what_is_set(entry: Entry) -> None:
+def test_a_default_is_lowered_to_a_smaller_setting(entry: Entry) -> None:
     options = entry(DATABASE_ACQUIRE_TIMEOUT="0.5", DATABASE_POOL_MAX="1")["OPTIONS"]
 
     assert options["limits"].ping_timeout == 0.5
@@ -187,15 +187,12 @@ def test_a_default_gives_way_to_what_is_set(entry: Entry) -> None:
 @pytest.mark.parametrize(
     ("seconds", "counted"), [("0.5", 2), ("1", 2), ("2", 2), ("2.5", 3), ("30", 30)]
 )
-def test_the_connect_timeout_is_what_psycopg_makes_of_it(
+def test_the_connect_timeout_is_rounded_like_psycopg_does(
     entry: Entry, seconds: str, counted: int
 ) -> None:
     options = entry(DATABASE_CONNECT_TIMEOUT=seconds)["OPTIONS"]
 
     assert options["connect_timeout"] == timeout_from_conninfo(options) == counted
-
-
-# --- The URL -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -221,7 +218,7 @@ def test_a_url_names_one_host_or_several(
     assert (made["USER"], made["PASSWORD"]) == ("al@ice", "p/w:%")
 
 
-def test_what_the_query_says_of_the_address_is_part_of_it(entry: Entry) -> None:
+def test_the_query_string_may_have_the_address(entry: Entry) -> None:
     made = entry(DATABASE_URL="postgres:///?host=/tmp/A,h2&port=1&user=u&password=0123&dbname=d")
 
     assert (made["HOST"], made["PORT"]) == ("/tmp/A,h2", "1")  # noqa: S108 -- a name alone
@@ -229,7 +226,7 @@ def test_what_the_query_says_of_the_address_is_part_of_it(entry: Entry) -> None:
     assert not made["OPTIONS"].keys() & {"host", "port", "user", "password", "dbname"}
 
 
-def test_the_options_of_the_url_win(entry: Entry) -> None:
+def test_the_options_of_the_url_override_the_environment(entry: Entry) -> None:
     query = {
         "target_session_attrs": "read-write",
         "connect_timeout": "9",
@@ -245,13 +242,13 @@ def test_the_options_of_the_url_win(entry: Entry) -> None:
     assert query.items() <= options.items()
 
 
-def test_the_second_host_is_asked_where_the_first_is_gone(db: None) -> None:
+def test_the_second_host_is_used_when_the_first_is_down(db: None) -> None:
     params = connection.get_connection_params()
     hosts = f"127.0.0.1,{params.get('host', '')}"
     ports = f"{free_port()},{params.get('port', '5432')}"
     url = database_url(host=hosts, port=ports, target_session_attrs="read-write")
 
-    process = run("-c", SHOW, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=url)
+    process = run("-c", SHOW_SETTINGS, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=url)
 
     assert process.stderr == ""
     assert process.stdout.startswith("UTC\n")
@@ -271,14 +268,14 @@ def test_the_second_host_is_asked_where_the_first_is_gone(db: None) -> None:
         "postgresql://conduit:hidden@127.0.0.1/conduit?application_name=\udcff",
         "postgresql://conduit:hidden@127.0.0.1/conduit?pool=true",
         "postgresql://conduit:hidden@127.0.0.1/conduit?embedded=/tmp",
-        # Passwords with a special character that is not encoded.
+        # Passwords with a special character that is not percent-encoded.
         "postgresql://conduit:1/hidden@127.0.0.1/conduit",
         "postgresql://conduit:1?hidden@127.0.0.1/conduit",
         "postgresql://conduit:1#hidden@127.0.0.1/conduit",
         "postgresql://conduit:pass@hidden@127.0.0.1/conduit",
     ],
 )
-def test_a_bad_url_is_refused_without_its_password(
+def test_an_invalid_url_is_refused_without_showing_its_password(
     entry: Entry, capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -289,9 +286,6 @@ def test_a_bad_url_is_refused_without_its_password(
         "DATABASE_URL must read postgresql://user:password@host:port/name?option=value, with"
         " options of libpq's alone, and special characters percent-encoded.\n"
     )
-
-
-# --- TLS -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -308,7 +302,7 @@ def test_a_bad_url_is_refused_without_its_password(
         ("localhost.example", "verify-full", None),
     ],
 )
-def test_a_server_elsewhere_has_to_prove_who_it_is(
+def test_another_machine_needs_verify_full_in_production(
     entry: Entry, hosts: str, production: str | None, development: str | None
 ) -> None:
     url = f"postgresql://alice@{hosts}/conduit"
@@ -326,7 +320,7 @@ def test_a_server_elsewhere_has_to_prove_who_it_is(
         ("postgresql:///conduit", ("PGHOSTADDR", "10.0.0.2")),
     ],
 )
-def test_elsewhere_is_where_libpq_will_connect_to(
+def test_hostaddr_and_pg_variables_decide_whether_the_server_is_another_machine(
     entry: Entry, url: str, variable: tuple[str, str]
 ) -> None:
     made = entry(DATABASE_URL=url, **dict([variable]))
@@ -335,14 +329,14 @@ def test_elsewhere_is_where_libpq_will_connect_to(
 
 
 @pytest.mark.parametrize("mode", ["disable", "require", "verify-ca"])
-def test_another_proof_can_be_asked_for(entry: Entry, mode: str) -> None:
+def test_another_sslmode_can_be_set(entry: Entry, mode: str) -> None:
     by_variable = entry(DATABASE_URL=ELSEWHERE, DATABASE_SSLMODE=mode)
     by_url = entry(DATABASE_URL=f"{ELSEWHERE}?sslmode={mode}", DATABASE_SSLMODE="")
 
     assert by_variable["OPTIONS"]["sslmode"] == by_url["OPTIONS"]["sslmode"] == mode
 
 
-def test_the_certificates_are_a_file_or_the_systems(entry: Entry, tmp_path: Path) -> None:
+def test_sslrootcert_is_a_file_or_system(entry: Entry, tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.touch()
 
@@ -353,10 +347,7 @@ def test_the_certificates_are_a_file_or_the_systems(entry: Entry, tmp_path: Path
     assert entry(DATABASE_URL=url)["OPTIONS"]["sslrootcert"] == str(file)
 
 
-# --- The session ---------------------------------------------------------------------
-
-
-def test_startup_options_of_the_url_are_kept_and_the_time_zone_is_utc(entry: Entry) -> None:
+def test_startup_options_of_the_url_are_kept_but_the_time_zone_is_utc(entry: Entry) -> None:
     own = "-c statement_timeout=200 -c TimeZone=Europe/Berlin"
     for written in (own.replace(" ", "%20"), own.replace(" ", "+").replace("=", "%3D")):
         options = entry(DATABASE_URL=f"{URL}?options={written}")["OPTIONS"]
@@ -364,11 +355,11 @@ def test_startup_options_of_the_url_are_kept_and_the_time_zone_is_utc(entry: Ent
         assert options["options"] == f"{BOUNDS} {own} -c TimeZone=UTC"
 
 
-def test_the_session_is_so_and_stays_so(db: None) -> None:
-    """Of two startup options for the same, the last counts; DISCARD ALL undoes neither."""
+def test_the_startup_options_hold_after_discard_all(db: None) -> None:
+    """The last of two startup options for one setting counts; DISCARD ALL keeps both."""
     url = database_url(options="-c statement_timeout=200 -c TimeZone=Europe/Berlin")
 
-    process = run("-c", SHOW, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=url)
+    process = run("-c", SHOW_SETTINGS, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=url)
 
     assert process.stderr == ""
     assert process.stdout == "UTC\n200ms\n10s\n" * 2
@@ -382,7 +373,7 @@ def test_pgbouncer_gets_no_startup_options(entry: Entry) -> None:
     assert not made["OPTIONS"].keys() & {"options", "prepare_threshold"}
 
 
-def test_the_password_file_is_named_as_it_is_for_whoever_reads_it_later(
+def test_the_password_file_is_an_absolute_path_with_symbolic_links_kept(
     entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "first").write_text("hidden\n")
@@ -396,8 +387,6 @@ def test_the_password_file_is_named_as_it_is_for_whoever_reads_it_later(
     assert made["OPTIONS"]["password_file"] == tmp_path / "password"
     assert made["PASSWORD"] == ""
 
-
-# --- Refusals ------------------------------------------------------------------------
 
 MODES = "disable, allow, prefer, require, verify-ca, verify-full"
 
@@ -522,7 +511,7 @@ MODES = "disable, allow, prefer, require, verify-ca, verify-full"
         ),
     ],
 )
-def test_a_contradiction_is_refused_by_name(
+def test_an_invalid_value_is_refused_by_name(
     entry: Entry, capsys: pytest.CaptureFixture[str], variables: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -532,7 +521,7 @@ def test_a_contradiction_is_refused_by_name(
     assert capsys.readouterr().err == f"{sentence}.\n"
 
 
-def test_a_command_ends_with_the_sentence_alone() -> None:
+def test_a_command_prints_only_the_sentence() -> None:
     process = run("manage.py", "migrate", DATABASE_URL=URL, DATABASE_STATEMENT_TIMEOUT="60")
 
     assert process.returncode == 78

@@ -1,1 +1,1 @@
-"""The project as it is, with views under /api/test/ that do to a connection what a test needs."""
+"""The project with additional views under /api/test/, which use or break a connection."""

@@ -1,4 +1,4 @@
-"""The site as an ASGI application; the project itself has none."""
+"""The site as an ASGI application; the project has only a WSGI application."""
 
 from django.core.asgi import get_asgi_application
 

@@ -1,5 +1,5 @@
-"""A server that uses the database and only then forks its workers, as `gunicorn --preload`
-does with a query at import: `python -m tests.database.site.preforked PORT WORKERS`."""
+"""A server that uses the database before it forks its workers, like `gunicorn --preload` with a
+query at import: `python -m tests.database.site.preforked PORT WORKERS`."""
 
 import os
 import signal
@@ -15,11 +15,11 @@ from config.wsgi import application
 
 class Handler(WSGIRequestHandler):
     def log_message(self, *arguments: object) -> None:
-        """A line for each request would help nobody."""
+        """Log nothing: the lines of requests are not needed."""
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """Serves what it accepts on a socket that it shares with other processes."""
+    """Accepts connections on a socket that it shares with other processes."""
 
     daemon_threads = True
 
@@ -33,11 +33,11 @@ class Server(ThreadingMixIn, WSGIServer):
 
 
 def main(port: int, workers: int) -> None:
-    # It stays open in this thread, and so does the pool.
+    # The connection stays open in this thread, and so does the pool.
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     listener = socket.create_server(("127.0.0.1", port), backlog=100)
-    # Nobody but the worker that accepts a connection blocks on it.
+    # Otherwise a worker blocks in accept() when another worker has taken the connection.
     listener.setblocking(False)
     children = [fork(listener) for _ in range(workers)]
 

@@ -1,4 +1,4 @@
-"""The project's own settings and environment; only the views of the tests are added."""
+"""The settings of the project with the URLs of the test site."""
 
 from config.settings import *  # noqa: F403 -- settings are this module's names
 

@@ -1,4 +1,4 @@
-"""What `django-admin startproject` calls wsgi.py, for the settings beside it."""
+"""The wsgi.py of `django-admin startproject`, with `stock_settings`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The test site in a clone in which nobody has run collectstatic."""
+"""The test site without collected static files."""
 
 from pathlib import Path
 

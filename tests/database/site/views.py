@@ -1,4 +1,4 @@
-"""Each takes a connection as every request does, and then misbehaves in one way."""
+"""Views that take a connection as every request does, and then misuse it in one way."""
 
 import os
 import threading
@@ -31,28 +31,28 @@ def select_1(request: HttpRequest) -> JsonResponse:
 
 
 def echo(request: HttpRequest) -> JsonResponse:
-    """The value, by way of PostgreSQL, and who answered: two process ids."""
+    """The value, read through PostgreSQL, and the process ids of the session and the worker."""
     value = fetch("SELECT %s", request.GET["value"])
     session = fetch("SELECT pg_backend_pid()")
     return JsonResponse({"value": value, "session": session, "worker": os.getpid()})
 
 
 def hold(request: HttpRequest) -> JsonResponse:
-    """Keep a connection without using it."""
+    """Hold a connection without using it."""
     response = select_1(request)
     time.sleep(seconds(request))
     return response
 
 
 def sleep(request: HttpRequest) -> JsonResponse:
-    """Keep a connection with a statement that takes long."""
+    """Hold a connection with a slow statement."""
     fetch("SELECT 1 FROM pg_sleep(%s)", seconds(request))
     return JsonResponse({})
 
 
 @csrf_exempt
 def write(request: HttpRequest) -> JsonResponse:
-    """One row in one transaction, open for so many seconds."""
+    """Insert one row in a transaction that stays open for `seconds`."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO scratch (id) VALUES (%s)", [request.GET["id"]])
@@ -61,11 +61,11 @@ def write(request: HttpRequest) -> JsonResponse:
 
 
 def take_and_die() -> None:
-    fetch("SELECT 1")  # nobody closes the connection
+    fetch("SELECT 1")  # the thread ends without closing the connection
 
 
 def thread_dies(request: HttpRequest) -> JsonResponse:
-    """Answers when a thread has taken a connection and is no more."""
+    """Answers after a thread has taken a connection and ended."""
     thread = threading.Thread(target=take_and_die)
     thread.start()
     thread.join()
@@ -87,7 +87,7 @@ STATE: dict[str, LiteralString] = {
     "session": "SELECT pg_backend_pid()",
 }
 
-REMAINS: list[LiteralString] = [
+STATE_CHANGES: list[LiteralString] = [
     "SET TIME ZONE 'Asia/Tokyo'",
     "SET work_mem = '7MB'",
     "SET search_path = pg_catalog",
@@ -101,14 +101,14 @@ REMAINS: list[LiteralString] = [
 
 
 def state(request: HttpRequest) -> JsonResponse:
-    """What a session carries from one request to the next."""
+    """The state that a session keeps from one request to the next."""
     return JsonResponse({name: fetch(query) for name, query in STATE.items()})
 
 
 def set_state(request: HttpRequest) -> JsonResponse:
-    """Leave behind all that a session can carry; answers as `state` does."""
+    """Change every kind of session state; answers like `state`."""
     with connection.cursor() as cursor:
-        for statement in REMAINS:
+        for statement in STATE_CHANGES:
             cursor.execute(statement)
     return state(request)
 
@@ -119,7 +119,7 @@ def iterate(request: HttpRequest) -> JsonResponse:
 
 
 def stream(request: HttpRequest) -> StreamingHttpResponse:
-    """So many lines of 1 kB, one row of the database after the other."""
+    """Stream `lines` lines of 1 kB, each a row of the database."""
 
     def lines() -> Iterator[str]:
         with connection.chunked_cursor() as cursor:
