@@ -96,8 +96,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         handling holds for it too.
         """
         if self._takes_from_pool:
-            # The pool asks for itself, once a connection. Django asks at every checkout, and
-            # to look for the server takes longer than all the rest of one.
+            # Django asks at every checkout. The pool asks when it opens a connection.
             return {}
         params: dict[str, Any] = super().get_connection_params()
         embedded, password_file = params.pop("embedded", None), params.pop("password_file", None)
@@ -170,10 +169,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # for that would take the acquire time-out, if the database is away, and hide the error.
         if autocommit and self.connection is None and self.settings_dict["AUTOCOMMIT"]:
             return  # the next connection begins so
-        if autocommit and self._takes_from_pool and self.connection.autocommit:
-            # It was opened so. To set it again, psycopg takes its lock: 10 µs a request.
-            self.autocommit = True
-            return
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
 
     def _close(self) -> None:

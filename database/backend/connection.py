@@ -6,7 +6,7 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from time import monotonic
 from typing import Any, Self
 
@@ -112,7 +112,7 @@ class Connection(psycopg.Connection[Any]):
                     handle.shutdown(socket.SHUT_RDWR)
                 handle.detach()
 
-    def bounded(self, seconds: float) -> Bound:
+    def bounded(self, seconds: float) -> AbstractContextManager[Bound]:
         """Cut the connection if what is done in this context takes longer."""
         return watchdog.bounded(self, seconds)
 
@@ -126,8 +126,10 @@ class Connection(psycopg.Connection[Any]):
             os.close(self.pgconn.socket)
 
     def ping(self, seconds: float) -> bool:
-        """Whether the server answers an empty query within so many seconds. One round trip;
-        below psycopg's cursors, where it costs a third of `execute("")`."""
+        """Whether the server answers an empty query within so many seconds. One round trip.
+
+        It calls libpq, because `execute("")` takes 17 µs more: 2 % of a list request.
+        """
         with self.bounded(seconds) as bound:
             try:
                 answered = self.pgconn.exec_(b"").status == pq.ExecStatus.EMPTY_QUERY

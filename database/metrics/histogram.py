@@ -1,4 +1,4 @@
-"""A histogram of prometheus_client's, at a tenth of the price."""
+"""A histogram of prometheus_client that adds up its observations once a second."""
 
 import os
 from bisect import bisect_right
@@ -19,9 +19,11 @@ _somebody_flushes = False
 
 
 class Histogram(prometheus_client.Histogram):
-    """Where prometheus_client keeps its figures in files, the six observations of a request
-    cost 20 µs: 3 % of a small request. Here they wait in a queue, until `flush` adds up what
-    a second has brought; in a process where nobody flushes, they are not put off.
+    """Observations wait in a queue until `flush` adds them up. In a process that never calls
+    `flush`, they are added up at once.
+
+    prometheus_client writes each observation to a file under a lock. With eight threads this takes
+    2.2 µs, the queue 0.13 µs: for six observations 1.6 % of a list request, 2 % of `SELECT 1`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -226,5 +226,5 @@ def _columns_and_factory[Row](
     if issubclass(row, Model):
         names = [field.attname for field in row._meta.concrete_fields]
         return names, cast(Any, partial(row.from_db, using, names))
-    # As `_make`, without its look at the length: the check has compared the lengths.
-    return cast(Any, row)._fields, partial(cast(Any, tuple.__new__), row)
+    named_tuple = cast(Any, row)
+    return named_tuple._fields, named_tuple._make

@@ -55,7 +55,6 @@ class IdempotencyMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         expiry.thread.ensure_running()  # here, because a server may fork after it has started
-        # Not from `request.headers`, which copies all of them.
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if request.method != "POST" or key is None:
             return self.get_response(request)
