@@ -388,7 +388,7 @@ def test_a_token_with_all_claims_and_the_right_key_is_accepted(api: Api, alice: 
 
 
 @pytest.mark.parametrize(
-    "key", ["a key of somebody else, long enough", "the key of another server, just as long"]
+    "key", ["the key of another project, long enough", "the key of another server, just as long"]
 )
 def test_a_token_signed_with_another_key_is_refused(api: Api, alice: User, key: str) -> None:
     response = client_with_header(api, f"Token {sign(claims(alice), key)}").get("/api/user")
@@ -467,7 +467,7 @@ def test_the_setting_decides_the_lifetime_of_a_token(
 
 
 def test_an_expired_token_with_a_wrong_signature_is_invalid(api: Api, alice: User) -> None:
-    token = sign(claims(alice, exp=1), "a key of somebody else, long enough")
+    token = sign(claims(alice, exp=1), "the key of another project, long enough")
 
     response = client_with_header(api, f"Token {token}").get("/api/user")
 
@@ -560,7 +560,7 @@ def test_a_token_with_an_unknown_subject_is_refused(api: Api, alice: User, subje
         {"iat": 10**12},
         {"nbf": 10**12},
         {"nbf": float("inf")},
-        {"aud": "somebody else"},
+        {"aud": "another server"},
     ],
     ids=str,
 )

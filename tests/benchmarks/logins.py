@@ -57,7 +57,7 @@ def measure(seconds: float) -> list[Row]:
         # The mean of before and after: other load on the machine may change in between.
         alone = (before + _hashes(postgresql, seconds / 4)) / 2
     print(f"\n{CLIENTS} clients log in; a core alone can hash {alone:.1f} passwords/s\n")
-    print(f"{'who is refused':30} log-ins/s   429 after   GET /api/tags, median")
+    print(f"{'who is refused':30}  logins/s   429 after   GET /api/tags, median")
     print(f"{'(nobody is there)':62}{median(quiet) * 1e3:8.1f} ms")
     for name, one in (("comes at Retry-After", crowd), ("comes again at once", rude)):
         refused, read = median(one.refused() or [0]), median(one.reads)
@@ -65,13 +65,13 @@ def measure(seconds: float) -> list[Row]:
     statuses = dict(sorted(crowd.statuses().items()))
     return [
         at_most(
-            f"GET /api/tags, median, {CLIENTS} log-ins in flight",
+            f"GET /api/tags, median, {CLIENTS} logins in flight",
             median(crowd.reads) * 1e3,
             20,
             " ms",
         ),
-        at_least("log-ins/s against what one core can hash", crowd.rate() / alone, 0.8, " x"),
-        Row("answers to log-ins", "200 and 429", f"{statuses}", {*statuses} <= {200, 429}),
+        at_least("logins/s against what one core can hash", crowd.rate() / alone, 0.8, " x"),
+        Row("answers to logins", "200 and 429", f"{statuses}", {*statuses} <= {200, 429}),
     ]
 
 

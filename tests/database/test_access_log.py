@@ -120,7 +120,11 @@ def test_every_kind_of_response_has_a_line(
 def test_a_late_body_has_a_line_with_the_time_it_waited(site: Application) -> None:
     with slow_clients(site.port, 1) as [client]:
         assert answer_to(client)[0] == 408
-        wait_until(lambda: any(line["status"] == 408 for line in lines_of(site)), "it is logged", 5)
+        wait_until(
+            lambda: any(line["status"] == 408 for line in lines_of(site)),
+            "the request is logged",
+            5,
+        )
 
     (line,) = [line for line in lines_of(site) if line["status"] == 408]
     assert 500 <= line["milliseconds"] < 3_000

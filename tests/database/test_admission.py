@@ -134,7 +134,7 @@ def test_a_process_without_cpu_time_is_not_a_stalled_pool(pool: Pool) -> None:
                 busy = False
                 sys.setswitchinterval(interval)
                 computing.result()
-            wait_until(late.done, "it is refused as soon as nothing computes", 1)
+            wait_until(late.done, "the client is refused when the computation has ended", 1)
         for client in oldest:
             client.result()
 
@@ -151,7 +151,7 @@ def test_clients_get_connections_in_the_order_of_arrival() -> None:
         queue.enter(inf)
         for number in range(5):
             threads.submit(client, number)
-            wait_until(lambda number=number: queue.clients == number + 2, "it waits")  # type: ignore[misc]  # a default of a lambda
+            wait_until(lambda number=number: queue.clients == number + 2, "the client waits")  # type: ignore[misc]  # a default of a lambda
         queue.leave()
 
     assert order == [0, 1, 2, 3, 4]

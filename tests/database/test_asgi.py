@@ -99,7 +99,7 @@ def test_the_timeouts_hold_under_asgi(figures: Callable[[str], None]) -> None:
         frozen = statements.result()
         waiting = ask_at_once(site.port, ["/api/test/select-1"] * 4)
         server.thaw()
-        wait_until(site.is_up, "it serves again", seconds=1)
+        wait_until(site.is_up, "the site answers again", seconds=1)
 
     refused = sorted(reply.seconds for reply in failures(exhausted))
     figures(

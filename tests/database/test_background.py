@@ -188,11 +188,11 @@ def test_a_watchdog_thread_that_has_ended_is_replaced_at_the_next_use() -> None:
     stand_in = EndsTheWatchdog()
     session = cast(Connection, stand_in)
     with watchdog.bounded(session, 0):
-        wait_until(lambda: bool(stand_in.cut_by), "it is cut")
+        wait_until(lambda: bool(stand_in.cut_by), "the connection is cut")
         stand_in.cut_by[0].join()
 
     with watchdog.bounded(session, 0):
-        wait_until(lambda: len(stand_in.cut_by) == 2, "another watchdog cuts it")
+        wait_until(lambda: len(stand_in.cut_by) == 2, "another watchdog thread cuts the connection")
 
 
 @ignore_ended_thread
@@ -205,7 +205,9 @@ def test_a_probe_works_again_after_an_unexpected_error(error: type[BaseException
 
     assert probe.error(broken) == "the probe has failed"
     try:
-        wait_until(lambda: probe.error(connection.get_connection_params) is None, "it asks again")
+        wait_until(
+            lambda: probe.error(connection.get_connection_params) is None, "the probe works again"
+        )
     finally:
         probe.close()
 

@@ -72,7 +72,10 @@ def test_there_are_never_more_connections_than_pools_and_probes_allow(
             load(site.port, READERS, work) as replies,
             load(site.port, PROBERS, asking_over_new_connections("/readyz")) as probes,
         ):
-            wait_until(lambda: max(counts) == ALLOWED, "both pools and both probes have all theirs")
+            wait_until(
+                lambda: max(counts) == ALLOWED,
+                "both pools and both probes have all their connections",
+            )
             ended = []
             for _ in range(3):
                 ended.append(server.terminate_sessions())

@@ -399,7 +399,10 @@ def test_a_server_that_is_full_for_a_moment_is_awaited() -> None:
             given_up = dbcheck(server.url(), **few)
             tries = server.log.read_bytes().count(full)
             result = thread.submit(dbcheck, server.url(), DATABASE_STARTUP_TIMEOUT="20", **few)
-            wait_until(lambda: server.log.read_bytes().count(full) > tries, "it has tried")
+            wait_until(
+                lambda: server.log.read_bytes().count(full) > tries,
+                "the command has tried to connect",
+            )
 
         assert full.decode() in finding(given_up, 69)
         assert tries > 1

@@ -68,7 +68,7 @@ def hang_up_in_statements(server: PostgreSQL, port: int) -> None:
         for _ in range(POOL_MAX):
             clients.enter_context(sent_request(port, SLEEP, politely=False))
         wait_until(lambda: sleeping(server) == POOL_MAX, "every connection has one to run")
-    wait_until(lambda: not sleeping(server), "they have ended")
+    wait_until(lambda: not sleeping(server), "the statements have ended")
 
 
 def test_no_connection_is_lost_when_clients_disconnect(figures: Callable[[str], None]) -> None:

@@ -91,7 +91,7 @@ def test_reads_do_not_wait_for_logins(figures: Callable[[str], None]) -> None:
     hashed = replies[200] + replies[401]
     figures(
         f"tags in {seconds(during) * 1000:.1f} ms, {seconds(alone) * 1000:.1f} without"
-        f" log-ins; {len(hashed) / (SECONDS + 0.5):.0f} log-ins/s in {seconds(hashed):.2f} s,"
+        f" logins; {len(hashed) / (SECONDS + 0.5):.0f} logins/s in {seconds(hashed):.2f} s,"
         f" {len(replies[429])} refused in {seconds(replies[429]) * 1000:.1f} ms"
     )
     assert not failures(during)

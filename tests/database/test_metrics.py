@@ -186,10 +186,12 @@ def test_all_processes_are_counted_together_including_dead_ones(
     with two_processes(tmp_path) as server:
         asked = ask_until(server, processes=2)
         wait_until(lambda: server.count() == asked, f"{asked} requests are counted")
-        wait_until(lambda: server.figure("database_pool_max") == 16, "both pools are seen")
+        wait_until(lambda: server.figure("database_pool_max") == 16, "both pools are counted")
         # Each process has read the queue of deletions once.
         uses = asked + 2
-        wait_until(lambda: server.figure("database_pool_use_seconds_count") == uses, "all uses")
+        wait_until(
+            lambda: server.figure("database_pool_use_seconds_count") == uses, "all uses are counted"
+        )
         assert server.figure("database_pool_acquires_total", result="ok") == uses
         assert server.figure("database_pool_wait_seconds_count") == uses
         assert server.figure("database_pool_in_use") == 0
@@ -201,7 +203,9 @@ def test_all_processes_are_counted_together_including_dead_ones(
         asked += ask_until(server, processes=3)
 
         wait_until(lambda: server.count() == asked, f"{asked} requests are counted")
-        wait_until(lambda: server.figure("database_pool_max") == 16, "the dead one is not")
+        wait_until(
+            lambda: server.figure("database_pool_max") == 16, "the dead process is not counted"
+        )
         assert killed not in server.processes()
         assert killed in server.processes("counter")
 

@@ -78,7 +78,9 @@ def test_the_connections_of_dead_threads_are_closed(
     with migrated() as server, application.serving(server.url(), variables, threads=4) as site:
         dying = ask_at_once(site.port, ["/api/test/thread-dies"] * DEAD)
         died = time.monotonic()
-        closed = wait_until(lambda: len(server.sessions()) <= kept, "they are closed")
+        closed = wait_until(
+            lambda: len(server.sessions()) <= kept, "the connections of the dead threads are closed"
+        )
         following = ask_at_once(site.port, ["/api/test/select-1"] * DEAD)
 
     figures(f"{DEAD} threads died; {kept} connections or less {closed - died:.2f} s later")

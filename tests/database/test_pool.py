@@ -152,7 +152,7 @@ def test_a_full_queue_refuses_at_once(make_pool: MakePool) -> None:
     pool = make_pool(max_waiting=1, timeout=1)
     with taken(pool), ThreadPoolExecutor() as threads:
         waiting = threads.submit(pool.getconn)
-        wait_until(lambda: pool.get_stats().get("requests_waiting") == 1, "one waits")
+        wait_until(lambda: pool.get_stats().get("requests_waiting") == 1, "one request waits")
         started = time.monotonic()
         with pytest.raises(TooManyRequests):
             pool.getconn()
@@ -392,7 +392,7 @@ def test_a_connection_held_for_long_is_reported_with_two_stack_traces(
 
     with ThreadPoolExecutor() as threads:
         threads.submit(hold_until_done)
-        wait_until(lambda: value(metrics.LEAKS, kind="held") - leaks == 1, "it is reported")
+        wait_until(lambda: value(metrics.LEAKS, kind="held") - leaks == 1, "the leak is reported")
         done.set()
 
     report = next(r.getMessage() for r in caplog.records if "has been out" in r.getMessage())
@@ -446,7 +446,7 @@ def test_a_connection_cut_while_idle_does_not_replace_the_others(
     reconnects = value(metrics.RECONNECTS)
     with request(deadline=time.monotonic() - 1) as current, taken(pool) as session:
         pids.remove(session.info.backend_pid)
-        wait_until(lambda: current.cut, "it is over its deadline")
+        wait_until(lambda: current.cut, "the request is over its deadline")
 
     assert backend(pool) == pids[0]
     assert value(metrics.RECONNECTS) == reconnects

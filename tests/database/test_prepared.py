@@ -157,8 +157,8 @@ def with_pool(pool: dict[str, int] | None) -> dict[str, Any]:
 
 @pytest.fixture(params=[True, False], ids=["libpq", "psycopg"])
 def fresh(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[None]:
-    """A connection that has prepared nothing yet, and comes back from its pool every time; with
-    the fast path for prepared queries, and without it."""
+    """A pool with one connection, which has no prepared statements; with the fast path for prepared
+    queries, and without it."""
     settings = with_pool({"min_size": 1, "max_size": 1})
     settings["OPTIONS"] |= {"prepared_fast_path": request.param}
     with another_pool(settings):

@@ -81,7 +81,7 @@ def test_a_stalled_pool_leaves_two_threads_free(server: PostgreSQL) -> None:
     one = {"DATABASE_POOL_MAX": "3"}
     with serving(server.url(), one, threads=6) as site, ThreadPoolExecutor(4) as clients:
         held = [clients.submit(ask, site.port, "/api/test/sleep?seconds=3") for _ in range(4)]
-        wait_until(lambda: pool_of(site)["waiting"] == 1, "one waits")
+        wait_until(lambda: pool_of(site)["waiting"] == 1, "one request waits")
         refused = ask(site.port, "/api/tags")
 
         assert (refused.status, refused.seconds < 1) == (503, True)
@@ -147,8 +147,8 @@ def test_a_dead_worker_is_replaced_while_the_others_serve(server: PostgreSQL) ->
         with load(site.port, 8, reading("/api/tags")) as replies:
             wait_until(lambda: len(replies) > 100, "there is traffic")
             os.kill(killed, signal.SIGKILL)
-            wait_until(lambda: killed not in workers_of(site), "it is dead")
-            wait_until(lambda: len(workers_of(site)) == 2, "it is replaced")
+            wait_until(lambda: killed not in workers_of(site), "the worker is dead")
+            wait_until(lambda: len(workers_of(site)) == 2, "the worker is replaced")
             # A client may still have a connection to the dead worker that it has not used since.
             asked = len(replies)
             wait_until(lambda: len(replies) > asked + 200, "every client has asked again")
@@ -179,7 +179,7 @@ def test_a_worker_that_starts_without_the_database_serves_livez() -> None:
         server.stop("immediate")
         (worker,) = workers_of(site)
         os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: ask(site.port, "/livez").status == 200, "another answers")
+        wait_until(lambda: ask(site.port, "/livez").status == 200, "another worker answers")
 
         refused = ask(site.port, "/api/tags")
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
@@ -187,8 +187,8 @@ def test_a_worker_that_starts_without_the_database_serves_livez() -> None:
         assert worker not in workers_of(site)
 
         server.start()
-        wait_until(lambda: ask(site.port, "/api/tags").status == 200, "it recovers", 1.5)
-        wait_until(lambda: ask(site.port, "/readyz").status == 200, "it is ready", 1.5)
+        wait_until(lambda: ask(site.port, "/api/tags").status == 200, "the API answers again", 1.5)
+        wait_until(lambda: ask(site.port, "/readyz").status == 200, "the server is ready", 1.5)
 
 
 def test_workers_end_with_the_main_process(server: PostgreSQL, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_the_probes_answer_in_time_when_the_database_is_frozen() -> None:
             ("/readyz", 503),
             ("/health", 503),
         }
-        wait_until(lambda: ask(site.port, "/readyz").status == 200, "it is ready again", 2)
+        wait_until(lambda: ask(site.port, "/readyz").status == 200, "the server is ready again", 2)
 
 
 def test_the_server_stays_ready_when_the_idle_connection_of_the_probe_is_ended(
@@ -254,7 +254,7 @@ def test_running_requests_complete_before_the_server_stops(server: PostgreSQL) -
     written = server.log.stat().st_size
     with serving(server.url()) as site, ThreadPoolExecutor(6) as clients:
         replies = in_flight(clients, site)
-        wait_until(lambda: pool_of(site)["in_use"] == 6, "all six are at work")
+        wait_until(lambda: pool_of(site)["in_use"] == 6, "all six requests run")
 
         assert stop(site) == 0
 
@@ -283,7 +283,7 @@ def test_it_serves_during_the_drain_delay_and_is_not_ready(
         signalled = time.monotonic()
         site.process.send_signal(number)
         draining = {"status": "error", "reason": "draining"}
-        wait_until(lambda: ask(site.port, "/readyz").json() == draining, "it drains", 1)
+        wait_until(lambda: ask(site.port, "/readyz").json() == draining, "the server drains", 1)
         with load(site.port, 4, reading("/api/tags")) as replies:
             while time.monotonic() < signalled + 1.5:
                 assert ask(site.port, "/readyz").json() == draining
@@ -298,9 +298,9 @@ def test_a_second_signal_ends_the_delay_and_cuts_no_request(server: PostgreSQL) 
     variables = {"SERVER_DRAIN_DELAY": "60"}
     with serving(server.url(), variables) as site, ThreadPoolExecutor(1) as client:
         slow = client.submit(ask, site.port, "/api/test/sleep?seconds=2")
-        wait_until(lambda: pool_of(site)["in_use"] == 1, "it is at work")
+        wait_until(lambda: pool_of(site)["in_use"] == 1, "the request runs")
         site.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: ask(site.port, "/readyz").status == 503, "it drains")
+        wait_until(lambda: ask(site.port, "/readyz").status == 503, "the server drains")
 
         assert stop(site) == 0
         assert slow.result().status == 200
@@ -312,7 +312,7 @@ def test_a_request_that_takes_longer_than_the_grace_time_is_cut(server: PostgreS
         ThreadPoolExecutor(1) as client,
     ):
         slow = client.submit(ask, site.port, "/api/test/sleep?seconds=9")
-        wait_until(lambda: pool_of(site)["in_use"] == 1, "it is at work")
+        wait_until(lambda: pool_of(site)["in_use"] == 1, "the request runs")
         signalled = time.monotonic()
 
         assert stop(site) == 0

@@ -58,8 +58,8 @@ def test_all_workers_of_the_machine_count_together(alice: User) -> None:
         assert statuses(site, 12) == [401] * 12
         killed = workers_of(site)[0]
         os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: len({*workers_of(site)} - {killed}) == 2, "it is replaced")
-        wait_until(site.is_up, "it answers")
+        wait_until(lambda: len({*workers_of(site)} - {killed}) == 2, "the worker is replaced")
+        wait_until(site.is_up, "the server answers")
         assert statuses(site, 8) == [401] * 8
 
         assert statuses(site, 8) == [429] * 8
@@ -149,7 +149,7 @@ def test_a_counter_in_redis_ends_with_its_window(machines: list[Counters]) -> No
     (seconds,) = two.count_unless_full({"a": 1}, 0.5).values()
     assert 0 < seconds <= 0.5
 
-    wait_until(lambda: not two.count_unless_full({"a": 1}, 0.5), "it ends", 5)
+    wait_until(lambda: not two.count_unless_full({"a": 1}, 0.5), "the counter ends", 5)
 
 
 @pytest.mark.redis
@@ -190,7 +190,9 @@ def test_each_machine_counts_alone_while_redis_is_down(
         assert count(one, 3)  # the counter of the machine was deleted
 
         redis.start() if fault == "stopped" else redis.process.send_signal(signal.SIGCONT)
-        wait_until(lambda: count(one, 9, "b") and "works again" in caplog.text, "it is used again")
+        wait_until(
+            lambda: count(one, 9, "b") and "works again" in caplog.text, "Redis is used again"
+        )
         assert count(one, 1, "c")
         assert not count(two, 1, "c")
 

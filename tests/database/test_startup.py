@@ -44,5 +44,5 @@ def test_another_wsgi_server_starts_without_the_database_and_recovers() -> None:
 
             database.start()
 
-            wait_until(lambda: ask(server.port, "/api/tags").status == 200, "it answers", 2)
-            wait_until(lambda: ask(server.port, "/readyz").status == 200, "it is ready", 2)
+            wait_until(lambda: ask(server.port, "/api/tags").status == 200, "the API answers", 2)
+            wait_until(lambda: ask(server.port, "/readyz").status == 200, "the server is ready", 2)
