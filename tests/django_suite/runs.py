@@ -28,9 +28,11 @@ def run(engine: str, mode: str, labels: Sequence[str]) -> Outcomes:
 
     Raises RuntimeError if the run ends early.
     """
-    # The wheel's PostgreSQL has no contrib; there, the tests of its extensions are skipped.
-    contrib = any(clusters.DEBIAN.glob("*/bin/postgres"))
-    with TemporaryDirectory() as temporary, PostgreSQL(contrib=contrib) as server:
+    # Without a host, the server listens on its unix socket only.
+    with (
+        TemporaryDirectory() as temporary,
+        PostgreSQL(contrib=has_contrib(), host="") as server,
+    ):
         report = Path(temporary) / "outcomes.json"
         variables = {
             "DJANGO_SETTINGS_MODULE": "tests.django_suite.settings",
@@ -51,6 +53,11 @@ def run(engine: str, mode: str, labels: Sequence[str]) -> Outcomes:
             raise RuntimeError(f"{engine}, {mode}: the run ended early\n{process.stdout}")
         outcomes: Outcomes = json.loads(report.read_text())
         return outcomes
+
+
+def has_contrib() -> bool:
+    """Whether Debian's PostgreSQL is installed; that of the wheel has no contrib and no ICU."""
+    return any(clusters.DEBIAN.glob("*/bin/postgres"))
 
 
 def _databases(server: PostgreSQL, **entry: Any) -> dict[str, Any]:
