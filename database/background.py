@@ -1,4 +1,4 @@
-"""Threads that run as long as their process, and must survive every error in what they do."""
+"""Threads that run as long as their process, and survive every error in their work."""
 
 import logging
 import threading
@@ -7,7 +7,7 @@ from time import monotonic
 
 logger = logging.getLogger("database.background")
 
-LOG_INTERVAL = 60.0  # seconds: an error that comes back in every round is logged this often
+LOG_INTERVAL = 60.0  # seconds between two log lines for the same function
 
 _logged_at: dict[str, float] = {}  # by the name of the function that failed
 
@@ -25,9 +25,9 @@ class BackgroundThread:
         self._thread: threading.Thread | None = None
 
     def ensure_running(self) -> None:
-        """Takes 0.1 µs while the thread runs; never raises an Exception."""
+        """Start the thread if it does not run, in 0.1 µs if it does. Never raises an Exception."""
         if self._thread is None or not self._thread.is_alive():
-            # There may be no room for another thread now; the next call tries again.
+            # The system may refuse another thread now. The next call tries again.
             survive(self._start)
 
     def _start(self) -> None:

@@ -1,21 +1,23 @@
-"""The folder that the processes of one server share while it runs: the figures of each for
-/metrics, and the mark that says that the server is about to stop."""
+"""The folder that the processes of a running server share.
+
+It contains the metrics of each process, and the file that marks the server as draining.
+"""
 
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-# prometheus_client's name for it, and how the workers know where it is.
+# prometheus_client reads this variable too. The workers inherit it.
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _DRAINING = "draining"
 
 
 def make() -> None:
-    """Make the folder, an empty one, and tell this process and its children.
+    """Make an empty folder, and set the variable for this process and its children.
 
-    It is the one that the variable names, for whoever wants it in a certain place, or else a
-    new one in the system's folder for temporary files: two servers must not share one.
+    The variable may name the folder. Otherwise it is a new temporary folder, because two servers
+    must not share one.
     """
     given = os.environ.get(VARIABLE)
     if given:
@@ -28,17 +30,17 @@ def make() -> None:
 
 def remove() -> None:
     _empty()
-    with suppress(OSError):  # not ours alone
+    with suppress(OSError):  # the folder contains other files
         _folder().rmdir()
 
 
 def mark_draining() -> None:
-    _folder().mkdir(exist_ok=True)  # whoever tidies up temporary files may have been here
+    _folder().mkdir(exist_ok=True)  # a cleanup of temporary files may have removed it
     (_folder() / _DRAINING).touch()
 
 
 def is_draining() -> bool:
-    """Whether this process belongs to a server that was told to stop; takes 5 µs."""
+    """Whether the server of this process is about to stop; takes 5 µs."""
     return VARIABLE in os.environ and (_folder() / _DRAINING).exists()
 
 
@@ -47,6 +49,6 @@ def _folder() -> Path:
 
 
 def _empty() -> None:
-    """Remove what a server puts there; somebody may have named a folder with other files."""
+    """Remove the files of a server only: the variable may name a folder with other files."""
     for file in (*_folder().glob("*.db"), _folder() / _DRAINING):
         file.unlink(missing_ok=True)

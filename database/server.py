@@ -1,10 +1,9 @@
-"""The server's main process: granian's, which starts the workers, replaces one that has died,
-and stops them in good order.
+"""The main process of the server: granian starts the workers, replaces dead ones and stops them.
 
     python -m database.server config.wsgi.application
 
-`manage.py serve` becomes this, after its checks. It imports nothing of the project but its
-settings, for the log: workers are forked, and would inherit connections and threads.
+`manage.py serve` executes this after its checks. This process imports only the settings of the
+project, for the log: forked workers would inherit its connections and threads.
 """
 
 import argparse
@@ -25,15 +24,13 @@ from granian.constants import Interfaces
 
 from database import rundir
 
-# What a worker accepts beyond its threads waits for one. granian counts connections, those
-# among them that are open and idle; its own default, 1024 by the number of workers, would let
-# 64 idle ones shut a worker of 16 off.
-CONNECTIONS = 1024
-# Seconds that an idle thread is kept, as long as granian lets it be: it takes its connection
-# along where connections are persistent.
-THREAD_LIFETIME = 600
-# granian configures the log when it is created. Each worker does so too, before it loads the
-# project, which configures the log again.
+# HTTP connections that a worker accepts, idle ones included. A request waits for a free thread.
+# With granian's default, 1024 / workers, 64 idle clients would block one of 16 workers.
+MAX_CONNECTIONS = 1024
+# Seconds, granian's maximum. A persistent database connection is closed with its thread.
+THREAD_IDLE_TIMEOUT = 600
+# granian configures the log when it is created, and in each worker before it loads the project.
+# The project configures the log afterwards.
 NO_HANDLERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -48,9 +45,9 @@ def main() -> None:
         websockets=False,
         workers=options.workers,
         blocking_threads=options.threads,
-        blocking_threads_idle_timeout=THREAD_LIFETIME,
-        backpressure=CONNECTIONS,
-        # Unless it dies a second time within 5.5 s: then the whole server ends, with status 1.
+        blocking_threads_idle_timeout=THREAD_IDLE_TIMEOUT,
+        backpressure=MAX_CONNECTIONS,
+        # A worker that dies twice within 5.5 s ends the server with status 1.
         respawn_failed_workers=True,
         workers_kill_timeout=options.grace,
         log_dictconfig=NO_HANDLERS,
@@ -58,30 +55,32 @@ def main() -> None:
     server.on_startup(
         partial(stop_on_signals, server.signal_handler_interrupt, options.drain_delay)
     )
-    # Before the import of the settings: prometheus_client reads the folder when it is imported.
+    # Before the settings are imported: prometheus_client reads the variable at its import.
     rundir.make()
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
-    logging.getLogger("_granian").addFilter(_is_useful)
+    logging.getLogger("_granian").addFilter(_is_not_thread_warning)
     try:
-        server.serve(target_loader=load)
+        server.serve(target_loader=load_application)
     finally:
         rundir.remove()
 
 
 def stop_on_signals(stop: Callable[[], None], delay: float) -> None:
-    """Have a thread call `stop` after SIGTERM or SIGINT, in place of granian's own handler: that
-    one sets an Event, and if the main thread is just about to wait for it, both hang.
+    """Start a thread that calls `stop` after SIGTERM or SIGINT.
 
-    Nothing else takes these signals any more; a process that is forked has to unblock them.
+    It replaces granian's handler, which sets an Event and deadlocks with the main thread if that
+    is about to wait for the Event. The signals are blocked, so forked processes must unblock them.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    Thread(target=_stop_in_good_order, args=[stop, delay], daemon=True).start()
+    Thread(target=_drain_and_stop, args=[stop, delay], daemon=True).start()
 
 
-def _stop_in_good_order(stop: Callable[[], None], delay: float) -> None:
-    """For `delay` seconds everything is served as ever while /readyz says 503, so that load
-    balancers look for another server; then nothing is accepted any more, and what has begun is
-    finished. A second signal ends the delay, and cuts nothing off."""
+def _drain_and_stop(stop: Callable[[], None], delay: float) -> None:
+    """Serve for `delay` seconds while /readyz answers 503, so that load balancers choose another
+    server. Then accept no connections, and finish the running requests.
+
+    A second signal ends the delay only.
+    """
     signal.sigwait(SIGNALS)
     try:
         rundir.mark_draining()
@@ -95,29 +94,29 @@ def _stop_in_good_order(stop: Callable[[], None], delay: float) -> None:
         stop()
 
 
-def _is_useful(record: logging.LogRecord) -> bool:
-    """False for granian's warning that there are more threads than cores: most of these threads
-    wait for a database or a client."""
+def _is_not_thread_warning(record: logging.LogRecord) -> bool:
+    """False for granian's warning about more threads than cores: most threads here wait for the
+    database or for a client."""
     return "seems quite high" not in record.getMessage()
 
 
-def load(application: str) -> Any:
-    """What each worker does before it takes traffic: import the application."""
-    # A signal ends it until granian has handlers here; one that came before this has waited.
+def load_application(application: str) -> Any:
+    """Import the application in a new worker."""
+    # Until granian sets its handlers, a signal ends the worker, also one that is pending now.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    # Ctrl-C goes to every process in a terminal's foreground; the workers stop when the main
-    # process says so, and not before the delay is over.
+    # A terminal sends Ctrl-C to the whole process group. In a group of its own, the worker runs
+    # until the main process stops it after the delay.
     os.setpgid(0, 0)
-    Thread(target=_end_with_the_main_process, daemon=True).start()
+    Thread(target=_stop_after_main_process, daemon=True).start()
     module, _, name = application.rpartition(".")
     return getattr(import_module(module), name)
 
 
-def _end_with_the_main_process() -> None:
-    """Without it nobody would replace a worker or tell it to stop, and the port would stay
-    taken: its workers would answer beside those of the next server."""
+def _stop_after_main_process() -> None:
+    """Stop this worker when the main process ends. A worker that runs on would keep the port, and
+    answer requests beside the workers of the next server."""
     if main_process := parent_process():
         main_process.join()
         os.kill(os.getpid(), signal.SIGTERM)

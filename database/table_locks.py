@@ -2,32 +2,32 @@
 
 from django.db import migrations
 
-WRITERS = "SHARE ROW EXCLUSIVE"  # blocks writers; readers go on
-EVERYBODY = "ACCESS EXCLUSIVE"  # blocks readers too
+SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"  # blocks writers only
+ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"  # blocks readers and writers
 
-# All tables are locked, or none. Holding one table and waiting for another would deadlock with a
-# transaction that uses both. Sessions that arrive queue behind a waiting LOCK, so it gives up after
-# 1.2 s, lets them pass and tries again. Not earlier: after 1 s (deadlock_timeout) PostgreSQL
-# cancels an autovacuum that is in the way.
+# A failed attempt releases every table: this transaction would deadlock with another that uses both
+# tables if it held one and waited for the other. New sessions queue behind a waiting LOCK, so it
+# gives up after 1.2 s and tries again 2 s later. It waits longer than 1 s (deadlock_timeout),
+# because PostgreSQL then cancels an autovacuum that blocks the lock.
 LOCK = """
 SET LOCAL statement_timeout = 0;
 DO $$
 DECLARE
-    usual text := current_setting('lock_timeout');
+    previous text := current_setting('lock_timeout');
 BEGIN
     FOR attempt IN 1..60 LOOP
         BEGIN
             SET LOCAL lock_timeout = '1200ms';
             LOCK TABLE {tables} IN {mode} MODE;
-            PERFORM set_config('lock_timeout', usual, true);
+            PERFORM set_config('lock_timeout', previous, true);
             RETURN;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             PERFORM pg_sleep(2);
         END;
     END LOOP;
     RAISE lock_not_available USING
-        MESSAGE = 'For three minutes there were transactions that use {tables} for long.',
-        HINT = 'Nothing is changed. End them (pg_stat_activity), and migrate again.';
+        MESSAGE = 'Long transactions blocked the lock of {tables} for three minutes.',
+        HINT = 'Nothing was changed. End them (see pg_stat_activity), and migrate again.';
 END $$;
 """
 
@@ -37,7 +37,7 @@ def lock(
 ) -> migrations.RunSQL:
     """Lock the tables until the migration ends, and lift its statement timeout.
 
-    It stands first in a migration for `forwards`, last for `backwards`.
+    It is the first operation of a migration with `forwards`, the last one with `backwards`.
     """
 
     def sql(mode: str | None) -> str:

@@ -9,7 +9,7 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
-from database.table_locks import EVERYBODY, lock
+from database.table_locks import ACCESS_EXCLUSIVE, lock
 
 
 class Migration(migrations.Migration):
@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        lock("articles_tagging", forwards=EVERYBODY),
+        lock("articles_tagging", forwards=ACCESS_EXCLUSIVE),
         migrations.AddField(
             "tagging",
             "article_created_at",
@@ -40,5 +40,5 @@ class Migration(migrations.Migration):
                 to=settings.AUTH_USER_MODEL,
             ),
         ),
-        lock("articles_tagging", backwards=EVERYBODY),
+        lock("articles_tagging", backwards=ACCESS_EXCLUSIVE),
     ]

@@ -7,7 +7,7 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
-from database.table_locks import EVERYBODY, lock
+from database.table_locks import ACCESS_EXCLUSIVE, lock
 
 
 class Migration(migrations.Migration):
@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        lock("articles_favorite", forwards=EVERYBODY),
+        lock("articles_favorite", forwards=ACCESS_EXCLUSIVE),
         migrations.AddField(
             "favorite",
             "article_created_at",
@@ -38,5 +38,5 @@ class Migration(migrations.Migration):
                 to=settings.AUTH_USER_MODEL,
             ),
         ),
-        lock("articles_favorite", backwards=EVERYBODY),
+        lock("articles_favorite", backwards=ACCESS_EXCLUSIVE),
     ]

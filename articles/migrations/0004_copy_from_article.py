@@ -6,7 +6,7 @@ proportional to the size of the tables.
 
 from django.db import migrations
 
-from database.table_locks import EVERYBODY, WRITERS, lock
+from database.table_locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, lock
 
 ALL = ("articles_article", "articles_tagging", "articles_favorite")
 
@@ -98,9 +98,9 @@ class Migration(migrations.Migration):
     dependencies = [("articles", "0003_favorite_copies")]
 
     operations = [
-        lock(*ALL, forwards=WRITERS),
+        lock(*ALL, forwards=SHARE_ROW_EXCLUSIVE),
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
         migrations.RunSQL(COPY, DROP_COPY),
         migrations.RunSQL(CHANGE, DROP_CHANGE),
-        lock(*ALL, backwards=EVERYBODY),
+        lock(*ALL, backwards=ACCESS_EXCLUSIVE),
     ]

@@ -6,7 +6,7 @@ CONCURRENTLY: a failure would leave an invalid index.
 
 from django.db import migrations, models
 
-from database.table_locks import EVERYBODY, WRITERS, lock
+from database.table_locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, lock
 
 TABLES = ("articles_tagging", "articles_favorite")
 
@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
     dependencies = [("articles", "0004_copy_from_article")]
 
     operations = [
-        lock(*TABLES, forwards=WRITERS),
+        lock(*TABLES, forwards=SHARE_ROW_EXCLUSIVE),
         migrations.AddIndex(
             "tagging",
             models.Index(
@@ -37,5 +37,5 @@ class Migration(migrations.Migration):
                 name="newest_favorites_of_user",
             ),
         ),
-        lock(*TABLES, backwards=EVERYBODY),
+        lock(*TABLES, backwards=ACCESS_EXCLUSIVE),
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.db import migrations, models
 
-from database.table_locks import EVERYBODY, WRITERS, lock
+from database.table_locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, lock
 
 ALL = ("articles_article", "articles_tagging", "articles_favorite")
 COUNTS = (Path(__file__).with_name("sql") / "counts.sql").read_text()
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
     dependencies = [("articles", "0006_drop_articles_of_tag")]
 
     operations = [
-        lock(*ALL, forwards=WRITERS),
+        lock(*ALL, forwards=SHARE_ROW_EXCLUSIVE),
         migrations.CreateModel(
             name="Tally",
             fields=[
@@ -68,5 +68,5 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL([FILL, COUNTS], [COUNTS, DROP]),
-        lock(*ALL, backwards=EVERYBODY),
+        lock(*ALL, backwards=ACCESS_EXCLUSIVE),
     ]

@@ -6,7 +6,7 @@ Writers of articles wait for a moment. The table starts empty: earlier slugs are
 import django.db.models.deletion
 from django.db import migrations, models
 
-from database.table_locks import EVERYBODY, WRITERS, lock
+from database.table_locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, lock
 
 # AFTER, not BEFORE: if another transaction is changing an article that has this slug, the INSERT
 # waits for it in the unique index. An AFTER trigger runs after that wait, and at READ COMMITTED it
@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
     dependencies = [("articles", "0007_counts")]
 
     operations = [
-        lock("articles_article", forwards=WRITERS),
+        lock("articles_article", forwards=SHARE_ROW_EXCLUSIVE),
         migrations.CreateModel(
             name="OldSlug",
             fields=[
@@ -77,5 +77,5 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunSQL(KEEP, DROP_KEEP),
-        lock("articles_article", backwards=EVERYBODY),
+        lock("articles_article", backwards=ACCESS_EXCLUSIVE),
     ]

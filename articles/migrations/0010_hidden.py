@@ -3,7 +3,7 @@ blocks readers."""
 
 from django.db import migrations, models
 
-from database.table_locks import EVERYBODY, lock
+from database.table_locks import ACCESS_EXCLUSIVE, lock
 
 TABLES = ("articles_article", "articles_comment", "articles_tagging")
 
@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     dependencies = [("articles", "0009_one_line")]
 
     operations = [
-        lock(*TABLES, forwards=EVERYBODY),
+        lock(*TABLES, forwards=ACCESS_EXCLUSIVE),
         *(
             migrations.AddField(
                 model,
@@ -24,5 +24,5 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "tagging", "article_hidden", models.BooleanField(db_default=False, editable=False)
         ),
-        lock(*TABLES, backwards=EVERYBODY),
+        lock(*TABLES, backwards=ACCESS_EXCLUSIVE),
     ]

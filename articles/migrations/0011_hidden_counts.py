@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.db import migrations, models
 
-from database.table_locks import EVERYBODY, WRITERS, lock
+from database.table_locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, lock
 
 TABLES = (
     "users_user",
@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
     dependencies = [("articles", "0010_hidden"), ("users", "0004_hidden")]
 
     operations = [
-        lock(*TABLES, forwards=WRITERS),
+        lock(*TABLES, forwards=SHARE_ROW_EXCLUSIVE),
         migrations.RunSQL([COUNTS, HIDDEN_COUNTS], [SHOW, DROP, COUNTS]),
         migrations.AddIndex(
             "article",
@@ -86,5 +86,5 @@ class Migration(migrations.Migration):
                 name="newest_comments_of_article",
             ),
         ),
-        lock(*TABLES, backwards=EVERYBODY),
+        lock(*TABLES, backwards=ACCESS_EXCLUSIVE),
     ]

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from database.table_locks import EVERYBODY, WRITERS, lock
+from database.table_locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, lock
 
 TABLES = ("articles_article", "articles_tagging", "articles_comment")
 
@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [("articles", "0011_hidden_counts")]
 
     operations = [
-        lock(*TABLES, forwards=EVERYBODY),
+        lock(*TABLES, forwards=ACCESS_EXCLUSIVE),
         migrations.RemoveIndex("article", "newest_articles"),
         migrations.RemoveIndex("article", "newest_articles_of_author"),
         migrations.RemoveIndex("tagging", "newest_articles_of_tag"),
@@ -23,5 +23,5 @@ class Migration(migrations.Migration):
             " articles_tagging (article_hidden)",
             migrations.RunSQL.noop,
         ),
-        lock(*TABLES, backwards=WRITERS),
+        lock(*TABLES, backwards=SHARE_ROW_EXCLUSIVE),
     ]

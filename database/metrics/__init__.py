@@ -1,8 +1,8 @@
-"""What is counted and measured, and the page where Prometheus reads it.
+"""The metrics of the connection layer and of requests, and their page for Prometheus.
 
-A server has several processes. Where PROMETHEUS_MULTIPROC_DIR is set, each process keeps its
-figures in files there, and the page of any process adds up the files of all. prometheus_client
-reads the variable when it is imported, so the variable must be set before this room is imported.
+If PROMETHEUS_MULTIPROC_DIR is set, each process of a server writes its figures to files there, and
+/metrics adds up the files of all processes. prometheus_client reads the variable when it is
+imported, so set it before this package is imported.
 """
 
 from database.metrics.figures import (

@@ -8,9 +8,9 @@ from prometheus_client import Counter, Gauge
 from database.background import survive
 from database.metrics.histogram import Histogram, flush
 
-# Seconds. Two neighbours differ by a factor of 2.5 at most. The bounds reach from the checkout of
-# an idle connection (1 ms) to the default DATABASE_ACQUIRE_TIMEOUT (5 s) and
-# DATABASE_STATEMENT_TIMEOUT (10 s).
+# Seconds, each at most 2.5 times the one before. The bounds reach from the checkout of an idle
+# connection (1 ms) to the default DATABASE_ACQUIRE_TIMEOUT (5 s) and DATABASE_STATEMENT_TIMEOUT
+# (10 s).
 _UP_TO_5_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _UP_TO_10_SECONDS = (*_UP_TO_5_SECONDS, 10)
 
@@ -21,19 +21,19 @@ ACQUIRES = Counter(
 )
 WAIT = Histogram(
     "database_pool_wait_seconds",
-    "From the request for a connection to its checkout, including the ping",
+    "Seconds from the request for a connection to its checkout, with the ping",
     ["database"],
     buckets=_UP_TO_5_SECONDS,
 )
 USE = Histogram(
     "database_pool_use_seconds",
-    "From the checkout of a connection to its return",
+    "Seconds from the checkout of a connection to its return",
     ["database"],
     buckets=_UP_TO_10_SECONDS,
 )
 STATEMENTS = Histogram(
     "database_statement_seconds",
-    "From sending a statement to its result",
+    "Seconds from sending a statement to its result",
     ["database"],
     buckets=_UP_TO_10_SECONDS,
 )
@@ -45,44 +45,45 @@ CONNECT_ERRORS = Counter(
 )
 RECONNECTS = Counter(
     "database_reconnects",
-    "Times that a pool replaced its idle connections, because one was broken",
+    "Replacements of all idle connections of a pool, because one was broken",
     ["database"],
 )
 LEAKS = Counter(
     "database_pool_leaks",
-    "Connections that were out for too long, or whose thread died: held or dead_thread",
+    "Connections held longer than DATABASE_LEAK_WARNING, or by a dead thread: held or dead_thread",
     ["database", "kind"],
 )
 HUNG = Counter(
-    "database_hung_connections", "Connections cut, because no answer came in time", ["database"]
+    "database_hung_connections", "Connections cut because no answer came in time", ["database"]
 )
 RETRIES = Counter(
-    "database_request_retries", "Requests run again, because a connection or a statement was lost"
+    "database_request_retries",
+    "Requests retried after a broken connection or a stale prepared statement",
 )
 REQUESTS = Histogram(
     "http_request_seconds",
-    "HTTP requests, from arrival to answer",
+    "Seconds from the arrival of an HTTP request to its response",
     ["method", "route", "status"],
     buckets=_UP_TO_10_SECONDS,
 )
 
-# The sums over all running processes.
+# Sums over all running processes.
 GAUGES = {
     name: Gauge(f"database_pool_{name}", text, ["database"], multiprocess_mode="livesum")
     for name, text in {
-        "max": "Connections that the pools may open",
-        "size": "Connections that are open or being opened",
-        "in_use": "Connections that are checked out",
-        "idle": "Connections that are ready",
-        "waiting": "Requests that wait for a connection",
+        "max": "Maximum number of connections",
+        "size": "Connections open or being opened",
+        "in_use": "Connections checked out",
+        "idle": "Connections open and not in use",
+        "waiting": "Requests waiting for a connection",
     }.items()
 }
 
 
 def start_at_zero(database: str, *, causes: Collection[str]) -> None:
-    """Create the series of a database. Prometheus' rate() needs two samples of each series.
+    """Create the series of a database at 0: Prometheus' rate() needs two samples of a series.
 
-    `causes` are the labels of connections that could not be opened.
+    `causes` are the values of the label "cause".
     """
     for cause in causes:
         CONNECT_ERRORS.labels(database, cause)
@@ -103,9 +104,9 @@ class Pool(Protocol):
 
 
 def sample(pools: Collection[Pool]) -> None:
-    """Set the gauges to the sums over the pools of each database, and add up what was observed.
+    """Set the gauges to the sums over the pools of each database, and flush the histograms.
 
-    Call it once a second. A pool that raises is skipped.
+    Call it once a second. A pool that raises is logged and skipped.
     """
     sums = dict.fromkeys(_sampled, 0)  # a database whose pool is gone gets 0
     for pool in pools:
@@ -117,7 +118,7 @@ def sample(pools: Collection[Pool]) -> None:
     flush()
 
 
-_sampled: set[tuple[str, str]] = set()  # names of gauges, with the databases they are set for
+_sampled: set[tuple[str, str]] = set()  # (name of the gauge, alias of the database)
 
 
 def _figures(pool: Pool) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The page that Prometheus reads, and who may read it."""
+"""The page that Prometheus reads, and its access rule."""
 
 import ipaddress
 import os
@@ -19,19 +19,21 @@ _FOLDER = os.environ.get(rundir.VARIABLE)
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The figures of every process of this server, in Prometheus' text format."""
+    """The metrics of every process of this server, in Prometheus' text format."""
     if not may_see(request):
-        # Not a 404: that there is such a page is no secret, and whoever runs the scraper
-        # looks for the reason where it is shown.
-        words = "Ask with METRICS_TOKEN as a bearer token; without one, on this machine.\n"
-        return HttpResponseForbidden(words, content_type="text/plain")
+        # 403 with the reason, not 404: the page is no secret, and its reader must find the mistake.
+        text = "Send METRICS_TOKEN as a bearer token. If it is not set, use this machine.\n"
+        return HttpResponseForbidden(text, content_type="text/plain")
     figures = AllProcesses(Path(_FOLDER)) if _FOLDER else REGISTRY
     return HttpResponse(generate_latest(figures), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def may_see(request: HttpRequest) -> bool:
-    """Whether this request may be told how the server is: it brings METRICS_TOKEN; or none is
-    set, and it comes from this machine, and not through a proxy that says so."""
+    """Whether the client may read the metrics and the details of /health.
+
+    With METRICS_TOKEN set, the request must send it. Otherwise the request must come from this
+    machine, without the headers of a proxy.
+    """
     token = project_setting("METRICS_TOKEN")
     if token:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -48,6 +50,6 @@ def _is_this_machine(address: str) -> bool:
         return True
     with suppress(ValueError):
         ip = ipaddress.ip_address(address)
-        # ::ffff:127.0.0.1, where the server listens on every address.
+        # A server that listens on "::" sees 127.0.0.1 as ::ffff:127.0.0.1.
         return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
     return False

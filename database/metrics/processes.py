@@ -1,4 +1,4 @@
-"""The figures of all processes of a server, read from the files that they share."""
+"""Add up the metrics of all processes of a server."""
 
 import os
 from collections.abc import Iterable
@@ -11,41 +11,42 @@ from prometheus_client.registry import Collector
 
 
 class AllProcesses(Collector):
-    """What the processes that share this folder have counted, and what the living ones show."""
+    """The counters of all processes that write to this folder, and the gauges of running ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        _forget_the_dead(self._folder)
-        # Not prometheus_client's own way to find the files, which fails for one that a process
-        # has opened this moment and not yet filled.
+        _remove_gauges_of_dead_processes(self._folder)
+        # MultiProcessCollector.collect() raises for a file that a process has just created.
         files = [str(file) for file in self._folder.glob("*.db") if _size(file)]
-        figures: Iterable[Metric] = MultiProcessCollector.merge(files)
-        return figures
+        metrics: Iterable[Metric] = MultiProcessCollector.merge(files)
+        return metrics
 
 
 def _size(file: Path) -> int:
-    with suppress(FileNotFoundError):  # another process has forgotten a dead one
+    with suppress(FileNotFoundError):  # another process has removed the file
         return file.stat().st_size
     return 0
 
 
-def _forget_the_dead(folder: Path) -> None:
-    """Remove the gauges of processes that have ended, however they did; what they have
-    counted stays. One whose number another process has by now is taken for alive."""
+def _remove_gauges_of_dead_processes(folder: Path) -> None:
+    """Remove the gauges of processes that have ended; their counters stay.
+
+    A dead process counts as running while another process has its pid.
+    """
     for file in folder.glob("gauge_live*.db"):
         pid = int(file.stem.rpartition("_")[2])
-        if not _lives(pid):
-            with suppress(FileNotFoundError):  # another process is asked at the same time
+        if not _is_running(pid):
+            with suppress(FileNotFoundError):  # another process is removing them
                 mark_process_dead(pid, folder)
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody's: the number is in use
+    except PermissionError:  # the process of another user
         return True
     return True

@@ -14,10 +14,10 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 def metrics_middleware(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Measures how long each request takes, by method, route and status.
+    """Measure the duration of each request, by method, route and status.
 
-    A client can't make up a new series: whatever no route knows is "unrouted", static files
-    included, and a method of nobody's is "other".
+    Clients cannot create series: a path without a route, also of a static file, is "unrouted", and
+    an unknown method is "other".
     """
 
     def measure(request: HttpRequest) -> HttpResponseBase:

@@ -109,30 +109,30 @@ def test_a_housekeeping_thread_that_has_ended_is_replaced_at_the_next_checkout(
 
 def test_the_list_of_unflushed_amounts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = Histogram("it", "It", registry=None, buckets=(1,))
-    monkeypatch.setattr(histogram, "_somebody_flushes", True)
+    monkeypatch.setattr(histogram, "_is_buffering", True)
 
-    for _ in range(2 * histogram.MOST_WAITING + 1):
+    for _ in range(2 * histogram.MAX_BUFFERED + 1):
         ours.observe(0.5)
 
-    assert len(ours._waiting) <= histogram.MOST_WAITING
+    assert len(ours._buffer) <= histogram.MAX_BUFFERED
     ours.flush()
     counts = {s.name: s.value for metric in ours.collect() for s in metric.samples}
-    assert counts["it_count"] == 2 * histogram.MOST_WAITING + 1
+    assert counts["it_count"] == 2 * histogram.MAX_BUFFERED + 1
 
 
 def test_a_histogram_that_raises_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(histogram, "_histograms", [])
     broken = Histogram("broken", "It", registry=None, buckets=(1,))
     sound = Histogram("sound", "It", registry=None, buckets=(1,))
-    monkeypatch.setattr(histogram, "_somebody_flushes", True)
+    monkeypatch.setattr(histogram, "_is_buffering", True)
     del broken._buckets
     broken.observe(0.5)
     sound.observe(0.5)
 
     histogram.flush()
 
-    assert not sound._waiting
-    assert not broken._waiting
+    assert not sound._buffer
+    assert not broken._buffer
 
 
 class CannotBeCut:

@@ -77,7 +77,7 @@ def test_deferred_observations_are_counted_like_immediate_ones(
     deferred = CollectorRegistry()
     theirs = prometheus_client.Histogram("it", "It", ["who"], registry=immediate, buckets=BUCKETS)
     ours = Histogram("it", "It", ["who"], registry=deferred, buckets=BUCKETS)
-    monkeypatch.setattr(histogram, "_somebody_flushes", True)
+    monkeypatch.setattr(histogram, "_is_buffering", True)
 
     for amount in amounts:
         theirs.labels("alice").observe(amount)
@@ -94,7 +94,7 @@ def test_observations_are_immediate_without_a_flushing_thread(
 ) -> None:
     registry = CollectorRegistry()
     ours = Histogram("it", "It", registry=registry, buckets=BUCKETS)
-    monkeypatch.setattr(histogram, "_somebody_flushes", False)
+    monkeypatch.setattr(histogram, "_is_buffering", False)
 
     ours.observe(0.5)
 

@@ -3,14 +3,14 @@
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
-from database.table_locks import EVERYBODY, lock
+from database.table_locks import ACCESS_EXCLUSIVE, lock
 
 
 class Migration(migrations.Migration):
     dependencies = [("users", "0003_normalize_names")]
 
     operations = [
-        lock("users_user", forwards=EVERYBODY),
+        lock("users_user", forwards=ACCESS_EXCLUSIVE),
         migrations.AddField(
             "user", "hidden_at", models.DateTimeField(blank=True, editable=False, null=True)
         ),
@@ -37,5 +37,5 @@ class Migration(migrations.Migration):
                 ]
             },
         ),
-        lock("users_user", backwards=EVERYBODY),
+        lock("users_user", backwards=ACCESS_EXCLUSIVE),
     ]

@@ -2,14 +2,14 @@
 
 from django.db import migrations, models
 
-from database.table_locks import EVERYBODY, WRITERS, lock
+from database.table_locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, lock
 
 
 class Migration(migrations.Migration):
     dependencies = [("users", "0005_token_generation")]
 
     operations = [
-        lock("users_user", forwards=WRITERS),
+        lock("users_user", forwards=SHARE_ROW_EXCLUSIVE),
         migrations.AddIndex(
             "user",
             models.Index(
@@ -18,5 +18,5 @@ class Migration(migrations.Migration):
         ),
         # Without statistics, PostgreSQL would estimate that almost all users are hidden.
         migrations.RunSQL("ANALYZE users_user (hidden_at)", migrations.RunSQL.noop),
-        lock("users_user", backwards=EVERYBODY),
+        lock("users_user", backwards=ACCESS_EXCLUSIVE),
     ]
