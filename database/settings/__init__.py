@@ -1,4 +1,4 @@
-"""Environment variables to an entry of Django's `DATABASES`."""
+"""Read an entry of Django's `DATABASES` from environment variables."""
 
 from database.settings.environment import Environment
 from database.settings.limits import Limits

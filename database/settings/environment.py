@@ -1,4 +1,4 @@
-"""What this app needs from its project: a reader of variables, and a server for development."""
+"""The interfaces that a project implements: a reader of variables, and a development server."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import NoReturn, Protocol
 
 
 class Environment(Protocol):
-    """Readers that stop the process at a value they can't read; `refuse` stops it too."""
+    """Methods that read a variable and stop the process at an invalid value, as `refuse` does."""
 
     def text(self, name: str, default: str = "") -> str: ...
     def switch(self, name: str, *, default: bool) -> bool: ...
@@ -20,17 +20,21 @@ class Environment(Protocol):
 class EmbeddedServer(Protocol):
     """A PostgreSQL for development that starts when the first process connects.
 
-    `database.embedded` has one. Production installs do not contain it, so it is handed in.
+    `database.embedded` implements it. Production installs do not contain that package, so the
+    settings pass the object in.
     """
 
     @property
     def name(self) -> str:
-        """That of its superuser, and of its database."""
+        """The name of its superuser and of its database."""
 
     @property
     def port(self) -> int: ...
     def start(self) -> Path:
-        """Start it unless it runs; return the directory of its socket. Raises NotConnected."""
+        """Start the server if it does not run. Return the directory of its socket.
+
+        Raises NotConnected.
+        """
 
     def programs(self) -> Path:
-        """The directory of psql."""
+        """The directory that contains psql."""

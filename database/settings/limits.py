@@ -1,20 +1,19 @@
-"""How long everything between a request and PostgreSQL may take."""
+"""The time limits of the connection layer."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds in seconds; the defaults are those of the environment variables
-    (`database/settings/url.py`)."""
+    """Limits in seconds. The defaults are those of the environment variables in `url.py`."""
 
     acquire_timeout: float = 5.0
-    """The whole of a checkout: the queue, the ping, a new connection if it takes one."""
+    """For a whole checkout: the queue, the ping and, if needed, a new connection."""
     ping_timeout: float = 1.0
-    """A round trip that the layer itself makes: ping, reset, rollback on return."""
+    """For a round trip of the connection layer: ping, reset, or rollback on return."""
     hard_deadline: float = 15.0
     """From the start of a request to the moment its connection is cut."""
     leak_warning: float = 10.0
-    """How long a connection may be out before the log says who took it."""
+    """A connection checked out for longer is logged with the stack that checked it out."""
     slow_query: float = 0.2
     """A statement that takes longer is logged."""

@@ -283,8 +283,8 @@ def test_an_invalid_url_is_refused_without_showing_its_password(
 
     assert stopped.value.code == 78
     assert capsys.readouterr().err == (
-        "DATABASE_URL must read postgresql://user:password@host:port/name?option=value, with"
-        " options of libpq's alone, and special characters percent-encoded.\n"
+        "DATABASE_URL must have the form postgresql://user:password@host:port/name?option=value,"
+        " with percent-encoded special characters and no options but those of libpq.\n"
     )
 
 
@@ -459,7 +459,7 @@ MODES = "disable, allow, prefer, require, verify-ca, verify-full"
         ({"DATABASE_PGBOUNCER": "yep"}, "DATABASE_PGBOUNCER must be on or off, and is 'yep'"),
         (
             {"DATABASE_PGBOUNCER": "on", "DATABASE_URL": f"{URL}?options=-c%20geqo=off"},
-            "DATABASE_URL has startup options, which DATABASE_PGBOUNCER rules out",
+            "DATABASE_URL has startup options, which DATABASE_PGBOUNCER=on does not allow",
         ),
         (
             {"DATABASE_SSLMODE": "verify"},
@@ -467,23 +467,23 @@ MODES = "disable, allow, prefer, require, verify-ca, verify-full"
         ),
         (
             {"DATABASE_URL": f"{URL}?sslmode=verify"},
-            f"DATABASE_URL has an sslmode that is none of {MODES}",
+            f"DATABASE_URL has an unknown sslmode; use one of {MODES}",
         ),
         (
             {"DATABASE_SSLROOTCERT": "/no/such/file"},
-            "DATABASE_SSLROOTCERT names certificates that can't be read: No such file or directory",
+            "DATABASE_SSLROOTCERT names a file that cannot be read: No such file or directory",
         ),
         (
             {"DATABASE_URL": f"{URL}?sslrootcert=/"},
-            "DATABASE_URL names certificates that can't be read: Is a directory",
+            "DATABASE_URL names a file that cannot be read: Is a directory",
         ),
         (
             {"DATABASE_SSLROOTCERT": "system", "DATABASE_SSLMODE": "require"},
-            "DATABASE_SSLROOTCERT is system, which allows no sslmode but verify-full",
+            "DATABASE_SSLROOTCERT is system, which requires the sslmode verify-full",
         ),
         (
             {"DATABASE_PASSWORD_FILE": "/etc/hostname"},
-            "DATABASE_PASSWORD_FILE is set, and so is a password in DATABASE_URL",
+            "DATABASE_PASSWORD_FILE is set, but DATABASE_URL has a password too",
         ),
         (
             {"DATABASE_PASSWORD_FILE": "hidden", "DATABASE_URL": "postgresql://alice@/conduit"},
@@ -495,15 +495,15 @@ MODES = "disable, allow, prefer, require, verify-ca, verify-full"
         ),
         (
             {"DATABASE_URL": "postgresql://alice:hidden@h1:99999/conduit"},
-            "DATABASE_URL has a port that is no number from 1 to 65535",
+            "DATABASE_URL has a port that is not a number from 1 to 65535",
         ),
         (
             {"DATABASE_URL": "postgresql://alice:hidden@h1:0,h2:5432/conduit"},
-            "DATABASE_URL has a port that is no number from 1 to 65535",
+            "DATABASE_URL has a port that is not a number from 1 to 65535",
         ),
         (
             {"DATABASE_URL": "postgresql:///conduit?host=h1,h2,h3&port=1,2"},
-            "DATABASE_URL has not as many ports as hosts",
+            "DATABASE_URL must have one port, or as many ports as hosts",
         ),
         (
             {"DATABASE_URL": ""},
