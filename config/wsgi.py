@@ -22,7 +22,7 @@ from config import access_log, bodies  # noqa: E402 -- they need the settings
 from config.bodies import Body  # noqa: E402
 from config.semaphore import FairSemaphore  # noqa: E402
 from database.backend import close_pools, database_wrapper, open_pools  # noqa: E402
-from database.health import probe  # noqa: E402
+from database.health import close_probes  # noqa: E402
 from users.deletion_worker import worker as deletion_worker  # noqa: E402
 
 
@@ -50,7 +50,7 @@ deletion_worker.ensure_running()
 # stops before its pool is closed: the highest priority and the last atexit function run first.
 Finalize(None, deletion_worker.stop, exitpriority=1)
 atexit.register(deletion_worker.stop)
-for close in (probe.close, close_pools, access_log.write):
+for close in (close_probes, close_pools, access_log.write):
     Finalize(None, close, exitpriority=0)
 
 slots = FairSemaphore(settings.SERVER_THREADS)

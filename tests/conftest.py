@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from articles.models import Article
-from database.health.probes import probe
+from database.health import close_probes
 from tests.builders import follow, make_user, write_article
 from tests.client import ApiClient
 from users.limits.counters import counters
@@ -35,7 +35,7 @@ def _reset_probe() -> Iterator[None]:
     the test database.
     """
     yield
-    probe.close()
+    close_probes()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from database.backend.connection import Connection
 from database.backend.connections import (
     close_pools,
     database_wrapper,
+    database_wrappers,
     lift_timeouts,
     open_pools,
     release_connection,
@@ -25,6 +26,7 @@ __all__ = [
     "cause_of",
     "close_pools",
     "database_wrapper",
+    "database_wrappers",
     "lift_timeouts",
     "open_pools",
     "release_connection",

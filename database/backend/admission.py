@@ -1,9 +1,9 @@
 """The queue in front of a pool: which request gets a connection next, and which is refused.
 
-A queue that moves is no reason to refuse a request, however long it is: a burst of quick
-requests is served. A queue that does not move is one: the database does not answer, and soon
-every thread of the server would wait for it. CoDel decides in the same way about packets, by
-how long they wait and not by how many they are (RFC 8289).
+A burst of quick requests is served, however long the queue is. Requests are refused only while the
+queue does not move: then the database does not answer, and soon every thread of the server would
+wait for it. CoDel treats packets in the same way: it looks at how long they wait, not at how many
+wait (RFC 8289).
 """
 
 import threading
@@ -15,35 +15,36 @@ from time import monotonic
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 STALL = 0.1  # seconds without progress after which a pool is stalled
-STEP = 0.025  # seconds: how often a request that may be refused looks for progress
-# Seconds: a thread that wakes later than this was kept waiting for the CPU, or for another
-# thread of this process: the time a thread runs before Python switches (sys.setswitchinterval).
+STEP = 0.025  # seconds: how often a waiting request checks for progress
+# Seconds. A thread that wakes later than this had to wait for the CPU or for another thread. It is
+# the time that a thread runs before Python switches to another (sys.setswitchinterval).
 LATE = 0.005
 
 
 class AdmissionQueue:
-    """Lets requests in, in the order in which they came, up to `slots` at a time.
+    """Admits up to `slots` requests at a time, the oldest first.
 
-    Of those that wait, only the newest are refused: they have waited least, and the oldest is the
-    next to be served. The acquire time-out bounds how old a request can become.
+    It refuses the newest requests first: they have waited least. The acquire timeout bounds how
+    long a request waits.
     """
 
     def __init__(self, slots: int, limit: float, limit_when_stalled: float) -> None:
-        """At most `limit` requests may wait; at most `limit_when_stalled` while no connection
-        has come back or been opened for `STALL` seconds. Both may be infinite."""
+        """At most `limit` requests may wait, and at most `limit_when_stalled` while no connection
+        was returned or opened for `STALL` seconds. Both may be infinite."""
         self._slots: float = slots
         self._limit = limit
         self._limit_when_stalled = limit_when_stalled
         self._lock = threading.Lock()
         self._inside = 0
-        # A request that waits is a lock that it wants to acquire, oldest first.
+        # One lock for each waiting request, oldest first. The request is admitted when its lock is
+        # released.
         self._queue: deque[threading.Lock] = deque()
-        self._moves = 0  # connections that have come back or been opened
-        self._stalled_after = -1  # the value of _moves since which the pool is stalled
+        self._moves = 0  # how many connections were returned or opened
+        self._stalled_after = -1  # the value of _moves when the pool stalled
 
     @property
     def clients(self) -> int:
-        """Requests that are inside, and those that wait."""
+        """How many requests are admitted or waiting."""
         return self._inside + len(self._queue)
 
     @property
@@ -54,17 +55,17 @@ class AdmissionQueue:
         return self._inside >= self._slots and len(self._queue) >= limit
 
     def enter(self, until: float) -> None:
-        """Wait for a slot, up to `until` (`time.monotonic()`); every `enter` needs a `leave`.
+        """Wait for a slot until `until` (`time.monotonic()`). The caller must call `leave` later.
 
-        Raises TooManyRequests if the queue is full, or this request is one too many in a queue
-        that does not move; PoolTimeout at `until`.
+        Raises TooManyRequests if the queue is full, or if it is too long and does not move;
+        PoolTimeout at `until`.
         """
         with self._lock:
             if self._inside < self._slots:
                 self._inside += 1
                 return
             if self.is_full:
-                raise TooManyRequests(f"{len(self._queue)} requests are waiting already")
+                raise TooManyRequests(f"{len(self._queue)} requests are already waiting")
             turn = threading.Lock()
             turn.acquire()
             self._queue.append(turn)
@@ -75,18 +76,18 @@ class AdmissionQueue:
             raise
 
     def leave(self, *, moved: bool = False) -> None:
-        """Give the slot to the oldest request that waits; `moved` as the method says."""
+        """Give the slot to the oldest waiting request; `moved`: as if moved() was called too."""
         with self._lock:
             self._moves += moved
             self._leave()
 
     def moved(self) -> None:
-        """A connection has come back, or was opened."""
+        """Report progress: a connection was returned or opened."""
         with self._lock:
             self._moves += 1
 
     def close(self) -> None:
-        """Let in all that wait, and all that come: the pool refuses them."""
+        """Admit every request, now and later: a closed pool refuses them with the right error."""
         with self._lock:
             self._slots = inf
             while self._queue:
@@ -104,8 +105,8 @@ class AdmissionQueue:
                 break
             if moves != self._moves:
                 unmoved, moves = 0.0, self._moves
-            # A step that ends late counts a tenth: this process lacks CPU time, and its requests
-            # are slow for that reason, not because the database does not answer.
+            # A step that ends late counts a tenth: this process lacks CPU time. Its requests are
+            # slow for that reason, not because the database does not answer.
             else:
                 unmoved += STEP if now - started < STEP + LATE else STEP / 10
             if unmoved >= STALL:
@@ -114,21 +115,22 @@ class AdmissionQueue:
             raise PoolTimeout
 
     def _is_surplus(self, turn: threading.Lock) -> bool:
-        """Whether the request has to go if the pool is stalled. Raises TooManyRequests if it is."""
+        """Whether the request is refused when the pool stalls. Raises TooManyRequests if it has
+        stalled."""
         with self._lock:
             if len(self._queue) <= self._limit_when_stalled:
                 return False
             if turn not in islice(self._queue, int(self._limit_when_stalled), None):
                 return False
             if self._moves == self._stalled_after:
-                raise TooManyRequests(f"no connection has come back for {STALL:g} s")
+                raise TooManyRequests(f"no connection was returned or opened for {STALL:g} s")
             return True
 
     def _give_up(self, turn: threading.Lock) -> None:
         with self._lock:
             if turn in self._queue:
                 self._queue.remove(turn)
-            else:  # it was let in this moment
+            else:  # another thread admitted it meanwhile
                 self._leave()
 
     def _leave(self) -> None:

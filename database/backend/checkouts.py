@@ -1,4 +1,4 @@
-"""Which connections are out, who has them, and where they were taken."""
+"""Which connections are checked out, by which thread, and where in the code."""
 
 import sys
 import threading
@@ -12,8 +12,8 @@ from typing import Any, Protocol, Self
 from database.backend.running import running_request
 from database.settings import Limits
 
-# What is kept of a stack: up to Django's function that calls the view (what calls that is
-# middleware, the same for all requests), and so many frames at the most.
+# A stack is kept up to Django's function that calls the view (its callers are middleware, the same
+# for all requests), and up to this many frames.
 VIEW = "_get_response"
 DEPTH = 40
 
@@ -64,11 +64,11 @@ class Checkout:
         self.thread = threading.current_thread()
         self.wrapper: weakref.ref[Wrapper] | None = None
         self.cut = self.reported = False
-        # A connection of one's own is meant to be kept, and so is that of a command.
+        # Connections without a pool, and those of commands, are meant to be kept.
         is_command = self.thread is threading.main_thread() and running_request() is None
         kept = pool is None or is_command
         self.leak_after = inf if kept else connection.limits.leak_warning
-        # Nothing but code and positions: it takes a few µs, and keeps nobody's variables alive.
+        # Code and positions only: frames would keep the variables of the request alive.
         self._frames: list[tuple[CodeType, int]] = []
         frame: FrameType | None = sys._getframe(1)
         name = ""
@@ -89,7 +89,7 @@ class Checkout:
         return wrapper.thread not in alive and not wrapper.allow_thread_sharing
 
     def stack(self) -> str:
-        """Where the connection was taken, as a traceback shows it."""
+        """The traceback of the code that checked the connection out."""
         frames = [
             traceback.FrameSummary(code.co_filename, _line(code, position), code.co_name)
             for code, position in reversed(self._frames)
@@ -97,18 +97,18 @@ class Checkout:
         return "".join(traceback.StackSummary.from_list(frames).format())
 
 
-# The connections of this process that are out, by id().
+# The checked-out connections of this process, by id().
 checked_out: dict[int, Checkout] = {}
 
 
 def where_it_is(thread: threading.Thread) -> str:
-    """What a thread does at this moment, as a traceback shows it."""
+    """The traceback of a thread at this moment."""
     frame = sys._current_frames().get(thread.ident or 0)
-    return "".join(traceback.format_stack(frame)) if frame else "  nowhere: it has ended\n"
+    return "".join(traceback.format_stack(frame)) if frame else "  the thread has ended\n"
 
 
 def _line(code: CodeType, position: int) -> int:
-    # As an instruction's position counts: two bytes each, lines for ranges of them.
+    # co_lines() gives a line for each range of instruction positions.
     for start, end, line in code.co_lines():
         if start <= position < end:
             return line or code.co_firstlineno

@@ -1,4 +1,4 @@
-"""The program that `manage.py dbshell` starts."""
+"""psql for `manage.py dbshell`."""
 
 import os
 import signal
@@ -12,15 +12,15 @@ from psycopg import pq
 
 from database.errors import NotConnected
 
-# A person in a shell may take their time. PostgreSQL takes the last of two settings.
+# A person in a shell needs no timeouts. PostgreSQL uses the last of two equal settings.
 _NO_TIMEOUTS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
 class DatabaseClient(client.DatabaseClient):
-    """psql, connected as the project connects: to the embedded server, with the password from
-    its file, to the one of several hosts that `target_session_attrs` asks for.
+    """Starts psql with all connection parameters of the project: the embedded server, the password
+    from its file, several hosts.
 
-    Django's own takes HOST, PORT, USER, PASSWORD and seven of libpq's options from the settings.
+    Django's own client passes HOST, PORT, USER, PASSWORD and seven options of libpq.
     """
 
     def runshell(self, parameters: Iterable[str]) -> None:
@@ -34,11 +34,11 @@ class DatabaseClient(client.DatabaseClient):
             signal.signal(signal.SIGINT, handler)
 
     def _environment(self) -> dict[str, str]:
-        """libpq's own variables. Every user of the machine can read arguments, and the password
-        would be among them.
+        """The parameters as libpq's variables. Every user of the machine can read arguments, and
+        the password would be one of them.
 
-        Options without a variable are left out: those of the socket, and the password of a
-        client key, for which psql asks.
+        Options without a variable are left out: TCP settings, and the password of a client key,
+        which psql asks for.
         """
         try:
             params: dict[str, Any] = self.connection.get_connection_params()
@@ -52,7 +52,7 @@ class DatabaseClient(client.DatabaseClient):
             if option.envvar and params.get(option.keyword.decode()) is not None
         }
         if embedded := self.connection.settings_dict["OPTIONS"].get("embedded"):
-            # A machine without PostgreSQL has the psql of the embedded server's wheel.
+            # Without an installed PostgreSQL, psql comes from the wheel of the embedded server.
             path = os.environ.get("PATH", os.defpath)
             variables["PATH"] = os.pathsep.join([path, str(embedded.programs())])
         return variables

@@ -1,4 +1,4 @@
-"""What a program does with the connections of its process."""
+"""Functions for the connections of this process."""
 
 import atexit
 from typing import cast
@@ -16,39 +16,46 @@ def database_wrapper(alias: str = DEFAULT_DB_ALIAS) -> DatabaseWrapper:
     return cast(DatabaseWrapper, connections[alias])
 
 
-def open_pools(timeout: float) -> None:
-    """Open the pool of every database, and wait until it has its minimum of connections.
+def database_wrappers() -> dict[str, DatabaseWrapper]:
+    """The connections of this thread to all databases that have this ENGINE, by their aliases."""
+    every = {alias: connections[alias] for alias in connections}
+    return {alias: each for alias, each in every.items() if isinstance(each, DatabaseWrapper)}
 
-    Raises psycopg_pool.PoolTimeout if one has not after `timeout` seconds, or
-    psycopg.OperationalError; the pool then connects at the first use.
+
+def open_pools(timeout: float) -> None:
+    """Open the pool of every database, and wait until each has its minimum of connections.
+
+    Each pool has `timeout` seconds. Raises psycopg.OperationalError (PoolTimeout is one); the pool
+    then connects when it is first used.
     """
-    for wrapper in connections.all():
-        pool = wrapper.pool if isinstance(wrapper, DatabaseWrapper) else None
-        if pool is None:
+    for wrapper in database_wrappers().values():
+        if wrapper.pool is None:
             continue
         try:
-            pool.open(wait=True, timeout=timeout)
+            wrapper.pool.open(wait=True, timeout=timeout)
         except psycopg.OperationalError:
-            # psycopg closes a pool that was waited for in vain.
+            # psycopg has closed the pool after the timeout. The next use creates another.
             DatabaseWrapper._connection_pools.pop(wrapper.alias, None)
             raise
 
 
 @atexit.register
 def close_pools() -> None:
-    """Stop the threads of every pool before the interpreter takes them away: a pool that
-    is collected later waits 5 s for each of them, and a management command ends 20 s late.
+    """Stop the threads of every pool while the interpreter still runs.
+
+    A pool that is collected later waits 5 s for each thread: a command would end 20 s late.
     """
     for pool in list(DatabaseWrapper._connection_pools.values()):
         pool.close()
-    flush()  # what was observed in the last second
+    flush()  # the observations of the last second
 
 
 def lift_timeouts(alias: str = DEFAULT_DB_ALIAS) -> None:
-    """For a command that may take its time: no time-out for statements and for idling in
-    this thread's connection, until the transaction ends or, outside of one, it is given back.
+    """Set no statement timeout and no idle-in-transaction timeout, for a long command.
 
-    Behind PgBouncer, outside of a transaction, the session is everybody's: nothing changes.
+    This holds for the connection of this thread, until the transaction ends; outside of a
+    transaction, until the connection is returned. Behind PgBouncer, other clients share the
+    session, so nothing changes outside of a transaction.
     """
     wrapper = connections[alias]
     scope = "LOCAL" if wrapper.in_atomic_block else "SESSION"
@@ -60,11 +67,11 @@ def lift_timeouts(alias: str = DEFAULT_DB_ALIAS) -> None:
 
 
 def release_connection() -> None:
-    """Give the connection of the request at work back to its pool, before something that takes
-    long and asks the database nothing: the next query takes another.
+    """Return the connection of this request to its pool before long work without queries. The next
+    query takes another connection.
 
-    In a transaction it stays, as it does without a pool; and in a command, whose session may
-    be one of its own making.
+    The connection stays in a transaction, without a pool, and in a command, which may have changed
+    its session.
     """
     for wrapper in connections.all(initialized_only=True) if running_request() else ():
         pooled = isinstance(wrapper, DatabaseWrapper) and wrapper.pool

@@ -1,4 +1,4 @@
-"""What a process that was forked must not touch: it is its parent's."""
+"""Make forks safe: a child process must not use the connections of its parent."""
 
 import os
 from typing import Any
@@ -12,13 +12,14 @@ from database.backend.checkouts import checked_out
 from database.backend.running import running_requests
 from database.backend.watchdog import watchdog
 
-# Referenced for ever: what is closed when it is collected may be somebody else's by then.
+# Kept forever: if the garbage collector closed a connection, its file descriptor could belong to
+# another file by then.
 _inherited: list[Any] = []
 
 
-def _drop_what_is_the_parents() -> None:
-    """After a fork: the parent's sockets must not be used, closed with a word to the server,
-    or shut; and its threads, which a pool waits for, do not exist here."""
+def _forget_everything() -> None:
+    """After a fork, in the child. It must neither use the parent's sockets nor tell the server that
+    they end. A pool would wait for its threads, which do not exist in the child."""
     for session in list(sessions.opened):
         session.abandon()
         _inherited.append(session)
@@ -35,4 +36,4 @@ def _drop_what_is_the_parents() -> None:
             wrapper.forget_connection()
 
 
-os.register_at_fork(after_in_child=_drop_what_is_the_parents)
+os.register_at_fork(after_in_child=_forget_everything)

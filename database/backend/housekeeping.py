@@ -1,8 +1,7 @@
-"""What a pool needs while nobody uses it.
+"""The thread that checks idle connections and samples the gauges.
 
-psycopg looks at the age of a connection when it is given back, and at its health when it is
-taken: an idle pool keeps what a restart has broken, and what should have been closed an hour
-ago, until the next request finds it.
+psycopg checks the age of a connection when it is returned, and its health when it is checked out.
+So an idle pool would keep broken and expired connections until the next request finds them.
 """
 
 import threading
@@ -15,7 +14,7 @@ from database import metrics
 from database.background import BackgroundThread, survive
 
 SAMPLE_INTERVAL = 1.0  # seconds: how old the gauges may be
-CHECK_INTERVAL = 10.0  # seconds: a ping for each idle connection, 0.1 ms each
+CHECK_INTERVAL = 10.0  # seconds between two pings of an idle connection, which take 0.1 ms
 
 
 class Pool(Protocol):
@@ -37,21 +36,21 @@ _lock = threading.Lock()
 
 
 def look_after(pool: Pool) -> None:
-    """Check the pool's idle connections from time to time, until it is closed."""
+    """Check the idle connections of the pool regularly, until it is closed."""
     with _lock:
         _pools.add(pool)
     ensure_running()
 
 
 def forget_everything() -> None:
-    """In a process that was forked: its pools are gone, and threads are not forked."""
+    """After a fork, in the child: it has neither the pools nor the thread."""
     global _thread, _lock
     _thread, _lock = BackgroundThread("database-housekeeper", _run), threading.Lock()
     _pools.clear()
 
 
 def ensure_running() -> None:
-    """Start the thread, unless it runs: it is replaced if it has ended."""
+    """Start the thread unless it runs."""
     _thread.ensure_running()
 
 
@@ -70,8 +69,8 @@ def _look_at_all(checked_at: "weakref.WeakKeyDictionary[Pool, float]") -> None:
         now = monotonic()
         if now - checked_at.setdefault(pool, now) >= _interval(pool):
             checked_at[pool] = now
-            # Each ping is bounded by the ping time-out; a client that comes meanwhile waits
-            # for the first connection that has answered.
+            # Each ping is bounded by the ping timeout. A request that arrives meanwhile waits for
+            # the first connection that has answered.
             survive(pool.check)
 
 

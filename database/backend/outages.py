@@ -1,4 +1,4 @@
-"""One line in the log when the database is gone, and one when it is back."""
+"""Log one line when a database cannot be reached, and one when it can be reached again."""
 
 import logging
 import threading
@@ -10,8 +10,8 @@ from database import metrics
 
 logger = logging.getLogger("database.outages")
 
-# libpq has no codes for why a connection failed, only words; the server's own may be in another
-# language, and then the cause is "other". For a metric's label that is good enough.
+# libpq gives no code for why a connection failed, only a text. A text in another language than
+# English has the cause "other".
 CAUSES = {
     "password authentication failed": "authentication",
     "no password supplied": "authentication",
@@ -34,7 +34,7 @@ CAUSES = {
 
 
 class Outage:
-    """Whether a database can be connected to, as the attempts of this process show it."""
+    """Whether this process can connect to a database."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -42,11 +42,11 @@ class Outage:
         self._lock = threading.Lock()
         self._since: float | None = None
         self.cause = ""
-        """libpq's words for the last failure, while there is an outage. They name hosts and
-        users, and no password: for the log, not for clients."""
+        """During an outage, libpq's text for the last failure. It names hosts and users, but no
+        password: for the log, not for clients."""
 
     def failed(self, error: psycopg.Error) -> None:
-        """An attempt to open a session has failed."""
+        """Report that a connection could not be opened."""
         metrics.CONNECT_ERRORS.labels(self.alias, cause_of(error)).inc()
         cause = " ".join(str(error).split())
         with self._lock:
@@ -58,8 +58,8 @@ class Outage:
             logger.error("No connection to the database %r: %s", self.alias, cause)
 
     def ended(self) -> None:
-        """An attempt to open a session has succeeded."""
-        if self._since is None:  # nearly always; read without the lock, which is then spared
+        """Report that a connection was opened."""
+        if self._since is None:  # the usual case, decided without the lock
             return
         with self._lock:
             since, self._since = self._since, None
@@ -67,12 +67,15 @@ class Outage:
         if since is not None:
             seconds = monotonic() - since
             logger.warning(
-                "The database %r is back after %.1f s; it was: %s", self.alias, seconds, cause
+                "The database %r can be reached again after %.1f s. The cause was: %s",
+                self.alias,
+                seconds,
+                cause,
             )
 
 
 def cause_of(error: psycopg.Error) -> str:
-    """One of a few words for why a connection failed, for the metric."""
+    """Why a connection failed, as one of the labels of the metric."""
     if isinstance(error, psycopg.errors.ConnectionTimeout):
         return "timeout"
     words = str(error).lower()

@@ -1,4 +1,4 @@
-"""The request that each thread is at work on, as the connection layer sees it."""
+"""The request that each thread is running, as the connection layer sees it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ from threading import get_ident
 @dataclass(slots=True)
 class RunningRequest:
     route: Callable[[], str]
-    """What the log calls the request; asked only when there is something to log."""
+    """Returns the name of the request for the log. Called only when there is something to log."""
     deadline: float
-    """When its connection is cut; `time.monotonic()`."""
+    """When its connection is cut (`time.monotonic()`)."""
     try_again_until: float = -inf
-    """Until when it is run again if its connection turns out to be broken."""
+    """It is run again if its connection breaks before this time."""
     acquire_by: float | None = None
-    """Until when a second try may wait for a connection; None for a first one."""
+    """Until when a retry may wait for a connection; None in the first try."""
     cut: bool = False
-    """Whether the deadline has passed, and its connection was cut."""
+    """Whether its connection was cut at the deadline."""
 
 
-# By the identifier of the thread. Not a context variable: the watchdog reads it too.
+# By the identifier of the thread. Not a context variable, because the watchdog's thread reads it.
 running_requests: dict[int, RunningRequest] = {}
 
 
 def running_request() -> RunningRequest | None:
-    """The request that this thread is at work on; None in a command or a test."""
+    """The request of this thread; None in a command or a test."""
     return running_requests.get(get_ident())
 
 
 def acquire_by() -> float:
-    """Until when this thread may wait for a connection, beside the acquire time-out."""
+    """Until when a retry in this thread may wait for a connection; infinite in a first try."""
     request = running_request()
     by = request.acquire_by if request else None
     return inf if by is None else by

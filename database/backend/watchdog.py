@@ -1,11 +1,10 @@
-"""The thread that bounds what nothing else can.
+"""The thread that cuts connections whose server does not answer.
 
-A server that is frozen, and a network that drops packets, answer nothing: no time-out of
-PostgreSQL's runs, libpq waits, and Python can't interrupt it. Another thread can, by shutting
-the socket: the waiting one gets an error at once. The watchdog does so for every round trip
-that the layer makes by itself, and for the connection of a request at its hard deadline. It
-also takes back the connections of threads that have died, and reports those that are out for
-too long. It never waits for the network itself.
+While a server is frozen, or the network drops packets, no timeout of PostgreSQL runs: libpq waits,
+and Python cannot interrupt it. Another thread can shut the socket down, and the waiting thread gets
+an error at once. The watchdog does this for every round trip of this layer (ping, reset, rollback),
+and for the connection of a request at its hard deadline. It also takes back the connections of dead
+threads, and logs connections that are checked out for too long. It never waits for the network.
 """
 
 import logging
@@ -23,7 +22,7 @@ from database.background import BackgroundThread, survive
 
 logger = logging.getLogger("database.pool")
 
-TICK = 0.1  # seconds: how late a bound may be kept; ten looks a second cost 0.1 % of a core
+TICK = 0.1  # seconds between two rounds, which take 0.1 % of a core: a cut may be this late
 
 
 @dataclass(slots=True, eq=False)
@@ -31,17 +30,17 @@ class Bound:
     connection: Connection
     until: float
     passed: bool = False
-    """Set at the end of the context: whether the connection was cut, or is being cut."""
+    """After the block: whether the watchdog has cut the connection."""
 
 
 class Watchdog:
-    """Starts its thread at the first use, and lets it sleep while nothing is out."""
+    """Starts its thread at the first use. The thread sleeps while no connection is checked out."""
 
     def __init__(self) -> None:
         self.forget_everything()
 
     def forget_everything(self) -> None:
-        """Begin anew, also in a process that was forked: threads are not."""
+        """Start again without a thread, also after a fork."""
         self.bounds: dict[int, Bound] = {}
         self._something = threading.Event()
         self._thread = BackgroundThread("database-watchdog", self._run)
@@ -52,34 +51,34 @@ class Watchdog:
 
     @contextmanager
     def bounded(self, connection: Connection, seconds: float) -> Iterator[Bound]:
-        """Cut the connection if what is done in this context takes longer."""
+        """Cut the connection if the block takes longer than this."""
         bound = Bound(connection, monotonic() + seconds)
         self.bounds[id(bound)] = bound
         self.wake()
         try:
             yield bound
         finally:
-            # pop() is atomic: None means that the watchdog cuts the connection, or has done so.
+            # pop() is atomic: None means that the watchdog has already cut the connection.
             bound.passed = self.bounds.pop(id(bound), None) is None
 
     def _run(self) -> None:
         while True:
             if not self.bounds and not checked_out:
                 self._something.clear()
-                # Looked at again: whoever came in between has seen it set.
+                # Checked again: a thread that came between saw the event set, and did not set it.
                 if not self.bounds and not checked_out:
                     self._something.wait()
             time.sleep(TICK)
             survive(self._look, monotonic())
 
     def _look(self, now: float) -> None:
-        # The copies are made in one step of the interpreter; other threads go on meanwhile.
+        # list() copies in one step of the interpreter. Other threads change the dicts meanwhile.
         for bound in list(self.bounds.values()):
             if now >= bound.until and self.bounds.pop(id(bound), None) is not None:
                 survive(bound.connection.cut)
                 metrics.HUNG.labels(bound.connection.alias).inc()
         checkouts = list(checked_out.values())
-        # In this order: whoever has a connection in the copy is alive now, or has ended.
+        # After the copy: a thread of the copy that is not in this set has ended.
         alive = set(threading.enumerate())
         for checkout in checkouts:
             survive(self._look_at, checkout, now, alive)
@@ -94,8 +93,8 @@ class Watchdog:
         if not checkout.reported and now - checkout.since >= checkout.leak_after:
             checkout.reported = True
             logger.warning(
-                "A connection has been out for %.1f s. It was taken here:\n%s"
-                "and the thread is here now:\n%s",
+                "A connection has been out for %.1f s. Checked out here:\n%s"
+                "The thread is here now:\n%s",
                 now - checkout.since,
                 checkout.stack(),
                 where_it_is(checkout.thread),
@@ -104,22 +103,22 @@ class Watchdog:
 
     def _cut(self, checkout: Checkout, request: RunningRequest) -> None:
         place = where_it_is(checkout.thread)
-        # First the mark: if the connection is given back this moment, whoever takes it back
-        # closes it (`Pool.putconn`), and nobody else's is cut.
+        # Marked first: if its thread returns the connection meanwhile, `Pool.putconn` closes it.
+        # Otherwise another request could get a connection that is about to be cut.
         checkout.cut = request.cut = True
         if checked_out.get(id(checkout.connection)) is not checkout:
             return
         checkout.connection.cut()
         metrics.HUNG.labels(checkout.connection.alias).inc()
         logger.error(
-            "%s is over its hard deadline, and its connection was cut. It is here:\n%s",
+            "%s exceeded its hard deadline, and its connection was cut. The thread is here:\n%s",
             request.route(),
             place,
         )
 
     def _take_back(self, checkout: Checkout) -> None:
         if checked_out.pop(id(checkout.connection), None) is None:
-            return  # it was given back this moment
+            return  # its thread has returned it meanwhile
         if checkout.pool is None:
             checkout.connection.cut()
             checkout.connection.close()
@@ -127,11 +126,11 @@ class Watchdog:
         metrics.LEAKS.labels(checkout.connection.alias, "dead_thread").inc()
         try:
             logger.error(
-                "The thread %s died with a connection, which was closed. It was taken here:\n%s",
+                "The thread %s died with a connection, which was closed. Checked out here:\n%s",
                 checkout.thread.name,
                 checkout.stack(),
             )
-            # Cut first: giving back a healthy connection would roll back, which waits.
+            # Cut first: a returned connection would be rolled back, which waits for the server.
             checkout.connection.cut()
         finally:
             checkout.pool.reclaim(checkout.connection)

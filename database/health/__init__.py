@@ -1,7 +1,7 @@
 """Whether the server is healthy: for people, for process supervisors, for load balancers."""
 
 from database.health.middleware import PATHS, CommonMiddleware
-from database.health.probes import probe
+from database.health.probes import close_probes
 from database.health.views import health, livez, readyz
 
-__all__ = ["PATHS", "CommonMiddleware", "health", "livez", "probe", "readyz"]
+__all__ = ["PATHS", "CommonMiddleware", "close_probes", "health", "livez", "readyz"]

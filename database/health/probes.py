@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from math import inf
 from time import monotonic
@@ -40,6 +41,17 @@ class Probe:
 
         `params` returns what psycopg connects with; it is called where it may take long.
         """
+        if error := self.start(params):
+            return error
+        with self._lock:
+            left = self._started_at + BOUND - monotonic()
+            if self._lock.wait_for(lambda: not self._asking, left):
+                return self._error
+            return f"no answer within {BOUND:g} s"
+
+    def start(self, params: Callable[[], dict[str, Any]]) -> str | None:
+        """Ask the database, unless it was asked less than a second ago. Returns why this process
+        cannot ask."""
         with self._lock:
             if not self._asking and monotonic() - self._ended_at > BOUND:
                 thread = threading.Thread(target=self._run, args=[params], daemon=True)
@@ -48,10 +60,7 @@ class Probe:
                 except RuntimeError as error:  # no more threads
                     return str(error)
                 self._asking, self._started_at = True, monotonic()
-            left = self._started_at + BOUND - monotonic()
-            if self._lock.wait_for(lambda: not self._asking, left):
-                return self._error
-            return f"no answer within {BOUND:g} s"
+        return None
 
     def close(self) -> None:
         """Close the connection, unless no answer is to be had; the next question opens another."""
@@ -87,5 +96,22 @@ class Probe:
         return ""
 
 
-probe = Probe()
-os.register_at_fork(after_in_child=probe.forget_everything)
+_probes: defaultdict[str, Probe] = defaultdict(Probe)  # by the alias of the database
+
+
+def probe_of(alias: str) -> Probe:
+    return _probes[alias]
+
+
+def close_probes() -> None:
+    """Close the connections of all probes. The next request to a probe opens another."""
+    for probe in list(_probes.values()):
+        probe.close()
+
+
+def _forget_everything() -> None:
+    for probe in _probes.values():
+        probe.forget_everything()
+
+
+os.register_at_fork(after_in_child=_forget_everything)

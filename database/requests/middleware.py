@@ -10,16 +10,16 @@ from time import monotonic
 from typing import Any, cast
 
 from django.core.signals import got_request_exception
-from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
 from database import metrics
-from database.backend import DatabaseWrapper, RunningRequest, running_requests
+from database.backend import RunningRequest, database_wrappers, running_requests
 from database.errors import Failure, failure_of, found_no_connection, was_lost, was_outdated
-from database.settings import project_setting
+from database.settings import Limits, project_setting
 
 logger = logging.getLogger("database.requests")
 
@@ -41,7 +41,7 @@ class DatabaseMiddleware:
         self._render: Callable[[HttpRequest, Failure], HttpResponse] = import_string(
             project_setting("DATABASE_FAILURE_RESPONSE")
         )
-        self._limits = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS]).limits
+        self._limits = next((each.limits for each in database_wrappers().values()), Limits())
         # What another middleware raises is a page of Django's by the time it arrives here.
         got_request_exception.connect(_remember, dispatch_uid="database.middleware")
 

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from time import monotonic
 from typing import Any, LiteralString
 
 import psycopg
 from django.core import checks
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
 
-from database.backend import Connection, database_wrapper
+from database.backend import Connection, DatabaseWrapper, database_wrappers
 from database.prepared import mismatches, queries_of
 from database.serving.startup import Finding, NoDatabase, connect, unreachable
 from database.settings import HERE
@@ -21,30 +22,38 @@ _DEMAND_TLS = frozenset({"require", "verify-ca", "verify-full"})
 def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding]:
     """Everything that is wrong for a server of so many processes with so many threads each.
 
-    The database has `patience` seconds to appear, and to answer.
+    Each database has `patience` seconds to accept a connection, and to answer.
     """
+    databases = database_wrappers()
+    for alias, database in databases.items():
+        for finding in _findings(database, workers, threads, patience):
+            if len(databases) == 1:
+                yield finding
+            else:
+                yield finding._replace(text=f"Database {alias!r}: {finding.text}")
+
+
+def _findings(
+    database: DatabaseWrapper, workers: int, threads: int, patience: float
+) -> Iterator[Finding]:
     until = monotonic() + patience
     try:
-        session = connect(patience)
+        session = connect(database, patience)
         with session:
-            # A server that freezes now must not keep this process for ever.
+            # A server that freezes now must not block this process forever.
             with session.bounded(max(1, until - monotonic())):
-                missing = _unapplied(session)
+                missing = _required(database, session)
                 yield from _migrations(missing)
-                yield from _role(session)
-                yield from _rights(session)
-                if database_wrapper().settings_dict["OPTIONS"].get("pgbouncer"):
-                    # What connects to the server is PgBouncer, with limits of its own.
-                    yield from _pgbouncer(session)
+                yield from _role(database, session)
+                yield from _rights(database, session)
+                if database.settings_dict["OPTIONS"].get("pgbouncer"):
+                    # PgBouncer connects to the server, with limits of its own.
+                    yield from _pgbouncer(database, session)
                 else:
-                    yield from _capacity(session, workers, threads)
-                    yield from _tls(session)
+                    yield from _capacity(database, session, workers, threads)
+                    yield from _tls(database, session)
             if not missing:
-                yield from map(Finding, mismatches(session, until, DEFAULT_DB_ALIAS))
-        for alias in connections:
-            if alias != DEFAULT_DB_ALIAS and queries_of(alias):
-                with connect(max(0, until - monotonic()), alias) as session:
-                    yield from map(Finding, mismatches(session, until, alias))
+                yield from map(Finding, mismatches(session, until, database.alias))
     except NoDatabase as error:
         yield error.finding
     except psycopg.errors.InsufficientPrivilege as error:
@@ -56,55 +65,60 @@ def findings(*, workers: int, threads: int, patience: float) -> Iterator[Finding
 def prepared_queries(
     databases: Sequence[str] | None = None, **_: object
 ) -> list[checks.CheckMessage]:
-    """Django's system check: an error for each mismatch of a query that is declared for one of
-    these databases."""
+    """Django's system check: an error for each problem of a declared query."""
     return [
         message
-        for alias in databases or ()
-        if queries_of(alias)
-        for message in _check_messages(alias)
+        for alias, database in database_wrappers().items()
+        if alias in (databases or ()) and queries_of(alias)
+        for message in _prepared_queries(database)
     ]
 
 
-def _check_messages(alias: str) -> list[checks.CheckMessage]:
-    patience = database_wrapper(alias).limits.hard_deadline
+def _prepared_queries(database: DatabaseWrapper) -> Iterator[checks.CheckMessage]:
+    patience = database.limits.hard_deadline
     try:
-        # Not Django's connection, which may be in a transaction.
-        with connect(alias=alias) as session:
+        # A connection of its own: Django's may be in a transaction.
+        with connect(database) as session:
             with session.bounded(patience):
-                missing = _unapplied(session)
+                missing = _required(database, session)
             if missing:
-                # No error: it would stop the first `migrate`, which looks here before it begins.
+                # An error would stop the first `migrate`, which runs the checks before it begins.
                 text = "The declared queries are not checked while migrations are not applied."
-                return [checks.Warning(text, id="database.W001")]
-            texts = mismatches(session, monotonic() + patience, alias)
-            return [checks.Error(text, id="database.E001") for text in texts]
+                yield checks.Warning(text, id="database.W001")
+                return
+            texts = mismatches(session, monotonic() + patience, database.alias)
+            yield from [checks.Error(text, id="database.E001") for text in texts]
     except NoDatabase as error:
-        return [checks.Error(str(error), id="database.E002")]
+        yield checks.Error(str(error), id="database.E002")
     except psycopg.errors.InsufficientPrivilege as error:
-        return [checks.Error(_forbidden(error), id="database.E003")]
+        yield checks.Error(_forbidden(error), id="database.E003")
     except psycopg.OperationalError as error:
-        return [checks.Error(unreachable(error), id="database.E002")]
+        yield checks.Error(unreachable(error), id="database.E002")
 
 
-def has_unapplied_migrations() -> bool:
-    """Whether the default database lacks a migration; False if it cannot be asked."""
+def has_unapplied_migrations(database: DatabaseWrapper) -> bool:
+    """Whether the database lacks a migration; False if it does not answer."""
     try:
-        with (
-            connect() as session,
-            session.bounded(database_wrapper().limits.hard_deadline),
-        ):
+        with connect(database) as session, session.bounded(database.limits.hard_deadline):
             return bool(_unapplied(session))
     except (NoDatabase, psycopg.Error):
-        return False  # the system check says why
+        return False  # the system check reports the reason
 
 
-def _capacity(session: Connection, workers: int, threads: int) -> Iterator[Finding]:
-    """Whether every process gets all the connections that it may open, and one for its probe."""
-    pool = database_wrapper().settings_dict["OPTIONS"].get("pool")
-    each, name = (pool["max_size"], "DATABASE_POOL_MAX") if pool else (threads, "SERVER_THREADS")
-    needed = workers * (each + 1)
-    server, role, database, *names = _row(
+def _capacity(
+    database: DatabaseWrapper, session: Connection, workers: int, threads: int
+) -> Iterator[Finding]:
+    """Whether the server has room for all connections of every process: those of the pools or
+    threads, and one for each probe. Databases on the same server share its room."""
+    place = itemgetter("HOST", "PORT")
+    sizes = [
+        _size(each, threads)
+        for each in database_wrappers().values()
+        if place(each.settings_dict) == place(database.settings_dict)
+    ]
+    name = "DATABASE_POOL_MAX" if database.pool else "SERVER_THREADS"
+    needed = workers * (sum(sizes) + len(sizes))
+    server, role, limit_of_database, *names = _row(
         session,
         "SELECT current_setting('max_connections')::int"
         " - current_setting('superuser_reserved_connections')::int"
@@ -117,14 +131,25 @@ def _capacity(session: Connection, workers: int, threads: int) -> Iterator[Findi
     limits = [
         (server, "max_connections less the reserved ones is"),
         (role, f'the CONNECTION LIMIT of the role "{names[0]}" is'),
-        (database, f'the CONNECTION LIMIT of the database "{names[1]}" is'),
+        (limit_of_database, f'the CONNECTION LIMIT of the database "{names[1]}" is'),
     ]
-    limit, what = min(entry for entry in limits if entry[0] >= 0)  # -1: there is none
+    limit, what = min(entry for entry in limits if entry[0] >= 0)  # -1: no limit
     if limit < needed:
+        each_process = " + ".join(f"{size} + 1" for size in sizes)
         yield Finding(
-            f"The server needs {workers} x ({each} + 1) = {needed} connections, and {what}"
+            f"The server needs {workers} x ({each_process}) = {needed} connections, and {what}"
             f" {limit}; set SERVER_WORKERS or {name} lower, or that higher."
         )
+
+
+def _size(database: DatabaseWrapper, threads: int) -> int:
+    """How many connections a process opens for its requests."""
+    options = database.settings_dict["OPTIONS"].get("pool")
+    if not options:
+        return threads
+    sizes = {} if options is True else options
+    size: int = sizes.get("max_size") or sizes.get("min_size", 4)  # as psycopg_pool does
+    return size
 
 
 def _migrations(missing: list[str]) -> Iterator[Finding]:
@@ -135,8 +160,15 @@ def _migrations(missing: list[str]) -> Iterator[Finding]:
         )
 
 
+def _required(database: DatabaseWrapper, session: Connection) -> list[str]:
+    """The migrations that are not applied. A second database need not be migrated at all."""
+    missing = _unapplied(session)
+    is_migrated = _row(session, "SELECT to_regclass('django_migrations') IS NOT NULL")[0]
+    return missing if is_migrated or database.alias == DEFAULT_DB_ALIAS else []
+
+
 def _unapplied(session: Connection) -> list[str]:
-    """The migrations that the code has and the database has not."""
+    """The migrations that are not applied."""
     (table,) = _row(session, "SELECT to_regclass('django_migrations')")
     applied = set(session.execute("SELECT app, name FROM django_migrations") if table else ())
     return [
@@ -148,10 +180,10 @@ def _unapplied(session: Connection) -> list[str]:
     ]
 
 
-def _tls(session: Connection) -> Iterator[Finding]:
+def _tls(database: DatabaseWrapper, session: Connection) -> Iterator[Finding]:
     """libpq has made sure of the way to whatever it is connected to; the server says whether
     it is TLS that arrives there."""
-    mode = database_wrapper().settings_dict["OPTIONS"].get("sslmode", "prefer")
+    mode = database.settings_dict["OPTIONS"].get("sslmode", "prefer")
     host = session.info.host
     (encrypted,) = _row(session, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
     if encrypted or host.startswith(("/", "@")):  # a unix socket
@@ -165,24 +197,23 @@ def _tls(session: Connection) -> Iterator[Finding]:
         yield _warning(f"What is sent to {host} is not encrypted; set DATABASE_SSLMODE.")
 
 
-def _role(session: Connection) -> Iterator[Finding]:
+def _role(database: DatabaseWrapper, session: Connection) -> Iterator[Finding]:
     role, superuser = _row(
         session, "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = session_user"
     )
-    if superuser and "embedded" not in database_wrapper().settings_dict["OPTIONS"]:
+    if superuser and "embedded" not in database.settings_dict["OPTIONS"]:
         yield _warning(
             f'The role "{role}" is a superuser; docs/roles.sql makes one that may do no more'
             " than it needs, for DATABASE_URL."
         )
 
 
-def _rights(session: Connection) -> Iterator[Finding]:
+def _rights(database: DatabaseWrapper, session: Connection) -> Iterator[Finding]:
     """PostgreSQL prepares a statement for a role that may not execute it. A migration adds
     tables, and whoever granted the rights by hand may have forgotten those to come.
 
     Identities need no right to their sequences.
     """
-    database = database_wrapper()
     # As SQL names them, because a table's name may need its quotes.
     names = {database.ops.quote_name(name) for name in database.introspection.django_table_names()}
     lacking = session.execute(
@@ -205,12 +236,12 @@ def _forbidden(error: psycopg.Error) -> str:
     return f"The role may too little: {error}; docs/roles.sql grants what it needs."
 
 
-def _pgbouncer(session: Connection) -> Iterator[Finding]:
+def _pgbouncer(database: DatabaseWrapper, session: Connection) -> Iterator[Finding]:
     """PgBouncer takes no startup options: what comes with them elsewhere, the role must have."""
     settings = dict(session.execute("SELECT name, setting FROM pg_settings"))
     if settings["TimeZone"] != "UTC":
         yield _of_the_role(session, "TimeZone = 'UTC'")
-    deadline = database_wrapper().limits.hard_deadline * 1000
+    deadline = database.limits.hard_deadline * 1000
     if not 0 < int(settings["statement_timeout"]) < deadline:
         yield _of_the_role(session, "statement_timeout = '10s'")
     if int(settings["idle_in_transaction_session_timeout"]) == 0:

@@ -14,11 +14,10 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS
 from psycopg import pq
 from psycopg.conninfo import make_conninfo, timeout_from_conninfo
 
-from database.backend import Connection, cause_of, database_wrapper
+from database.backend import Connection, DatabaseWrapper, cause_of
 
 RETRY_INTERVAL = 0.5  # seconds
 
@@ -58,23 +57,26 @@ class NoDatabase(Exception):
         self.finding = Finding(text, exit_status)
 
 
-def require_database() -> None:
-    """Stop the process with a sentence if the database can't be connected to; it tries once,
-    which takes no more than the connect time-out for each address of the host."""
-    try:
-        connect().close()
-    except NoDatabase as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.finding.exit_status)
+def require_database(*databases: DatabaseWrapper) -> None:
+    """Stop the process with a sentence if a database does not accept a connection.
+
+    It tries once, which takes at most the connect timeout for each address of the host.
+    """
+    for database in databases:
+        try:
+            connect(database).close()
+        except NoDatabase as error:
+            print(error, file=sys.stderr)
+            sys.exit(error.finding.exit_status)
 
 
-def connect(patience: float = 0, alias: str = DEFAULT_DB_ALIAS) -> Connection:
+def connect(database: DatabaseWrapper, patience: float = 0) -> Connection:
     """A session with the database; tries again for `patience` seconds while that may help.
 
     Raises NoDatabase, at the end of that time if the host has one address.
     """
     until = monotonic() + patience
-    params = _params(alias)
+    params = _params(database)
     while True:
         try:
             if patience:
@@ -91,9 +93,9 @@ def connect(patience: float = 0, alias: str = DEFAULT_DB_ALIAS) -> Connection:
         time.sleep(RETRY_INTERVAL)
 
 
-def _params(alias: str) -> dict[str, Any]:
+def _params(database: DatabaseWrapper) -> dict[str, Any]:
     try:
-        return database_wrapper(alias).get_connection_params()
+        return database.get_connection_params()
     except psycopg.OperationalError as error:  # the embedded server has not started
         raise NoDatabase(_in_a_line(error), os.EX_UNAVAILABLE) from error
 

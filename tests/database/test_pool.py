@@ -435,7 +435,7 @@ def test_the_hard_deadline_of_a_request_cuts_its_connection(
     assert time.monotonic() - started < 1
     terminate(pid)  # the session still sleeps: it does not notice the cut
     assert current.cut
-    assert any("GET test/sleep is over its hard deadline" in r.message for r in caplog.records)
+    assert any("GET test/sleep exceeded its hard deadline" in r.message for r in caplog.records)
 
 
 def test_a_connection_cut_while_idle_does_not_replace_the_others(
@@ -495,4 +495,6 @@ def test_the_end_of_an_outage_is_logged_once(caplog: pytest.LogCaptureFixture) -
 
     begin, end = (record.getMessage() for record in caplog.records)
     assert "connection refused" in begin
-    assert "is back after 0.0 s; it was: the database system is starting up" in end
+    assert (
+        "can be reached again after 0.0 s. The cause was: the database system is starting up" in end
+    )

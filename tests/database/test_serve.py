@@ -28,11 +28,14 @@ FORKED = """
 import django; django.setup()
 import os, time
 from django.db import connection
-from database.health.probes import BOUND, probe
+from database.health.probes import BOUND, probe_of
+from database.backend import database_wrapper
 from database.serving.startup import connect
 
+probe = probe_of("default")
+
 def sessions():
-    with connect() as session:
+    with connect(database_wrapper()) as session:
         return session.execute(
             "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
             " AND backend_type = 'client backend'"

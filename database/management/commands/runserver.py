@@ -6,9 +6,9 @@ from typing import Any
 
 from django.contrib.staticfiles.management.commands import runserver
 from django.core.checks import Tags
-from django.db import DEFAULT_DB_ALIAS
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
+from database.backend import database_wrappers
 from database.serving import require_database
 
 
@@ -16,7 +16,8 @@ class Command(runserver.Command):
     def handle(self, *args: Any, **options: Any) -> str | None:
         # Once, in the first process: the reloader starts a second one at every change.
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":
-            require_database()
+            databases = database_wrappers()
+            require_database(*databases.values())
             if not options["skip_checks"]:
-                self.check(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
+                self.check(tags=[Tags.database], databases=[*databases])
         return super().handle(*args, **options)
