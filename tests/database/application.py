@@ -30,6 +30,11 @@ class Application:
         """The output of the server and its workers up to now."""
         return self.log.read_text(errors="replace")
 
+    def workers(self) -> list[int]:
+        """The process ids of the workers, which are children of the main process."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
     def is_up(self) -> bool:
         assert self.process.poll() is None, f"the server has exited:\n{self.said()}"
         return ask(self.port, "/api/test/select-1").status == 200

@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import LiteralString
 
 import pytest
@@ -38,9 +37,7 @@ QUEUE = (
 
 
 def kill(application: Application, server: PostgreSQL) -> None:
-    main = application.process.pid
-    workers = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-    for pid in (main, *map(int, workers)):
+    for pid in (application.process.pid, *application.workers()):
         os.kill(pid, signal.SIGKILL)
     application.process.wait()
     # End the lease of the killed process at once, instead of waiting for it.

@@ -61,12 +61,6 @@ def server() -> Iterator[PostgreSQL]:
         yield server
 
 
-def workers_of(site: Application) -> list[int]:
-    """The process ids of the workers, which are children of the main process."""
-    children = Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children")
-    return [int(pid) for pid in children.read_text().split()]
-
-
 def stop(site: Application, number: signal.Signals = signal.SIGTERM) -> int:
     """Send the signal and return the exit status of the server."""
     site.process.send_signal(number)
@@ -146,12 +140,12 @@ def test_uncollected_static_files_are_reported_once(server: PostgreSQL) -> None:
 
 def test_a_dead_worker_is_replaced_while_the_others_serve(server: PostgreSQL) -> None:
     with serving(server.url(), workers=2) as site:
-        killed, other = workers_of(site)
+        killed, other = site.workers()
         with load(site.port, 8, reading("/api/tags")) as replies:
             wait_until(lambda: len(replies) > 100, "there is traffic")
             os.kill(killed, signal.SIGKILL)
-            wait_until(lambda: killed not in workers_of(site), "the worker is dead")
-            wait_until(lambda: len(workers_of(site)) == 2, "the worker is replaced")
+            wait_until(lambda: killed not in site.workers(), "the worker is dead")
+            wait_until(lambda: len(site.workers()) == 2, "the worker is replaced")
             # A client may still have a connection to the dead worker that it has not used since.
             asked = len(replies)
             wait_until(lambda: len(replies) > asked + 200, "every client has asked again")
@@ -161,7 +155,7 @@ def test_a_dead_worker_is_replaced_while_the_others_serve(server: PostgreSQL) ->
         # Only the requests that the worker was handling, or had not accepted yet, are lost.
         assert len(failures(replies)) <= 8
         assert not failures(reply for reply in replies if reply.started > replaced)
-        assert other in workers_of(site)
+        assert other in site.workers()
         wait_until(
             lambda: gauge(site, 'database_pool_max{database="default"}') == 16,
             "the dead worker has no gauges",
@@ -180,14 +174,14 @@ def test_a_worker_that_starts_without_the_database_serves_livez() -> None:
         serving(server.url(), {"DATABASE_ACQUIRE_TIMEOUT": "1"}) as site,
     ):
         server.stop("immediate")
-        (worker,) = workers_of(site)
+        (worker,) = site.workers()
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: ask(site.port, "/livez").status == 200, "another worker answers")
 
         refused = ask(site.port, "/api/tags")
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
         assert ask(site.port, "/readyz").json() == {"status": "error", "reason": "unreachable"}
-        assert worker not in workers_of(site)
+        assert worker not in site.workers()
 
         server.start()
         wait_until(lambda: ask(site.port, "/api/tags").status == 200, "the API answers again", 1.5)
@@ -327,7 +321,7 @@ def test_a_request_that_takes_longer_than_the_grace_time_is_cut(server: PostgreS
 def test_ctrl_c_in_a_terminal_reaches_only_the_main_process(server: PostgreSQL) -> None:
     """A terminal sends SIGINT to a whole process group; the workers are in another one."""
     with serving(server.url(), workers=2) as site:
-        groups = {os.getpgid(pid) for pid in workers_of(site)}
+        groups = {os.getpgid(pid) for pid in site.workers()}
 
         assert os.getpgid(site.process.pid) not in groups
 
@@ -373,7 +367,7 @@ def test_only_metrics_are_deleted_from_a_configured_folder(
         names = {path.name for path in tmp_path.iterdir()}
         assert ask(site.port, "/readyz").status == 200
         assert not {"gauge_livesum_1.db", "draining"} & names
-        assert f"gauge_livesum_{workers_of(site)[0]}.db" in names
+        assert f"gauge_livesum_{site.workers()[0]}.db" in names
 
         stop(site)
 

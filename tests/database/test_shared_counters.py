@@ -47,18 +47,13 @@ def statuses(site: Application, number: int) -> list[int]:
     return [log_in(site, "wrong horse").status for _ in range(number)]
 
 
-def workers_of(site: Application) -> list[int]:
-    children = Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children")
-    return [int(pid) for pid in children.read_text().split()]
-
-
 def test_all_workers_of_the_machine_count_together(alice: User) -> None:
     url = database_url()
     with serving(url, workers=2) as site:
         assert statuses(site, 12) == [401] * 12
-        killed = workers_of(site)[0]
+        killed = site.workers()[0]
         os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: len({*workers_of(site)} - {killed}) == 2, "the worker is replaced")
+        wait_until(lambda: len({*site.workers()} - {killed}) == 2, "the worker is replaced")
         wait_until(site.is_up, "the server answers")
         assert statuses(site, 8) == [401] * 8
 

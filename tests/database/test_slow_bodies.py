@@ -19,7 +19,6 @@ import pytest
 from tests.database.application import Application, serving
 from tests.database.load import Client, Question, Reply, ask, failures, slowest
 from tests.database.servers import PostgreSQL, migrated, wait_until
-from tests.database.test_serve import workers_of
 
 pytestmark = pytest.mark.faults
 
@@ -67,7 +66,7 @@ def answer_to(client: socket.socket) -> tuple[int, Any, float]:
 
 def threads_of(site: Application) -> int:
     """The number of threads of all workers."""
-    status = [Path(f"/proc/{pid}/status").read_text() for pid in workers_of(site)]
+    status = [Path(f"/proc/{pid}/status").read_text() for pid in site.workers()]
     return sum(int(text.partition("Threads:")[2].split()[0]) for text in status)
 
 
