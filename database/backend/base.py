@@ -1,7 +1,7 @@
-"""Django's PostgreSQL backend with connections that can be trusted.
+"""Django's PostgreSQL backend, with connections that survive faults.
 
-In every mode a broken connection is found out, nothing waits for ever, and a thread that dies
-leaves nothing behind; with a pool, `pool.py` says what else.
+In every mode it detects broken connections, bounds every wait, and takes back the connections of
+dead threads. `pool.py` says what the pool adds.
 """
 
 import math
@@ -63,14 +63,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return None
         pool = self._connection_pools.get(self.alias)
         if pool is None:
-            # Two threads may make one each: the first counts, and none was opened yet.
+            # Two threads may create one each. setdefault() keeps one; the other was not opened.
             pool = self._connection_pools.setdefault(self.alias, self._new_pool(options))
         return pool
 
     def _new_pool(self, options: dict[str, Any] | bool) -> Pool:
         if self.settings_dict["CONN_MAX_AGE"] != 0:
             raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
-        # The pool outlives this object, which belongs to a thread.
+        # A copy, because the pool outlives this object, which belongs to a thread.
         template = self.copy()
         return Pool(
             self._outage,
@@ -89,11 +89,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._takes_from_pool = False
 
     def get_connection_params(self) -> dict[str, Any]:
-        """What psycopg connects with; reads the password anew where it is in a file, and
-        starts the embedded server if that is the one.
+        """The parameters for psycopg. Reads a password file each time, and starts the embedded
+        server if the database is there.
 
-        Raises what a refused connection raises when that fails, so that every caller's error
-        handling holds for it too.
+        Raises NotConnected, which callers handle like any other failed connection.
         """
         if self._takes_from_pool:
             # Django asks at every checkout. The pool asks when it opens a connection.
@@ -141,7 +140,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             ) from error
 
     def _connect(self, params: dict[str, Any]) -> Connection:
-        """A connection without a pool; for a request it is tried again, as a pool would."""
+        """A connection without a pool. In a request it retries, as the pool does."""
         request, until = running_request(), monotonic() + self.limits.acquire_timeout
         if request and request.acquire_by:
             until = request.acquire_by
@@ -165,10 +164,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         autocommit: bool,
         force_begin_transaction_with_broken_autocommit: bool = False,
     ) -> None:
-        # atomic() ends with it, also when the COMMIT has broken the connection. To open another
-        # for that would take the acquire time-out, if the database is away, and hide the error.
+        # atomic() calls this at its end, also after a COMMIT that broke the connection. Another
+        # connection would hide that error, and wait for the acquire timeout during an outage.
         if autocommit and self.connection is None and self.settings_dict["AUTOCOMMIT"]:
-            return  # the next connection begins so
+            return  # a new connection starts in autocommit
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
 
     def _close(self) -> None:
@@ -180,13 +179,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def chunked_cursor(self) -> Any:
         cursor = super().chunked_cursor()
-        # One of the server's, which outlives its transaction.
+        # A server-side cursor may outlive its transaction.
         self.connection.note_statement("DECLARE")
         return cursor
 
     def prepared_cursor(self) -> CursorWrapper:
-        """A cursor that prepares what it executes; the text has $1, $2, … for parameters. Django
-        does around it what it does around its own cursors."""
+        """A cursor that prepares its statement; the text has $1, $2, … for parameters. Django wraps
+        it as it wraps its own cursors."""
         self.close_if_health_check_failed()
         self.ensure_connection()
         options = self.settings_dict["OPTIONS"]
@@ -196,8 +195,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return wrapped
 
     def is_usable(self) -> bool:
-        """Whether the connection runs statements: an empty query is answered in an aborted
-        transaction too, where every statement fails."""
+        """Whether the connection can run statements. A ping alone does not tell: PostgreSQL answers
+        an empty query also in an aborted transaction."""
         connection = self.connection
         if connection is None or connection.pgconn.transaction_status not in READY:
             return False
@@ -205,7 +204,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return usable
 
     def forget_connection(self) -> None:
-        """Let go of a connection that another process has."""
+        """After a fork, in the child: do not use the parent's connection."""
         self.connection = None
         if self.in_atomic_block:
             self.closed_in_transaction = self.needs_rollback = True

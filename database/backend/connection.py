@@ -1,4 +1,4 @@
-"""A psycopg connection that another thread can cut, and that knows what was left in it."""
+"""A psycopg connection that another thread can cut, and that knows how to clean its session."""
 
 import logging
 import os
@@ -24,8 +24,8 @@ from database.settings import Limits
 
 logger = logging.getLogger("database.statements")
 
-# What DISCARD ALL does, by PostgreSQL's documentation of it, in one round trip and without
-# what it does to statements and their plans: those that psycopg has prepared are worth keeping.
+# The parts of DISCARD ALL (PostgreSQL's documentation lists them), in one round trip, without the
+# parts that drop prepared statements and their plans.
 RESET = (
     b"CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *;"
     b" SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
@@ -33,7 +33,7 @@ RESET = (
 BUSY_OR_BROKEN = (pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN)
 LOGGED_LENGTH = 2_000  # characters of a slow statement
 
-# Those of this process that nobody has closed, for whoever forks.
+# The open connections of this process. A child process must not use them (`forks.py`).
 opened: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 
@@ -41,18 +41,18 @@ class Connection(psycopg.Connection[Any]):
     alias = DEFAULT_DB_ALIAS
     limits = Limits()
     cleanup = Cleanup.NONE
-    """What the statements since the last reset may have left in the session."""
+    """What the connection needs before the next request, because of its statements so far."""
     outdated = False
-    """Whether a prepared statement can't be executed any more."""
+    """Whether a prepared statement became invalid."""
 
     def __init__(self, pgconn: pq.abc.PGconn, *args: Any) -> None:
         super().__init__(pgconn, *args)
         # Of the prepared statements, by text and types of the parameters.
         self.statement_names: dict[tuple[str, Sequence[int]], bytes] = {}
         self.opened_at = monotonic()
-        self.answered_at = self.opened_at  # when a statement last ended, or a ping
-        # A handle of our own on the socket. libpq closes its own when it likes, and the
-        # number may be another connection's by the time another thread cuts this one.
+        self.answered_at = self.opened_at  # when the server last answered
+        # Our own descriptor of the socket. libpq may close its descriptor at any time; its number
+        # could belong to another connection when another thread cuts this one.
         self._handle = os.dup(pgconn.socket)
         self._handle_lock = threading.Lock()
         self._release = weakref.finalize(self, os.close, self._handle)
@@ -68,10 +68,10 @@ class Connection(psycopg.Connection[Any]):
         limits: Limits | None = None,
         **kwargs: Any,
     ) -> Self:
-        """As psycopg's; tells `outage` of a failure. Raises psycopg.OperationalError."""
+        """As psycopg's. Reports a failure to `outage`. Raises psycopg.OperationalError."""
         try:
             connection = super().connect(conninfo, **kwargs)
-        except OSError as error:  # there are no descriptors left for the handle
+        except OSError as error:  # no file descriptor is left for the handle
             raise psycopg.OperationalError(str(error)) from error
         except psycopg.Error as error:
             if outage:
@@ -85,7 +85,7 @@ class Connection(psycopg.Connection[Any]):
         return connection
 
     def cursor(self, name: str = "", *, row_factory: Any = None, **options: Any) -> Any:
-        """As psycopg's. The class is that of `cursor_factory`, which stays as Django set it."""
+        """As psycopg's. `cursor_factory` stays as Django set it; the cursor is of a subclass."""
         if name:
             self.note_statement("DECLARE")
             return super().cursor(name, row_factory=row_factory, **options)
@@ -104,11 +104,14 @@ class Connection(psycopg.Connection[Any]):
             self._release()
 
     def cut(self) -> None:
-        """End whatever waits on the socket with an error, at once; safe in any thread."""
+        """Shut the socket down: a thread that waits for the server gets an error at once.
+
+        Any thread may call it.
+        """
         with self._handle_lock:
             if self._release.alive:
                 handle = socket.socket(fileno=self._handle)
-                with suppress(OSError):  # not connected any more is as good as cut
+                with suppress(OSError):  # the socket is not connected
                     handle.shutdown(socket.SHUT_RDWR)
                 handle.detach()
 
@@ -117,12 +120,12 @@ class Connection(psycopg.Connection[Any]):
         return watchdog.bounded(self, seconds)
 
     def abandon(self) -> None:
-        """Close the sockets of a connection that belongs to the process this one was forked
-        from, without a word to the server. It must stay referenced for ever: whatever is
-        closed when it is collected may be somebody else's by then."""
+        """After a fork, in the child: close the sockets of the parent's connection without telling
+        the server. The object must stay referenced forever: its collection would close descriptors
+        that may belong to other files by then."""
         if self._release.detach():
             os.close(self._handle)
-        with suppress(OSError, psycopg.Error):  # libpq has closed its own already
+        with suppress(OSError, psycopg.Error):  # libpq has already closed its descriptor
             os.close(self.pgconn.socket)
 
     def ping(self, seconds: float) -> bool:
@@ -139,15 +142,15 @@ class Connection(psycopg.Connection[Any]):
         return answered and not bound.passed
 
     def clean(self, configure: Callable[["Connection"], None]) -> None:
-        """Take back what the last user left: a transaction, the state of the session, which
-        `configure` then sets up anew. A connection that is of no more use is closed.
+        """Roll back an open transaction, and reset the session if a statement changed it;
+        `configure` then sets it up again. A connection that cannot be cleaned is closed.
 
-        Two round trips and what `configure` takes; none where there is nothing to take back.
+        At most two round trips and those of `configure`; none if there is nothing to clean.
         """
         status = self.pgconn.transaction_status
         if status == pq.TransactionStatus.IDLE and self.cleanup is Cleanup.NONE:
             return
-        # In the middle of a statement: to roll back, one would have to wait for its user.
+        # A rollback would have to wait for the running statement.
         if status in BUSY_OR_BROKEN or self.cleanup is Cleanup.DISCARD:
             self.close()
             return
@@ -166,16 +169,16 @@ class Connection(psycopg.Connection[Any]):
     def _reset(self) -> None:
         result = self.pgconn.exec_(RESET)
         if result.status == pq.ExecStatus.FATAL_ERROR:
-            raise psycopg.OperationalError("the session can't be reset")
+            raise psycopg.OperationalError("the session cannot be reset")
 
     def note_statement(self, query: Any) -> None:
-        """Remember what the statement may leave behind."""
-        # Composed and bytes are rare: they are not looked into, and taken for the worst.
+        """Remember what the connection needs after this statement."""
+        # Queries of other types, such as psycopg's Composed, are rare and not inspected.
         left = cleanup_after(query) if isinstance(query, str) else Cleanup.RESET
         self.cleanup = max(self.cleanup, left)
 
     def note_duration(self, query: Any, seconds: float) -> None:
-        """Remember how long a statement took; log it if it was slow, without parameters."""
+        """Count the duration of a statement, and log a slow one without its parameters."""
         metrics.STATEMENTS.labels(self.alias).observe(seconds)
         self.answered_at = monotonic()
         if seconds >= self.limits.slow_query:

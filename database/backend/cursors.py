@@ -1,4 +1,4 @@
-"""Cursors that tell their connection of every statement."""
+"""Cursors that report every statement to their connection."""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -12,7 +12,7 @@ from database.backend.cleanup import Cleanup
 
 
 class Observer(Protocol):
-    """What these cursors need of their connection."""
+    """What these cursors need from their connection."""
 
     cleanup: Cleanup
 
@@ -21,7 +21,7 @@ class Observer(Protocol):
 
 
 class ObservedCursor(psycopg.Cursor[Any]):
-    """Tells its connection of every statement, also of those that do not come from Django."""
+    """Reports every statement to its connection, also statements that bypass Django."""
 
     @property
     def _observer(self) -> Observer:
@@ -33,7 +33,7 @@ class ObservedCursor(psycopg.Cursor[Any]):
         try:
             return super().execute(query, params, **kwargs)
         except psycopg.errors.ReadOnlySqlTransaction:
-            # Another server is the primary now: a new session may find it, this one won't.
+            # Another server is the primary now. A new connection may find it.
             self._observer.cleanup = Cleanup.DISCARD
             raise
         finally:
@@ -58,5 +58,5 @@ class ObservedCursor(psycopg.Cursor[Any]):
 
 @lru_cache
 def observed(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
-    """The same class of cursors, made to tell the connection of every statement."""
+    """A subclass of the cursor class that reports every statement."""
     return type(factory.__name__, (ObservedCursor, factory), {})

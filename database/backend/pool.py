@@ -1,9 +1,13 @@
-"""psycopg's pool, hardened through its public methods.
+"""psycopg's pool, which bounds every checkout and recovers quickly.
 
-What it adds: a checkout that is bounded as a whole, the ping included; one broken connection
-throws away all idle ones, instead of one after the other with a pause in between; attempts to
-reconnect at a constant rate, not ever more rarely; the real cause in the error of an empty
-pool; a session that is clean when it comes back; and a record of who has what.
+It adds to psycopg's pool:
+
+* the acquire timeout bounds the whole checkout, including the ping
+* one broken connection makes it replace all idle connections at once
+* it reconnects at a constant rate
+* the error of a timeout names the real cause
+* a returned connection is cleaned
+* every checkout is recorded (`checkouts.py`)
 """
 
 import logging
@@ -30,11 +34,11 @@ from database.settings import Limits
 
 logger = logging.getLogger("database.pool")
 
-# Seconds between two attempts to connect while the database is away. psycopg's own double from
-# 1 s up to minutes; after an outage of 100 s, it was noticed 16 s late that it was over.
+# Seconds between two attempts to connect during an outage. psycopg doubles its interval, from 1 s
+# up to minutes: after an outage of 100 s it connected 16 s late.
 RECONNECT_INTERVAL = 0.5
 
-# Seconds after its last answer in which a connection may be lent without a ping; HikariCP's.
+# Seconds after its last answer during which a connection needs no ping. The value is HikariCP's.
 TRUSTED_FOR = 0.5
 
 DEFAULTS: dict[str, Any] = {
@@ -60,11 +64,14 @@ class Pool(ConnectionPool[Connection]):
         reset: Callback | None = None,
         **options: Any,
     ) -> None:
-        """`params` is asked for every new connection, and so may read a password anew;
-        `resets` is off behind a pooler that hands sessions around; `max_waiting` bounds the
-        clients beyond `max_size`, with no bound if it is 0, `max_waiting_when_stalled` those of a
-        pool that is stalled (`admission.py`); `check`, `reset` and other `options` are psycopg's.
-        Both callbacks are bounded by the ping timeout."""
+        """Create the pool without opening it.
+
+        `params` is called for every new connection, so a new password is used at once. `resets`
+        must be off behind PgBouncer, where clients share sessions. At most `max_waiting` requests
+        may wait (0: no bound), and at most `max_waiting_when_stalled` while the pool is stalled
+        (`admission.py`). `check`, `reset` and the other `options` are psycopg's; the ping timeout
+        bounds both callbacks.
+        """
         self.limits = limits
         self.outage = outage
         self.alias = outage.alias
@@ -78,26 +85,26 @@ class Pool(ConnectionPool[Connection]):
             kwargs=self._params,
             connection_class=Connection,
             configure=self._prepare,
-            # The ping is made outside, because psycopg sleeps 1, 2, 4 … s after each that fails.
+            # Our ping runs in getconn(): psycopg sleeps 1, 2, 4 … s after each check that fails.
             check=self._bounded(None if check is ConnectionPool.check_connection else check),
             reset=self._bounded(reset),
             open=False,
-            max_waiting=0,  # no bound: `_admission` is the queue
+            max_waiting=0,  # no bound, because `_admission` has the bounds
             **DEFAULTS | {"name": f"database-{outage.alias}"} | options,
         )
-        # As many clients as connections are inside psycopg's pool; the others wait here. psycopg
-        # itself would refuse clients for whom it is opening a connection.
+        # It admits one request for each connection. psycopg's own bound would also refuse requests
+        # that wait for a connection which is being opened.
         self._admission = AdmissionQueue(
             self.max_size, max_waiting or inf, max_waiting_when_stalled
         )
 
     @property
     def in_use(self) -> int:
-        """How many connections are out."""
+        """How many connections are checked out."""
         return sum(checkout.pool is self for checkout in list(checked_out.values()))
 
     def open(self, wait: bool = False, timeout: float = 30.0) -> None:
-        opens = self.closed  # Django asks for it at every checkout
+        opens = self.closed  # Django calls open() at every checkout
         super().open(wait, timeout)
         if opens:
             housekeeping.look_after(self)
@@ -107,7 +114,7 @@ class Pool(ConnectionPool[Connection]):
         self._admission.close()
 
     def get_stats(self) -> dict[str, int]:
-        """As psycopg's; "requests_waiting" counts all that wait, in our queue and in psycopg's."""
+        """As psycopg's. "requests_waiting" counts both queues, ours and psycopg's."""
         waiting = max(0, self._admission.clients - self.in_use)
         return super().get_stats() | {"requests_waiting": waiting}
 
@@ -117,11 +124,10 @@ class Pool(ConnectionPool[Connection]):
         return self._admission.is_full
 
     def getconn(self, timeout: float | None = None) -> Connection:
-        """A connection that answers, within `timeout` seconds in all; for a request that can
-        be run again, one that did a moment ago is good enough.
+        """A working connection, within `timeout` seconds.
 
-        Raises PoolTimeout, with the reason; TooManyRequests if the queue is full, or too long
-        for a pool that is stalled; PoolClosed after `close`.
+        Raises PoolTimeout with the cause; TooManyRequests if the queue is full, or if it is too
+        long and the pool is stalled; PoolClosed after `close`.
         """
         started = monotonic()
         until = min(started + (self.timeout if timeout is None else timeout), acquire_by())
@@ -157,15 +163,19 @@ class Pool(ConnectionPool[Connection]):
             raise
 
     def _forget_timed_out(self) -> None:
-        """Remove clients that timed out from psycopg's queue. It keeps each until a connection
-        comes, with the variables of a request: 100 kB and more (3.3.3, WaitingClient.error)."""
+        """Remove the clients that timed out from psycopg's queue.
+
+        psycopg keeps each until a connection is returned, with the variables of its request: 100 kB
+        and more. This uses private names of psycopg_pool 3.3.3 (`_waiting`, `WaitingClient.error`):
+        no public method does it.
+        """
         with self._lock:
             self._waiting = deque(client for client in self._waiting if not client.error)
 
     def _answers(self, connection: Connection, until: float) -> bool:
         try:
             answers = connection.ping(min(self.limits.ping_timeout, until - monotonic()))
-        except BaseException:  # Ctrl-C: it is not lost, but not tried again either
+        except BaseException:  # Ctrl-C: without this, the pool would lose the connection
             self._replace(connection)
             raise
         if not answers:
@@ -174,16 +184,16 @@ class Pool(ConnectionPool[Connection]):
         return answers
 
     def _trusts(self, connection: Connection) -> bool:
-        """Whether to lend a connection without a ping: to a read at its first try. If it is
-        broken all the same, the read is run again, and the second try pings every one."""
+        """Whether the connection needs no ping: it answered a moment ago, and the request can be
+        run again. If the connection is broken, the retry pings."""
         request, now = running_request(), monotonic()
         if request is None or now > request.try_again_until:
             return False
-        # What has broken one may have broken all of them, whatever they answered before.
+        # After one connection broke, answers from before that prove nothing.
         return connection.answered_at > max(now - TRUSTED_FOR, self._broken_at)
 
     def putconn(self, conn: Connection) -> None:
-        """Take back a connection, as clean as it was; a broken one is replaced."""
+        """Take back a connection and clean it. A broken one is replaced."""
         checkout = checked_out.pop(id(conn), None)
         if checkout is not None:
             metrics.USE.labels(self.alias).observe(monotonic() - checkout.since)
@@ -195,39 +205,39 @@ class Pool(ConnectionPool[Connection]):
             conn.clean(self._prepare)
         finally:
             broken = conn.closed
-            if broken:  # or closed by `clean`, which costs a few pings
+            if broken:  # or closed by clean(); then some pings are needless
                 self._broken_at = monotonic()
             try:
                 super().putconn(conn)
-            finally:  # after the connection: the next request finds it there
+            finally:  # afterwards, so that the next request finds the connection
                 if checkout is not None:
                     self._admission.leave(moved=not broken)
 
     def reclaim(self, connection: Connection) -> None:
-        """Replace a connection whose thread has died, and let the next request in."""
+        """Replace a connection whose thread has died, and admit the next request."""
         try:
             self._replace(connection)
         finally:
             self._admission.leave()
 
     def _replace(self, connection: Connection) -> None:
-        """Close a connection that is out, and open another in its place."""
+        """Close a checked-out connection. psycopg opens another in its place."""
         connection.close()
         super().putconn(connection)
 
     def _invalidate(self, broken: Connection) -> None:
-        """Throw away what was opened before `broken` was found to be so: one restart breaks
-        all of them, and none is worth another request's time. Once for each such event."""
+        """Replace all idle connections, once for each restart of the server: a restart breaks all
+        connections that were opened before it."""
         with self._invalidating:
             if broken.opened_at <= self._invalidated_at:
                 return
             self._invalidated_at = monotonic()
         metrics.RECONNECTS.labels(self.alias).inc()
-        logger.warning("A connection does not answer; all idle ones of %r are replaced", self.name)
+        logger.warning("A connection is broken; all idle ones of %r are replaced", self.name)
         self.drain()
 
     def _bounded(self, callback: Callback | None) -> Callable[[Connection], None] | None:
-        """The same callback, which cannot wait for a frozen server."""
+        """The same callback, cut after the ping timeout if the server is frozen."""
         if callback is None:
             return None
 
@@ -253,7 +263,7 @@ class Pool(ConnectionPool[Connection]):
         return params | {"outage": self.outage, "limits": self.limits}
 
     def _prepare(self, connection: Connection) -> None:
-        """Set up a session that is new, or was reset."""
+        """Configure a session that is new or was reset."""
         try:
             self._configure_session(connection)
         except psycopg.Error as error:
@@ -261,11 +271,11 @@ class Pool(ConnectionPool[Connection]):
             raise
         self.outage.ended()
         self._admission.moved()
-        # What configuring has left is meant to stay.
+        # The next request needs the state that configuring has set.
         connection.cleanup = Cleanup.NONE
 
     def check_connection(self, conn: Connection) -> None:  # type: ignore[override]  # theirs needs no self
-        """What `check` asks of each idle connection, within a bound."""
+        """Ping an idle connection. check() calls this. Raises psycopg.OperationalError."""
         stale = conn.opened_at <= self._invalidated_at
         if stale or not conn.ping(self.limits.ping_timeout):
             self._invalidate(conn)

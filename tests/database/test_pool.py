@@ -396,7 +396,7 @@ def test_a_connection_held_for_long_is_reported_with_two_stack_traces(
         done.set()
 
     report = next(r.getMessage() for r in caplog.records if "has been out" in r.getMessage())
-    taken_here, is_here = report.split("the thread is here now")
+    taken_here, is_here = report.split("The thread is here now")
     assert "in hold_until_done" in taken_here
     assert "done.wait(10)" in is_here
 
