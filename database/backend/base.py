@@ -189,7 +189,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.close_if_health_check_failed()
         self.ensure_connection()
         options = self.settings_dict["OPTIONS"]
-        fast = options.get("prepared_fast_path", True) and not options.get("pgbouncer")
+        # Where psycopg prepares statements too, it runs DEALLOCATE ALL after a rollback.
+        fast = (
+            options.get("prepared_fast_path", True)
+            and not options.get("pgbouncer")
+            and self.connection.prepare_threshold is None
+        )
         cursor = (FastPreparedCursor if fast else PreparedCursor)(self.connection)
         wrapped: CursorWrapper = self._prepare_cursor(cursor)  # type: ignore[attr-defined]  # Django's
         return wrapped

@@ -122,6 +122,23 @@ def test_the_test_tools_of_django_see_every_statement(
     assert "50%" in statement["sql"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_statements_that_psycopg_prepares_itself_take_none_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a rollback psycopg deallocates all statements of the session."""
+    list_tags()
+    monkeypatch.setattr(session(), "prepare_threshold", 0)
+    Tag.objects.count()
+    with transaction.atomic():
+        list_tags()
+        transaction.set_rollback(True)
+
+    with transaction.atomic():
+        list_tags()
+    connection.close()
+
+
 def test_a_call_runs_in_the_current_transaction(tags: None) -> None:
     with transaction.atomic():
         Tag.objects.create(name="zig")

@@ -142,6 +142,7 @@ def test_the_fast_path_returns_the_rows_of_psycopgs_cursor(
 
     assert rows() == fast
     assert any(fast)
+    connection.connection.outdated = True  # psycopg deallocates all statements after the rollback
 
 
 @each_query
