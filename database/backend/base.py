@@ -168,6 +168,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # connection would hide that error, and wait for the acquire timeout during an outage.
         if autocommit and self.connection is None and self.settings_dict["AUTOCOMMIT"]:
             return  # a new connection starts in autocommit
+        if autocommit and self._takes_from_pool and self.connection.autocommit:
+            # The pool opened it in autocommit. psycopg takes a lock to set it again.
+            self.autocommit = True
+            return
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
 
     def _close(self) -> None:

@@ -46,7 +46,8 @@ class Watchdog:
         self._thread = BackgroundThread("database-watchdog", self._run)
 
     def wake(self) -> None:
-        self._something.set()
+        if not self._something.is_set():  # set() takes a lock
+            self._something.set()
         self._thread.ensure_running()
 
     @contextmanager

@@ -1,6 +1,7 @@
 """Middleware that measures requests."""
 
 from collections.abc import Callable
+from functools import cache
 from time import monotonic
 
 from django.http import HttpRequest
@@ -9,6 +10,8 @@ from django.http.response import HttpResponseBase
 from database.metrics.figures import REQUESTS
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_series = cache(REQUESTS.labels)  # labels() takes a lock
 
 
 def metrics_middleware(
@@ -26,7 +29,7 @@ def metrics_middleware(
         method = request.method if request.method in _METHODS else "other"
         match = request.resolver_match
         route = (match.route or "/") if match else "unrouted"
-        REQUESTS.labels(method, route, response.status_code).observe(monotonic() - started)
+        _series(method, route, response.status_code).observe(monotonic() - started)
         return response
 
     return measure
