@@ -129,7 +129,7 @@ def test_statements_that_psycopg_prepares_itself_take_none_away(
     """After a rollback psycopg deallocates all statements of the session."""
     list_tags()
     monkeypatch.setattr(session(), "prepare_threshold", 0)
-    Tag.objects.count()
+    psycopg.Cursor(session()).execute("SELECT 1")
     with transaction.atomic():
         list_tags()
         transaction.set_rollback(True)
