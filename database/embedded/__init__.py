@@ -1,4 +1,4 @@
-"""A PostgreSQL from a wheel, for development and tests; not part of a production install."""
+"""A PostgreSQL from a Python wheel, for development and tests. Production installs lack it."""
 
 from database.embedded.server import EmbeddedServer
 from database.embedded.starting import programs, start

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL as the backend sees it."""
+"""The object that the settings pass to the backend."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +10,18 @@ from database.errors import NotConnected
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """A server that keeps its data in `folder`. It is started when the first process connects,
-    and stopped when the last such process has ended."""
+    """A PostgreSQL with its data in `folder`.
+
+    It starts when the first process connects, and stops after the last such process has ended.
+    """
 
     folder: Path
     name: str
-    """That of its superuser, and of its database."""
+    """The name of its superuser and of its database."""
     port = PORT
 
     def start(self) -> Path:
-        """Start the server unless it runs; return the directory of its socket.
+        """Start the server if it does not run. Return the directory of its socket.
 
         Takes 0.1 ms while the server runs. Raises NotConnected.
         """

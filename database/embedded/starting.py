@@ -1,18 +1,18 @@
-"""A real PostgreSQL from a wheel, for development and tests.
+"""Start the embedded PostgreSQL.
 
-The first process that calls `start` starts the server; it stops when the last such process is gone.
-Who uses it is known from file locks, because the kernel releases them whatever way a process ends,
-SIGKILL included; a list of pids would go stale. The folder contains:
+The first process that calls `start` starts the server. The server stops after the last such process
+has ended. File locks show which processes use it, because the kernel releases them even after
+SIGKILL; a list of pids would become stale. The folder contains:
 
-    in-use      locked shared by every process that called `start`, exclusively by a server's stop
-    supervisor  locked by the supervisor for its life
-    starting    locked while a process looks for a server, and until the one it started is ready
-    data        the cluster; to begin anew, delete the folder
+    in-use      shared lock of each process that called `start`; exclusive lock of a stopping server
+    supervisor  locked by the supervisor while it runs
+    starting    locked while a process looks for a server, and until a new server is ready
+    data        the cluster; delete the folder to create a new one
     socket      the directory of the unix socket, unless its path would be too long
-    log         what the server said since it was last started, locked by all its processes
+    log         the server's output since its last start, locked by all its processes
 
-Locks are taken in the order starting, in-use, supervisor. A supervisor that ends gives up
-`supervisor` before the others: who holds those sees a server that is ready, or none.
+Locks are taken in the order starting, in-use, supervisor. A supervisor that ends releases
+`supervisor` first: a process that holds the other locks sees a server that is ready, or no server.
 """
 
 import fcntl
@@ -37,18 +37,16 @@ from database.embedded.supervisor import (
     wait_for_lock,
 )
 
-_in_use: dict[Path, int] = {}  # folder -> the descriptor that this process keeps locked for life
+_in_use: dict[Path, int] = {}  # folder -> a descriptor that stays locked until this process ends
 
 
 def start(folder: Path, name: str) -> Path:
-    """Start the server that keeps its data in `folder`, unless it runs; return where its socket is.
+    """Start the server with its data in `folder`, if it does not run. Return its socket directory.
 
-    `name` is that of its superuser, and of its database, when they are created.
+    A new cluster gets a superuser and a database called `name`. Call this before each connection,
+    from any thread or process: it takes 0.1 ms while the server runs, and restarts a dead server.
 
-    Call it before each connection, from any number of threads, forks and processes: it takes about
-    0.1 ms while the server runs, and starts one that died anew.
-
-    Raises EmbeddedError, after a minute of waiting for other processes and one for the server.
+    Raises EmbeddedError after waiting a minute for other processes, or a minute for the server.
     """
     folder = folder.resolve()
     deadline = time.monotonic() + START_SECONDS
@@ -68,28 +66,27 @@ def start(folder: Path, name: str) -> Path:
 
 @contextmanager
 def _starting(folder: Path, deadline: float) -> Iterator[int]:
-    lock = open_lock(
-        folder / "starting"
-    )  # anew in each call: threads and forks share no descriptor
+    # A new descriptor in each call: threads and forks that share one would share its lock.
+    lock = open_lock(folder / "starting")
     try:
         wait_for_lock(lock, fcntl.LOCK_EX, deadline)
         yield lock
-        # Closing alone would leave the lock with a process that another thread forked meanwhile.
-        # Not after an exception: the supervisor may still be starting, and unlocks when it is done.
+        # Closing is not enough: a process that another thread has forked would keep the lock.
+        # After an exception the supervisor may still be starting: it unlocks the file itself.
         fcntl.flock(lock, fcntl.LOCK_UN)
     finally:
         os.close(lock)
 
 
 def _use(folder: Path, deadline: float) -> None:
-    """Count this process among the server's users, once a server that is stopping has stopped."""
+    """Register this process as a user of the server. Waits while a server is stopping."""
     lock, held = open_lock(folder / "in-use"), _in_use.get(folder)
     if held is not None and os.path.samestat(os.fstat(held), os.fstat(lock)):
         os.close(lock)
         return
     wait_for_lock(lock, fcntl.LOCK_SH, deadline)
     _in_use[folder] = lock
-    if held is not None:  # of a folder that has been deleted since
+    if held is not None:  # the folder was deleted and created again
         os.close(held)
 
 
@@ -102,27 +99,27 @@ def _is_supervised(folder: Path) -> bool:
 
 
 def _spawn_supervisor(folder: Path, name: str, starting: int) -> None:
-    # -I -S: modules come neither from this directory, with its errors.py, nor from site-packages.
+    # -I -S: no module is imported from the current directory, this project or site-packages.
     script = [sys.executable, "-I", "-S", str(Path(supervisor.__file__).resolve())]
     try:
         report = subprocess.run(  # noqa: S603 - our own script, and no shell
             [*script, str(folder), str(programs()), name],
-            stdin=starting,  # stays locked until the server is ready, even if this process is gone
+            stdin=starting,  # keeps the lock until the server is ready, even if this process ends
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            start_new_session=True,  # a Ctrl-C in this terminal is not meant for the server
-            timeout=START_SECONDS + 5,  # the supervisor gives up first, and can say why
+            start_new_session=True,  # Ctrl-C in this terminal must not stop the server
+            timeout=START_SECONDS + 5,  # the supervisor gives up first, and reports the reason
             check=False,
         ).stdout
     except subprocess.TimeoutExpired:
         report = b""
     if report != READY.encode():
-        raise EmbeddedError(os.fsdecode(report) or "PostgreSQL's supervisor gave no answer.")
+        raise EmbeddedError(os.fsdecode(report) or "The supervisor of PostgreSQL did not answer.")
 
 
 def programs() -> Path:
-    """The directory of PostgreSQL's programs, `postgres` and `psql` among them.
+    """The directory of PostgreSQL's programs, for example `postgres` and `psql`.
 
     Raises EmbeddedError if the wheel is not installed.
     """
@@ -130,8 +127,8 @@ def programs() -> Path:
     if wheel is None or wheel.origin is None:
         raise EmbeddedError(
             "The PostgreSQL for development is not installed: install requirements-dev.lock, "
-            "or set DATABASE_URL to the address of another."
+            "or set DATABASE_URL to the address of another server."
         )
-    # Only the wheel's programs: its Python layer, run as root, adds a system user and opens every
-    # directory up to the root to everybody.
+    # Not the wheel's Python code: as root it adds a system user and makes every parent directory
+    # accessible to all users.
     return next(Path(wheel.origin).resolve().parent.glob("pginstall*/bin"))

@@ -1,7 +1,8 @@
-"""The parent of an embedded `postgres`: a script, run by `database.embedded`.
+"""The parent process of the embedded `postgres`, a script that `database.embedded` runs.
 
-It starts the server, waits until the last process that uses it is gone, and stops it. It is
-run without site-packages and without this project on its path, so it imports nothing of theirs.
+It starts the server, waits until the last process that uses it has ended, and stops the server. It
+runs without site-packages and without this project on its path, so it imports only the standard
+library. Therefore it is one file.
 """
 
 import fcntl
@@ -20,14 +21,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-PORT = 5432  # only a number in the socket's name: there is no TCP port
+PORT = 5432  # part of the socket's name only: the server opens no TCP port
 
 START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _SOCKET_BYTES = 103  # the longest path of a unix socket on macOS; Linux allows 107
 READY = "ready"
-# "trust": a password is not needed, because only the folder's owner reaches the socket.
+# "trust" needs no password: only the owner of the folder can open the socket.
 _INITDB = [
     "--auth=trust",
     "--encoding=UTF8",
@@ -35,24 +36,24 @@ _INITDB = [
     "--builtin-locale=C.UTF-8",
     "--no-instructions",
 ]
-_ENVIRONMENT = {"LC_ALL": "C"}  # nothing of ours: a PGPORT, say, would change the server
+_ENVIRONMENT = {"LC_ALL": "C"}  # without this process's variables: PGPORT would change the server
 _SETTINGS = {
     "listen_addresses": "",
     "max_connections": 200,
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # No commit waits for the disk: a crash may lose the last moments of development data, but never
-    # corrupts, as it would with fsync off.
+    # A commit does not wait for the disk. A crash may lose the last commits, but corrupts nothing;
+    # with fsync off it could.
     "synchronous_commit": "off",
 }
 
 
 class EmbeddedError(Exception):
-    """No server is to be had: a sentence for a person, and the end of the log where that helps."""
+    """The server cannot be started. The message is for a person, with the end of the log."""
 
 
 def open_lock(path: Path) -> int:
-    # No links: in a folder that was given to `nobody`, one could point root at any file.
+    # O_NOFOLLOW: in a folder of the user `nobody`, a link could make root open any file.
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
@@ -64,12 +65,12 @@ def try_lock(lock: int, operation: int) -> bool:
 
 
 def wait_for_lock(lock: int, operation: int, deadline: float) -> None:
-    if not until(lambda: try_lock(lock, operation), deadline):
+    if not wait_until(lambda: try_lock(lock, operation), deadline):
         raise EmbeddedError("Other processes are still starting or stopping PostgreSQL.")
 
 
-def until(done: Callable[[], bool], deadline: float) -> bool:
-    """Wait; return False if time.monotonic() has reached the deadline before it is done."""
+def wait_until(done: Callable[[], bool], deadline: float) -> bool:
+    """Wait until `done()` is true; return False if time.monotonic() passes the deadline."""
     while not done():
         if time.monotonic() > deadline:
             return False
@@ -78,7 +79,7 @@ def until(done: Callable[[], bool], deadline: float) -> bool:
 
 
 def socket_of(folder: Path) -> Path | None:
-    """Return the socket directory, once the file that pg_ctl reads as well says "ready"."""
+    """The socket directory; None unless postmaster.pid, which pg_ctl reads too, says "ready"."""
     with suppress(FileNotFoundError):
         lines = os.fsdecode((folder / "data/postmaster.pid").read_bytes()).split("\n")
         return Path(lines[4]) if len(lines) > 7 and lines[7].strip() == "ready" else None
@@ -94,8 +95,8 @@ def log_tail(folder: Path) -> str:
 
 def _supervise(folder: Path, programs: Path, name: str) -> None:
     if os.fork():
-        os._exit(0)  # the supervisor is nobody's child, so nobody has to wait for it
-    # In this order, because a process that is killed closes its files by their number.
+        os._exit(0)  # init becomes the supervisor's parent, so no process must wait for it
+    # In this order: the kernel closes the files of a killed process by descriptor number.
     supervisor, in_use = open_lock(folder / "supervisor"), open_lock(folder / "in-use")
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -116,7 +117,7 @@ def _supervise(folder: Path, programs: Path, name: str) -> None:
 
 
 def _report(message: str) -> None:
-    """Answer `_spawn_supervisor`, which reads to the end of the pipe, and let go of its lock."""
+    """Unlock `starting`, and answer `_spawn_supervisor`, which reads to the end of the pipe."""
     fcntl.flock(0, fcntl.LOCK_UN)
     with suppress(BrokenPipeError):
         os.write(1, os.fsencode(message))
@@ -125,7 +126,7 @@ def _report(message: str) -> None:
 
 def _stop_when_unused(in_use: int, server: int, data: Path) -> None:
     while True:
-        with suppress(OSError):  # no memory for a lock or a process: tried again
+        with suppress(OSError):  # no memory for a lock or a process; try again
             fcntl.flock(in_use, fcntl.LOCK_EX)
             _stop(server, data)
             return
@@ -133,17 +134,17 @@ def _stop_when_unused(in_use: int, server: int, data: Path) -> None:
 
 
 def _stop(pid: int, data: Path) -> None:
-    """Stop the server with a checkpoint; after ten seconds without; after ten more by force."""
-    for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+    """Stop the server: with a checkpoint, after 10 s without one, after 10 s more by SIGKILL."""
+    for signal_number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         with suppress(ProcessLookupError):
-            if _serves(pid, data):
-                os.kill(pid, how)
-        if until(lambda: not _serves(pid, data), time.monotonic() + _STOP_SECONDS):
+            if _is_postmaster(pid, data):
+                os.kill(pid, signal_number)
+        if wait_until(lambda: not _is_postmaster(pid, data), time.monotonic() + _STOP_SECONDS):
             return
 
 
-def _serves(pid: int, data: Path) -> bool:
-    """Whether `pid` is a postmaster of `data`, and not a process that got a dead one's number."""
+def _is_postmaster(pid: int, data: Path) -> bool:
+    """Whether `pid` is the postmaster of `data`, and not another process that got its old pid."""
     if sys.platform == "linux":
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
@@ -158,16 +159,16 @@ def _serves(pid: int, data: Path) -> bool:
 
 def _launch(folder: Path, programs: Path, name: str, deadline: float) -> subprocess.Popen[bytes]:
     data = folder / "data"
-    _clear_away(data)
+    _stop_orphan(data)
     if os.geteuid() == 0:
-        _shed_root(folder)
-        _require_entry(folder, programs)
-    _begin_log(folder, deadline)
+        _drop_privileges(folder)
+        _require_access(folder, programs)
+    _redirect_to_log(folder, deadline)
     if not data.exists():
         _initialise(data, programs, name, deadline)
     socket = _socket_folder(folder)
-    _make_private(socket)
-    (socket / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)  # as stale as postmaster.pid may be
+    _make_private_directory(socket)
+    (socket / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)  # a crash leaves a stale one
     settings = _SETTINGS | {"unix_socket_directories": socket}
     options = [f"--{name}={value}" for name, value in settings.items()]
     server = subprocess.Popen(  # noqa: S603 - the wheel's program, and no shell
@@ -176,7 +177,7 @@ def _launch(folder: Path, programs: Path, name: str, deadline: float) -> subproc
         stdout=subprocess.DEVNULL,
         env=_ENVIRONMENT,
     )
-    until(lambda: server.poll() is not None or socket_of(folder) is not None, deadline)
+    wait_until(lambda: server.poll() is not None or socket_of(folder) is not None, deadline)
     if server.poll() is None and socket_of(folder):
         return server
     server.kill()
@@ -184,11 +185,11 @@ def _launch(folder: Path, programs: Path, name: str, deadline: float) -> subproc
     raise EmbeddedError(f"it ended, or was not ready in time.{log_tail(folder)}")
 
 
-def _begin_log(folder: Path, deadline: float) -> None:
-    """Make the log this process's stderr, and that of the processes it starts.
+def _redirect_to_log(folder: Path, deadline: float) -> None:
+    """Redirect stderr of this process and its children to the log, and lock the log.
 
-    They share its lock too. So this waits for what outlives a supervisor or a postmaster that was
-    killed: an initdb still writing, a query too busy to notice.
+    Children inherit the lock. So this waits for children of a killed supervisor or postmaster:
+    an initdb that still writes, or a backend that still runs a query.
     """
     log = open_lock(folder / "log")
     wait_for_lock(log, fcntl.LOCK_EX, deadline)
@@ -196,19 +197,19 @@ def _begin_log(folder: Path, deadline: float) -> None:
     os.dup2(log, 2)
 
 
-def _clear_away(data: Path) -> None:
-    """Stop a server whose supervisor was killed; forget one that ended without a word."""
-    note = data / "postmaster.pid"
-    if note.exists():
-        pid = note.read_bytes().split(b"\n")[0]
-        if pid.isdigit():  # a machine that crashed may leave an empty file
+def _stop_orphan(data: Path) -> None:
+    """Stop a server whose supervisor was killed, and remove its pid file."""
+    file = data / "postmaster.pid"
+    if file.exists():
+        pid = file.read_bytes().split(b"\n")[0]
+        if pid.isdigit():  # a crash of the machine may leave an empty file
             _stop(int(pid), data)
-        # Left there, it would keep postgres from starting as long as anything has that pid.
-        note.unlink(missing_ok=True)
+        # postgres does not start while any process has the pid in this file.
+        file.unlink(missing_ok=True)
 
 
 def _initialise(data: Path, programs: Path, name: str, deadline: float) -> None:
-    """Make the cluster beside its place: what an interruption leaves is not taken for one."""
+    """Create the cluster beside `data`, and rename it at the end, so that none is incomplete."""
     new = data.with_name("data.new")
     shutil.rmtree(new, ignore_errors=True)
     single = ["--single", "-D", str(new), "--exit_on_error=on", "postgres"]
@@ -232,52 +233,52 @@ def _initialise(data: Path, programs: Path, name: str, deadline: float) -> None:
 
 def _socket_folder(folder: Path) -> Path:
     path = folder / "socket"
-    # libpq takes a comma for the end of a host.
+    # A comma separates hosts in libpq.
     if len(os.fsencode(path / f".s.PGSQL.{PORT}")) <= _SOCKET_BYTES and "," not in str(path):
         return path
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     return Path(tempfile.gettempdir(), f"postgres-{os.geteuid()}-{digest}")
 
 
-def _make_private(path: Path) -> None:
-    """Make a directory that is ours alone: in another's, their server could pass for ours."""
+def _make_private_directory(path: Path) -> None:
+    """Make a directory that only this user can write: others could put their own socket there."""
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
     try:
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         mode = stat.S_IMODE(os.fstat(directory).st_mode)
-        # Only an owner may. st_uid would not tell: in a user namespace each owner from outside is
-        # shown as `nobody`, which is who we are there.
+        # fchmod fails for other users' directories. st_uid is no proof of ownership: in a user
+        # namespace, this user and all unmapped users are shown as `nobody`.
         os.fchmod(directory, mode)
         os.close(directory)
     except OSError as error:
-        raise EmbeddedError(f"{path} is not a directory of its own; remove it.") from error
+        raise EmbeddedError(f"{path} is not a directory of this user; remove it.") from error
     if mode != 0o700:
         raise EmbeddedError(f"{path} is open to other users; remove it.")
 
 
-def _shed_root(folder: Path) -> None:
-    """Become a user that postgres, which refuses root, can run as.
+def _drop_privileges(folder: Path) -> None:
+    """Become an unprivileged user, because postgres refuses to run as root.
 
-    First choice is a user namespace: in it this process is `nobody`, seen from outside it is still
-    the owner of root's files, so no permission has to change. Where the kernel refuses (a seccomp
-    filter, a chroot, macOS) it becomes the real `nobody`, to whom the folder is given.
+    In a user namespace this process is `nobody` but still owns root's files, so that no permission
+    has to change. Where the kernel refuses one (a seccomp filter, a chroot, macOS), the process
+    becomes the real `nobody` and the folder changes its owner.
     """
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
-        raise EmbeddedError("it must not run as root, and there is no user `nobody`.") from None
-    probe = os.fork()  # in a process of its own: there is no way back from a namespace half entered
+        raise EmbeddedError("it cannot run as root, and there is no user `nobody`.") from None
+    probe = os.fork()  # in a child: a process cannot leave a namespace that it has partly entered
     if probe == 0:
         with suppress(OSError):
             _enter_namespace(nobody)
             os._exit(0)
         os._exit(1)
     if os.waitpid(probe, 0)[1] == 0:
-        _give(folder, 0, os.getegid())
+        _change_owner(folder, 0, os.getegid())
         _enter_namespace(nobody)
     else:
-        _give(folder, nobody.pw_uid, nobody.pw_gid)
+        _change_owner(folder, nobody.pw_uid, nobody.pw_gid)
         os.setgroups([])
         os.setgid(nobody.pw_gid)
         os.setuid(nobody.pw_uid)
@@ -288,26 +289,28 @@ def _enter_namespace(user: pwd.struct_passwd) -> None:
         raise OSError("there are no user namespaces")
     gid = os.getegid()
     os.unshare(os.CLONE_NEWUSER)
-    Path("/proc/self/setgroups").write_text("deny")  # the kernel's condition for writing gid_map
+    Path("/proc/self/setgroups").write_text(
+        "deny"
+    )  # the kernel requires it before gid_map is written
     Path("/proc/self/uid_map").write_text(f"{user.pw_uid} 0 1")
     Path("/proc/self/gid_map").write_text(f"{user.pw_gid} {gid} 1")
 
 
-def _give(folder: Path, uid: int, gid: int) -> None:
-    # By descriptors and without following links: the present owner may be changing the tree.
+def _change_owner(folder: Path, uid: int, gid: int) -> None:
+    # By descriptor and without following links: the current owner may change the tree meanwhile.
     for _, folders, files, directory in os.fwalk(folder):
         os.fchown(directory, uid, gid)
         for name in folders + files:
             os.chown(name, uid, gid, dir_fd=directory, follow_symlinks=False)
 
 
-def _require_entry(*paths: Path) -> None:
+def _require_access(*paths: Path) -> None:
     for path in paths:
         for directory in (*reversed(path.parents), path):
             if not os.access(directory, os.X_OK):
                 raise EmbeddedError(
-                    f"it must not run as root, and {directory} lets no other user in; be an "
-                    "ordinary user, move the project elsewhere, or set DATABASE_URL."
+                    f"it cannot run as root, and other users cannot access {directory}; use an "
+                    "ordinary user, move the project, or set DATABASE_URL."
                 )
 
 

@@ -23,7 +23,7 @@ import os, runpy, sys
 from pathlib import Path
 _, supervisor, folder, *command = sys.argv
 if os.geteuid() == 0:
-    runpy.run_path(supervisor)["_shed_root"](Path(folder))
+    runpy.run_path(supervisor)["_drop_privileges"](Path(folder))
 os.execv(command[0], command)
 """
 
