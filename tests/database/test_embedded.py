@@ -214,7 +214,7 @@ def test_it_starts_and_answers(join: Join, running: Path) -> None:
 
     assert fetch(socket, "SELECT 1") == 1
     assert fetch(socket, "SHOW server_encoding") == "UTF8"
-    assert fetch(socket, "SELECT datlocale FROM pg_database WHERE datname = 'conduit'") == "C.UTF-8"
+    assert fetch(socket, "SELECT datlocale FROM pg_database WHERE datname = 'alice'") == "C.UTF-8"
     assert fetch(socket, "SHOW timezone") == "UTC"
     assert fetch(socket, "SHOW max_connections") == "200"
     assert fetch(socket, "SHOW fsync") == "on"
