@@ -34,7 +34,7 @@ from articles.serializers import (
     list_query,
     tag_list,
 )
-from database.errors import refers_to_nothing
+from database.errors import is_foreign_key_violation
 from database.requests import rebuildable
 from users import deletion
 from users.authentication import (
@@ -171,7 +171,7 @@ class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[C
                 author=author, article_id=article_id, **serializer.validated_data
             )
         except IntegrityError as error:
-            if refers_to_nothing(error):
+            if is_foreign_key_violation(error):
                 raise ArticleNotFound from error
             raise
         row = CommentRow(

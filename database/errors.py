@@ -1,4 +1,4 @@
-"""What the database's errors mean to the code above it."""
+"""Classify the errors of PostgreSQL, psycopg and the pool."""
 
 from enum import Enum
 
@@ -16,87 +16,87 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 
 class NotConnected(psycopg.OperationalError):
-    """There is nothing to connect with: no embedded server, no password in its file."""
+    """The parameters of a connection are not available: the embedded server does not start, or
+    the password file cannot be read."""
 
 
 class Failure(Enum):
-    """What a client is told of a fault in the database: not why, but what it may do next."""
+    """How a request failed because of the database: what the client may do next."""
 
     UNAVAILABLE = "unavailable"
-    """Nothing has happened; it may be tried again."""
+    """The request had no effect. The client may retry."""
     OUTCOME_UNKNOWN = "outcome_unknown"
-    """The connection was lost after a write was sent: it may have taken effect."""
+    """The connection was lost after a write was sent. The write may have taken effect."""
     TIMED_OUT = "timed_out"
-    """The statement took longer than it may, and was undone."""
+    """A statement exceeded its timeout and was rolled back."""
 
 
 def failure_of(error: BaseException | None, *, writes: bool) -> Failure | None:
-    """What has failed, if it was the database; `writes` says whether it was asked to write.
+    """The failure that an error means; None if the error is not a fault of the database.
 
-    None for errors of the program, among them a constraint that refused.
+    `writes` says whether the request may have sent a write. A violated constraint is no fault.
     """
     cause = error.__cause__ if error else None
-    if error and was_outdated(error):
+    if error and is_stale_statement(error):
         return Failure.UNAVAILABLE
     if isinstance(error, InternalError):
-        # Django's class also for a transaction that idled too long, and for a write that came
-        # to a server which is not the primary any more. Others are bugs.
-        passing = isinstance(cause, IdleInTransactionSessionTimeout | ReadOnlySqlTransaction)
-        return Failure.UNAVAILABLE if passing else None
+        # Two of Django's InternalErrors are temporary: the idle-in-transaction timeout, and a
+        # write on a server that is not the primary. The others are bugs.
+        temporary = isinstance(cause, IdleInTransactionSessionTimeout | ReadOnlySqlTransaction)
+        return Failure.UNAVAILABLE if temporary else None
     if not isinstance(error, OperationalError):
         return None
     if isinstance(cause, QueryCanceled):
         return Failure.TIMED_OUT
-    if writes and was_lost(error):
+    if writes and is_lost_connection(error):
         return Failure.OUTCOME_UNKNOWN
     return Failure.UNAVAILABLE
 
 
-def was_lost(error: BaseException) -> bool:
-    """Whether a connection broke while it was in use, so that nobody knows what became of
-    the last statement: there was no answer, or the server's last words were that it ends the
-    session (classes 08 and 57P of the error codes).
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether a connection broke while it was in use. The result of the last statement is unknown.
 
-    Not so where there was no connection at all, or where PostgreSQL itself refused.
+    Either no answer arrived, or the server ended the session (error classes 08 and 57P).
     """
     cause = error.__cause__
-    if not isinstance(error, OperationalError) or found_no_connection(error):
+    if not isinstance(error, OperationalError) or is_failed_checkout(error):
         return False
     if not isinstance(cause, psycopg.Error):
         return True
     return cause.sqlstate is None or cause.sqlstate.startswith(("08", "57P"))
 
 
-def was_outdated(error: BaseException) -> bool:
-    """Whether a statement had been prepared for tables that are others now, or is not there any
-    more. It surfaces in a transaction only, which is undone with everything in it; after that
-    the statement is prepared anew.
+def is_stale_statement(error: BaseException) -> bool:
+    """Whether a prepared statement does not fit the tables any more, or was deallocated.
+
+    This error occurs only inside a transaction, which is rolled back. The next execution prepares
+    the statement again.
     """
     cause = error.__cause__
     if isinstance(cause, FeatureNotSupported):
-        # The code means many things, and the words may be in any language: it is known by the
-        # function of PostgreSQL that looks whether a plan still holds.
+        # This code has many meanings, and the message is in any language. Only the name of the
+        # C function in PostgreSQL tells them apart.
         return cause.diag.source_function == "RevalidateCachedQuery"
     return isinstance(cause, InvalidSqlStatementName)
 
 
-def found_no_connection(error: BaseException) -> bool:
-    """Whether there was none to be had: none was free in time, or none could be opened."""
+def is_failed_checkout(error: BaseException) -> bool:
+    """Whether no connection became free in time, or no connection could be opened."""
     cause = error.__cause__
     if isinstance(cause, PoolTimeout | PoolClosed | TooManyRequests):
         return True
     if isinstance(cause, NotConnected | ConnectionTimeout):
         return True
-    # psycopg attaches what it had of a connection to the error of an attempt, and to no other.
+    # psycopg sets `pgconn` only on errors of Connection.connect().
     return isinstance(cause, psycopg.Error) and cause.pgconn is not None
 
 
-def refers_to_nothing(error: IntegrityError) -> bool:
-    """Whether a write named a row that does not exist: it was deleted a moment ago."""
+def is_foreign_key_violation(error: IntegrityError) -> bool:
+    """Whether a write referred to a row that does not exist, for example because it was deleted."""
     return isinstance(error.__cause__, psycopg.errors.ForeignKeyViolation)
 
 
 def violated_constraint(error: IntegrityError) -> str | None:
-    """The name of the constraint that refused a write, as PostgreSQL gives it."""
+    """The name of the violated constraint, as PostgreSQL reports it."""
     cause = error.__cause__
     return cause.diag.constraint_name if isinstance(cause, psycopg.Error) else None

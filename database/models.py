@@ -1,4 +1,4 @@
-"""The answers that are given again to a request that is sent again."""
+"""The stored responses of requests with an idempotency key."""
 
 import json
 import zlib
@@ -10,25 +10,25 @@ from django.db import connection, models
 from django.http import HttpResponse
 from django.utils import timezone
 
-KEPT_FOR = timedelta(hours=24)
+LIFETIME = timedelta(hours=24)
 KEY_LENGTH = 255
-PATH_LENGTH = 1024  # an entry of an index has room for 2,700 bytes in all
-DELETED_AT_ONCE = 30
-# Of each user the newest bodies are kept, up to these limits: a client that lost an answer asks
-# again within minutes. The first bounds the disk, and has room for several of the longest
-# articles. The second bounds the rows that each request with a key looks at: 0.1 ms.
-KEPT_BYTES = 2**20  # compressed
-KEPT_BODIES = 100
-# Requests at the same moment don't see each other's rows. PostgreSQL has 100 connections, unless
-# its `max_connections` is raised.
-UNSEEN_BODIES = 100
-# What HTTP calls "deflate" is zlib's format (RFC 9110, 8.4.1.2). The header tells such a body
-# from one that a version before this wrote.
+PATH_LENGTH = 1024  # a row of an index holds 2,700 bytes
+EXPIRED_PER_REQUEST = 30
+# The newest bodies of each user are stored, up to these limits: a client that lost a response
+# retries within minutes. The first limits the disk space, and fits several of the longest articles.
+# The second limits the rows that each request with a key reads: 0.1 ms.
+MAX_BYTES = 2**20  # compressed
+MAX_BODIES = 100
+# Concurrent requests do not see each other's rows. The default `max_connections` of PostgreSQL is
+# 100.
+MAX_CONCURRENT_REQUESTS = 100
+# "deflate" in HTTP means zlib's format (RFC 9110, 8.4.1.2). Rows of older versions have a body
+# without compression and without this header.
 _COMPRESSED = {"Content-Encoding": "deflate"}
 
-# The answer to one row; and no body any more for those of the user's newest rows that are beyond
-# the limits. Only a body of an object can be dropped: it can be built again.
-_KEEP = """
+# Store the response in one row, and drop other bodies of the user beyond the limits. Only the body
+# of an object can be dropped, because it can be rebuilt.
+_STORE = """
     WITH answered AS (
         UPDATE database_idempotencykey
         SET status = %s, headers = %s, content = %s, object_id = %s WHERE id = %s
@@ -37,7 +37,7 @@ _KEEP = """
         SELECT id FROM database_idempotencykey WHERE id IN (
             SELECT id FROM (
                 SELECT id, object_id, content IS NOT NULL AS has_body,
-                    row_number() OVER newest AS place,
+                    row_number() OVER newest AS rank,
                     sum(length(content)) OVER newest AS bytes
                 FROM (
                     SELECT id, object_id, content, created_at
@@ -46,19 +46,19 @@ _KEEP = """
                 ) AS rows
                 WINDOW newest AS (ORDER BY created_at DESC ROWS UNBOUNDED PRECEDING)
             ) AS bodies
-            WHERE has_body AND object_id IS NOT NULL AND (bytes > %s OR place >= %s)
+            WHERE has_body AND object_id IS NOT NULL AND (bytes > %s OR rank >= %s)
         ) FOR UPDATE SKIP LOCKED
     ))
 """
 
 
 class IdempotencyKeyManager(models.Manager["IdempotencyKey"]):
-    def delete_expired(self, limit: int = DELETED_AT_ONCE) -> int:
-        """Delete the oldest expired rows, `limit` at the most; return how many.
+    def delete_expired(self, limit: int = EXPIRED_PER_REQUEST) -> int:
+        """Delete at most `limit` of the oldest expired rows; return how many.
 
-        One statement, which waits for no lock. By default it deletes more rows than one request
-        adds, so that a backlog gets smaller. The array holds PostgreSQL to the limit; the
-        subquery of a plain `IN` may be run more than once.
+        One statement, which waits for no lock. The default is more than the one row that a request
+        adds, so that a backlog shrinks. The array enforces the limit: PostgreSQL may run the
+        subquery of a plain `IN` several times.
         """
         with connection.cursor() as cursor:
             cursor.execute(
@@ -68,17 +68,17 @@ class IdempotencyKeyManager(models.Manager["IdempotencyKey"]):
                     ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED
                 ))
                 """,
-                [timezone.now() - KEPT_FOR, limit],
+                [timezone.now() - LIFETIME, limit],
             )
             deleted: int = cursor.rowcount
         return deleted
 
 
 class IdempotencyKey(models.Model):
-    """A request that its sender has named, and the answer to it.
+    """The key of a request, and its response.
 
-    The answer is written by the transaction that inserts the row, so no other transaction sees
-    a row without one. Its body may be dropped later, if the view has said which object it shows.
+    One transaction inserts the row and stores the response, so other transactions never see a row
+    without a response. The body may be dropped later if `object_id` is set.
     """
 
     user = models.ForeignKey(
@@ -111,14 +111,13 @@ class IdempotencyKey(models.Model):
         return f"{self.key} of user {self.user_id} for {self.method} {self.path}"
 
     def claim(self) -> bool:
-        """Insert the row, or take over one that is too old. False if there is one that is
-        not: its answer counts, and it stays there until the transaction ends.
+        """Insert the row, or take over an expired one. False if there is another row: it is locked
+        until the end of the transaction.
 
-        Waits for the transaction of a request that has claimed the same; at most the
-        statement time-out, then it raises OperationalError. Raises IntegrityError without
-        the user.
+        Waits for another transaction that has claimed the same key. Raises OperationalError after
+        the statement timeout, and IntegrityError if the user does not exist.
 
-        One statement, because between two the row could appear, or be deleted.
+        One statement, because another transaction could insert or delete the row between two.
         """
         request: list[Any] = [self.user_id, self.method, self.path, self.key, self.body_hmac]
         with connection.cursor() as cursor:
@@ -132,51 +131,43 @@ class IdempotencyKey(models.Model):
                     WHERE kept.created_at <= %s
                 RETURNING id
                 """,
-                [*request, self.created_at, self.created_at - KEPT_FOR],
+                [*request, self.created_at, self.created_at - LIFETIME],
             )
             row = cursor.fetchone()
         if row is not None:
             self.pk = row[0]
         return row is not None
 
-    def kept(self) -> "IdempotencyKey":
-        """The row that a claim has lost to."""
+    def existing(self) -> "IdempotencyKey":
+        """The row that made `claim()` return False."""
         return IdempotencyKey.objects.get(
             user=self.user_id, method=self.method, path=self.path, key=self.key
         )
 
-    def keep(self, response: HttpResponse, object_id: int | None) -> None:
-        """Write down the answer to the request of a row that was claimed, and drop the bodies
-        that are too many.
+    def store(self, response: HttpResponse, object_id: int | None) -> None:
+        """Store the response in a claimed row, and drop the user's bodies beyond the limits.
 
-        One statement, which waits for no lock: a row that is being answered from keeps its body.
-        Requests of one user at the same moment don't see each other's rows; the next request
-        drops what is too much.
+        One statement, which waits for no lock and skips locked rows. Concurrent requests of a user
+        do not see each other's rows; the next request drops their surplus.
         """
         headers = dict(response.headers) | _COMPRESSED
         content = zlib.compress(response.content)
-        answered: list[Any] = [
-            response.status_code,
-            json.dumps(headers),
-            content,
-            object_id,
-            self.pk,
-        ]
-        looked_at = [self.user_id, self.pk, KEPT_BODIES + UNSEEN_BODIES]
-        limits = [KEPT_BYTES - len(content), KEPT_BODIES]
+        stored: list[Any] = [response.status_code, json.dumps(headers), content, object_id, self.pk]
+        others = [self.user_id, self.pk, MAX_BODIES + MAX_CONCURRENT_REQUESTS]
+        limits = [MAX_BYTES - len(content), MAX_BODIES]
         with connection.cursor() as cursor:
-            cursor.execute(_KEEP, [*answered, *looked_at, *limits])
+            cursor.execute(_STORE, [*stored, *others, *limits])
 
-    def answer(self) -> HttpResponse | None:
-        """The kept answer; None if its body was dropped."""
+    def response(self) -> HttpResponse | None:
+        """The stored response; None if its body was dropped."""
         if self.content is None:
             return None
         is_compressed = _COMPRESSED.items() <= (self.headers or {}).items()
         content = zlib.decompress(self.content) if is_compressed else self.content
-        return self.completed(HttpResponse(content))
+        return self.with_headers(HttpResponse(content))
 
-    def completed[R: HttpResponse](self, response: R) -> R:
-        """Give the kept status and headers to an answer with a body."""
+    def with_headers[R: HttpResponse](self, response: R) -> R:
+        """Set the stored status and headers on a response."""
         response.status_code = self.status or response.status_code
         for name, value in (self.headers or {}).items():
             if name not in _COMPRESSED:

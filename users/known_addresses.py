@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import IntegrityError, models
 from django.utils import timezone
 
-from database.errors import refers_to_nothing
+from database.errors import is_foreign_key_violation
 
 KEPT_FOR = timedelta(days=90)
 KEPT_FOR_EACH_USER = 20
@@ -39,7 +39,7 @@ class KnownAddressManager(models.Manager["KnownAddress"]):
             )
         except IntegrityError as error:
             # The account was deleted after its password was checked.
-            if not refers_to_nothing(error):
+            if not is_foreign_key_violation(error):
                 raise
         newest = mine.order_by("-last_used_at")[:KEPT_FOR_EACH_USER].values("pk")
         mine.exclude(pk__in=newest, last_used_at__gt=now - KEPT_FOR).delete()

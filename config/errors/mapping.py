@@ -10,7 +10,7 @@ from django.db import IntegrityError
 from django.http import Http404, UnreadablePostError
 from rest_framework import exceptions
 
-from database.errors import refers_to_nothing, violated_constraint
+from database.errors import is_foreign_key_violation, violated_constraint
 from users.limits import LoginRefused
 from users.names import TAKEN_FIELDS
 from users.password_queue import PasswordQueueFull
@@ -47,7 +47,7 @@ def as_api_exception(exc: Exception) -> exceptions.APIException | None:
 
 
 def _violation(exc: IntegrityError) -> exceptions.APIException | None:
-    if refers_to_nothing(exc):
+    if is_foreign_key_violation(exc):
         return exceptions.NotFound()
     field = TAKEN_FIELDS.get(violated_constraint(exc) or "")
     return StatusError(409, "taken", field) if field else None

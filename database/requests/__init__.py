@@ -1,4 +1,4 @@
-"""What surrounds a request: its deadline, its retry, the answer when the database fails, and
+"""Middleware: the deadline of a request, its retries, its response when the database fails, and
 idempotency keys."""
 
 from database.requests.idempotency import IdempotencyMiddleware, rebuildable

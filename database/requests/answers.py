@@ -1,4 +1,4 @@
-"""The answers of a project that names no functions of its own in its settings."""
+"""The defaults of the settings that name functions: plain-text responses, and the user."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _REFUSALS = {
 
 
 def failure(request: HttpRequest, failure: Failure) -> HttpResponse:
-    """Plain text, with `Retry-After` where a retry cannot repeat a write."""
+    """A plain-text response, with `Retry-After` if a retry cannot repeat a write."""
     status, text = _FAILURES[failure]
     response = HttpResponse(text, status=status, content_type="text/plain")
     if failure is Failure.UNAVAILABLE:
@@ -27,11 +27,11 @@ def failure(request: HttpRequest, failure: Failure) -> HttpResponse:
 
 
 def key_refused(code: str) -> HttpResponse:
-    """Plain text with status 422; the code is "invalid" or "key_reused"."""
+    """A plain-text response with status 422. The code is "invalid" or "key_reused"."""
     return HttpResponse(_REFUSALS[code], status=422, content_type="text/plain")
 
 
 def logged_in_user(request: HttpRequest) -> Any:
-    """The user of Django's AuthenticationMiddleware; None if nobody is logged in."""
+    """The user of Django's AuthenticationMiddleware; None if the request is anonymous."""
     user = getattr(request, "user", None)
     return user if user is not None and user.is_authenticated else None

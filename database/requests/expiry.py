@@ -1,4 +1,4 @@
-"""Delete expired idempotency keys while no request brings one: then no request deletes any."""
+"""Delete expired idempotency keys in the background. Requests with a key delete some too."""
 
 import os
 import time
@@ -9,17 +9,17 @@ from django.db import OperationalError, connection
 from database.background import BackgroundThread, survive
 from database.models import IdempotencyKey
 
-INTERVAL = 600.0  # seconds; rows are kept for 24 hours, so that ten minutes more don't matter
-BATCH = 1_000  # rows in one statement: some 20 ms
+INTERVAL = 600.0  # seconds; rows live for 24 hours, so 10 minutes more do not matter
+BATCH = 1_000  # rows for each statement, about 20 ms
 
 
 def delete_expired() -> None:
     """Delete every expired row that no other transaction has locked.
 
-    Gives the connection of this thread back. While the database is away, nothing is deleted.
+    Closes the connection of this thread. Deletes nothing while the database is unavailable.
     """
     try:
-        with suppress(OperationalError):  # the pool logs an outage once; the next round tries again
+        with suppress(OperationalError):  # the pool logs an outage; the next call tries again
             while IdempotencyKey.objects.delete_expired(BATCH) == BATCH:
                 pass
     finally:
@@ -32,11 +32,11 @@ def _run() -> None:
         survive(delete_expired)
 
 
-def forget_everything() -> None:
-    """In a process that was forked: threads are not forked."""
+def _reset() -> None:
+    """In a forked process: fork does not copy threads."""
     global thread
     thread = BackgroundThread("idempotency-expiry", _run)
 
 
 thread = BackgroundThread("idempotency-expiry", _run)
-os.register_at_fork(after_in_child=forget_everything)
+os.register_at_fork(after_in_child=_reset)

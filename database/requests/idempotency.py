@@ -1,10 +1,10 @@
-"""`Idempotency-Key`: a POST that is sent again gives the first answer again, and nothing else.
+"""`Idempotency-Key`: a repeated POST gets the first response again and has no further effect.
 
 Three Django settings name functions by dotted string; `answers.py` has the defaults.
 `IDEMPOTENCY_USER(request)` returns the user, or None to ignore the key. `IDEMPOTENCY_REFUSAL(code)`
-returns the answer for the code "invalid" or "key_reused". `IDEMPOTENCY_REBUILD(request, id)` builds
-an answer again whose body was dropped, from the id that the view gave to `rebuildable()`; without
-this setting no body is dropped.
+returns the response for the code "invalid" or "key_reused". `IDEMPOTENCY_REBUILD(request, id)`
+returns a response whose stored body was dropped, for the id that the view passed to
+`rebuildable()`; without this setting no body is dropped.
 """
 
 import re
@@ -18,7 +18,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.encoding import escape_uri_path
 from django.utils.module_loading import import_string
 
-from database.errors import refers_to_nothing
+from database.errors import is_foreign_key_violation
 from database.models import KEY_LENGTH, PATH_LENGTH, IdempotencyKey
 from database.requests import expiry
 from database.settings import project_setting
@@ -27,17 +27,16 @@ KEY = re.compile(rf"[ -~]{{1,{KEY_LENGTH}}}")
 
 
 def rebuildable[R: HttpResponse](response: R, object_id: int) -> R:
-    """Say which object an answer shows, so that its body need not be kept for 24 hours."""
+    """Store the id of the object in the response. Its stored body may then be dropped early."""
     response.object_id = object_id  # type: ignore[attr-defined]  # for IdempotencyMiddleware
     return response
 
 
 class IdempotencyMiddleware:
-    """Stands inside of every other middleware: the view, and the row with its answer, are one
-    transaction. Whatever is not a 2xx is rolled back, row and all.
+    """Run the view and store its response in one transaction. It must be the innermost middleware.
 
-    Database errors of its own pass through, that of the COMMIT among them, for
-    DatabaseMiddleware to answer; or to run the request again, which is safe with the row.
+    A response that is not a 2xx rolls the transaction back, with the row. Database errors, also of
+    the COMMIT, are left to DatabaseMiddleware, which may retry the request because of the row.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -54,7 +53,7 @@ class IdempotencyMiddleware:
         )
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        expiry.thread.ensure_running()  # here, because a server may fork after it has started
+        expiry.thread.ensure_running()  # not at startup: a server may fork afterwards
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if request.method != "POST" or key is None:
             return self.get_response(request)
@@ -71,42 +70,41 @@ class IdempotencyMiddleware:
             with transaction.atomic(durable=True):
                 return self._answer(request, row)
         except IntegrityError as error:
-            if not refers_to_nothing(error):
+            if not is_foreign_key_violation(error):
                 raise
-            # The user has been deleted since; the view has the words for that.
+            # The user was deleted meanwhile. The view returns the right error.
             return self.get_response(request)
 
     def _answer(self, request: HttpRequest, row: IdempotencyKey) -> HttpResponse:
-        # Django's foreign keys wait for the COMMIT, when it is too late for the view to say
-        # what was not found. Without a transaction they don't wait.
+        # Django's foreign keys are checked at the COMMIT, too late for the view to report which
+        # object is missing. Check them at each statement, as outside a transaction.
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         if not KEY.fullmatch(row.key) or len(row.path) > PATH_LENGTH:
             return self._refuse(request, "invalid")
         if not row.claim():
-            kept = row.kept()
-            if kept.body_hmac != row.body_hmac:
+            first = row.existing()
+            if first.body_hmac != row.body_hmac:
                 return self._refuse(request, "key_reused")
-            return kept.answer() or self._rebuilt(request, kept)
+            return first.response() or self._rebuilt(request, first)
         response = self.get_response(request)
         if _is_success(response):
-            # Raises, for a 500 and a log entry, if the view has swallowed an error that broke
-            # the transaction, so that nothing of what it says is true; or answers in a stream.
-            row.keep(response, getattr(response, "object_id", None) if self.rebuild else None)
+            # Raises, for a 500 and a log line, if the response is streamed, or if the view hid an
+            # error that aborted the transaction: then its response would be wrong.
+            row.store(response, getattr(response, "object_id", None) if self.rebuild else None)
         else:
             transaction.set_rollback(True)
         return response
 
-    def _rebuilt(self, request: HttpRequest, kept: IdempotencyKey) -> HttpResponse:
-        """The answer with the object as it is now. If the object is gone, the error that its
-        view gives: the write is not done again."""
-        if self.rebuild is None or kept.object_id is None:
+    def _rebuilt(self, request: HttpRequest, first: IdempotencyKey) -> HttpResponse:
+        """The response with the current object, or an error if the object was deleted."""
+        if self.rebuild is None or first.object_id is None:
             raise ImproperlyConfigured("IDEMPOTENCY_REBUILD is not set, but a body was dropped.")
-        response = self.rebuild(request, kept.object_id)
-        return kept.completed(response) if _is_success(response) else response
+        response = self.rebuild(request, first.object_id)
+        return first.with_headers(response) if _is_success(response) else response
 
     def _refuse(self, request: HttpRequest, code: str) -> HttpResponse:
-        """What the view refuses in any case, it refuses first: 401, 404 and 403 come before."""
+        """Refuse the key, unless the view refuses the request: 401, 404 and 403 come first."""
         response = self.get_response(request)
         transaction.set_rollback(True)
         return self.refusal(code) if _is_success(response) else response
@@ -117,7 +115,7 @@ def _row(request: HttpRequest, user: Any, key: str) -> IdempotencyKey:
     return IdempotencyKey(
         user=user,
         method="POST",
-        # Escaped, because PostgreSQL has no NUL.
+        # Escaped, because PostgreSQL cannot store a null character.
         path=escape_uri_path(request.path),
         key=key,
         body_hmac=body_hmac.hexdigest(),

@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from articles import urls as articles
 from articles.models import Article, Comment, Favorite
 from articles.views import ArticleViewSet, CommentViewSet
-from database.models import DELETED_AT_ONCE, KEPT_BYTES, IdempotencyKey
+from database.models import EXPIRED_PER_REQUEST, MAX_BYTES, IdempotencyKey
 from profiles import urls as profiles
 from profiles.models import Follow
 from profiles.views import ProfileViewSet
@@ -407,7 +407,7 @@ def test_an_expired_answer_is_ignored_before_it_is_deleted(
 ) -> None:
     send(api(alice), ARTICLES, NEW_ARTICLE)
     set_created_at(timezone.now() - timedelta(hours=25))
-    create_expired_answers(bob, DELETED_AT_ONCE)  # older, so they are deleted first
+    create_expired_answers(bob, EXPIRED_PER_REQUEST)  # older, so they are deleted first
     corrected = {"article": NEW_ARTICLE["article"] | {"title": "Newer"}}
 
     second = send(api(alice), ARTICLES, corrected)
@@ -418,14 +418,14 @@ def test_an_expired_answer_is_ignored_before_it_is_deleted(
 
 
 def test_expired_answers_are_deleted_in_batches(api: Api, alice: User, bob: User) -> None:
-    create_expired_answers(bob, 2 * DELETED_AT_ONCE + 1)
+    create_expired_answers(bob, 2 * EXPIRED_PER_REQUEST + 1)
 
     left = []
     for key in ("1", "2", "3"):
         send(api(alice), ARTICLES, NEW_ARTICLE, key)
         left.append(IdempotencyKey.objects.filter(user=bob).count())
 
-    assert left == [DELETED_AT_ONCE + 1, 1, 0]
+    assert left == [EXPIRED_PER_REQUEST + 1, 1, 0]
     assert IdempotencyKey.objects.filter(user=alice).count() == 3
 
 
@@ -529,7 +529,7 @@ def test_kept_bodies_have_a_quota_in_bytes_and_keys_have_none(
 
     answers = [send(api(bob), f"{ARTICLE}/favorite", key=str(n)) for n in range(50)]
 
-    assert kept_bytes(bob) <= KEPT_BYTES
+    assert kept_bytes(bob) <= MAX_BYTES
     assert IdempotencyKey.objects.filter(user=bob).count() == 50
     kept = IdempotencyKey.objects.filter(user=bob).order_by("created_at")
     dropped = [row.content is None for row in kept]
@@ -549,7 +549,7 @@ def test_kept_bodies_have_a_quota_in_bytes_and_keys_have_none(
 def test_kept_bodies_have_a_quota_in_number(
     api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("database.models.KEPT_BODIES", 3)
+    monkeypatch.setattr("database.models.MAX_BODIES", 3)
 
     for n in range(8):
         send(api(bob), f"{ARTICLE}/favorite", key=str(n))

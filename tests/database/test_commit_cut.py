@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from database.requests.middleware import TRIES
+from database.requests.middleware import MAX_ATTEMPTS
 from tests.database import application
 from tests.database.application import Application
 from tests.database.load import Client, Question, Reply
@@ -121,7 +121,9 @@ def test_a_write_without_a_key_is_not_repeated_and_its_outcome_is_unknown(
 
 @every_kind
 @commit_arrives_or_not
-@pytest.mark.parametrize(("lost", "status"), [(1, 201), (TRIES, 503)], ids=["once", "every-try"])
+@pytest.mark.parametrize(
+    ("lost", "status"), [(1, 201), (MAX_ATTEMPTS, 503)], ids=["once", "every-try"]
+)
 def test_a_write_with_a_key_is_done_once_and_answered_the_same(
     kind: Kind,
     arrives: bool,

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from articles.models import Article, Comment, Tag
 from database.backend.cleanup import Cleanup, cleanup_after
-from database.models import _KEEP, IdempotencyKey
+from database.models import _STORE, IdempotencyKey
 from database.requests import expiry
 from tests.api.test_idempotency import ARTICLES, INVALID, NEW_ARTICLE, assert_same, send
 from tests.api.test_races import Api, statuses
@@ -324,7 +324,7 @@ def test_an_answer_whose_body_is_dropped_meanwhile_is_rebuilt(
     api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key is sent again while another request of the user drops the kept body."""
-    monkeypatch.setattr("database.models.KEPT_BODIES", 1)
+    monkeypatch.setattr("database.models.MAX_BODIES", 1)
     client = api(bob)
     for n in range(30):
         first = send(client, COMMENTS, COMMENT, key=f"first {n}")
@@ -345,7 +345,7 @@ def test_an_answer_whose_body_is_dropped_meanwhile_is_rebuilt(
 def test_simultaneous_keys_of_one_user_drop_bodies_without_a_deadlock(
     api: Api, bob: User, article: Article, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("database.models.KEPT_BODIES", 2)
+    monkeypatch.setattr("database.models.MAX_BODIES", 2)
     client = api(bob)
     for n in range(30):
         answers = at_once(
@@ -359,7 +359,7 @@ def test_simultaneous_keys_of_one_user_drop_bodies_without_a_deadlock(
 
 
 def test_keeping_an_answer_changes_no_session_state() -> None:
-    assert cleanup_after(_KEEP) == Cleanup.NONE
+    assert cleanup_after(_STORE) == Cleanup.NONE
 
 
 def test_a_refusal_leaves_no_rows_and_no_open_transaction(api: Api, alice: User) -> None:

@@ -12,7 +12,7 @@ from django.db import (
 from psycopg import errors
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from database.errors import Failure, NotConnected, failure_of, was_lost
+from database.errors import Failure, NotConnected, failure_of, is_lost_connection
 
 NO_CONNECTION = [
     PoolTimeout(),
@@ -49,7 +49,7 @@ def test_an_error_before_the_statement_ran_is_unavailable(cause: Exception) -> N
 
     assert failure_of(error, writes=False) is Failure.UNAVAILABLE
     assert failure_of(error, writes=True) is Failure.UNAVAILABLE
-    assert not was_lost(error)
+    assert not is_lost_connection(error)
 
 
 @pytest.mark.parametrize("cause", LOST, ids=repr)
@@ -58,14 +58,14 @@ def test_the_outcome_of_a_write_is_unknown_after_a_lost_connection(cause: Except
 
     assert failure_of(error, writes=False) is Failure.UNAVAILABLE
     assert failure_of(error, writes=True) is Failure.OUTCOME_UNKNOWN
-    assert was_lost(error)
+    assert is_lost_connection(error)
 
 
 def test_a_statement_timeout_is_timed_out() -> None:
     error = raised(errors.QueryCanceled())
 
     assert failure_of(error, writes=True) is Failure.TIMED_OUT
-    assert not was_lost(error)
+    assert not is_lost_connection(error)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_write_that_was_rolled_back_for_certain_is_unavailable(cause: Exceptio
     error = raised(cause, InternalError)
 
     assert failure_of(error, writes=True) is Failure.UNAVAILABLE
-    assert not was_lost(error)
+    assert not is_lost_connection(error)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from articles.demo.tables import copy
 from articles.models import Article, Favorite, Tag, Tagging
-from database.errors import refers_to_nothing
+from database.errors import is_foreign_key_violation
 from tests.builders import like, write_article
 from tests.database.servers import migrated
 from tests.processes import run
@@ -111,7 +111,7 @@ def test_a_missing_article_violates_the_foreign_key(bob: User) -> None:
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         write()
 
-    assert refers_to_nothing(refusal.value)
+    assert is_foreign_key_violation(refusal.value)
 
 
 def test_lists_are_sorted_without_a_join(listed_article: Article) -> None:
