@@ -1,11 +1,11 @@
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
-from database.serving import prepared_queries
+from database.serving import check_queries
 
 
 class DatabaseConfig(AppConfig):
     name = "database"
 
     def ready(self) -> None:
-        register(prepared_queries, Tags.database)
+        register(check_queries, Tags.database)

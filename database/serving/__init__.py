@@ -1,11 +1,8 @@
-"""What is checked before a server, or a command, uses the database."""
+"""Checks of the databases before a server or a command uses them."""
 
-from database.serving.checks import findings, has_unapplied_migrations, prepared_queries
+from database.serving.checks import has_unapplied_migrations
+from database.serving.dbcheck import problems
 from database.serving.startup import require_database
+from database.serving.system_check import check_queries
 
-__all__ = [
-    "findings",
-    "has_unapplied_migrations",
-    "prepared_queries",
-    "require_database",
-]
+__all__ = ["check_queries", "has_unapplied_migrations", "problems", "require_database"]

@@ -1,8 +1,7 @@
-"""The first connection of a process: it waits for a database that is only late, and says in a
-sentence why there is none.
+"""The first connection of a process.
 
-It is not the pool's: a pool answers every cause alike, after its acquire time-out, with
-"couldn't get a connection".
+It waits for a database that is starting, and reports the cause of a failure in one sentence. The
+pool cannot do this: it reports every cause as a timeout.
 """
 
 import math
@@ -21,9 +20,8 @@ from database.backend import Connection, DatabaseWrapper, cause_of
 
 RETRY_INTERVAL = 0.5  # seconds
 
-# What a moment may change (`outages.cause_of`): there is no server yet, or it starts, or it is
-# full; another is about to become the primary, or PgBouncer has no session for us yet.
-_PASSING = {
+# Causes (`outages.cause_of`) that may pass: the server does not run yet, is starting, or is full.
+_TEMPORARY_CAUSES = {
     "refused",
     "closed",
     "unreachable",
@@ -32,29 +30,30 @@ _PASSING = {
     "not_ready",
     "too_many_connections",
 }
-_PASSING_WORDS = re.compile("standby|read-only|server login|server_login|connect failed")
+# Messages while another server becomes the primary, or while PgBouncer cannot log in to the server.
+_TEMPORARY_MESSAGES = re.compile("standby|read-only|server login|server_login|connect failed")
 
-_TO_SET = {
+_VARIABLES = {
     "authentication": "DATABASE_URL or DATABASE_PASSWORD_FILE",
     "tls": "DATABASE_SSLMODE or DATABASE_SSLROOTCERT",
 }
 
-# libpq's ping takes no more: no name and no password to know that there is a server.
+# The parameters of libpq's ping, which needs no user and no password.
 _ADDRESS = ("host", "hostaddr", "port", "connect_timeout")
 
 
-class Finding(NamedTuple):
-    """A sentence that says what is wrong and what to set, and the status to exit with, as
-    sysexits.h has them; 0 for a mere warning."""
+class Problem(NamedTuple):
+    """A sentence that names the problem and the setting to change."""
 
     text: str
     exit_status: int = os.EX_CONFIG
+    """A status of sysexits.h; 0 for a warning."""
 
 
-class NoDatabase(Exception):
+class ConnectError(Exception):
     def __init__(self, text: str, exit_status: int) -> None:
         super().__init__(text)
-        self.finding = Finding(text, exit_status)
+        self.problem = Problem(text, exit_status)
 
 
 def require_database(*databases: DatabaseWrapper) -> None:
@@ -65,15 +64,15 @@ def require_database(*databases: DatabaseWrapper) -> None:
     for database in databases:
         try:
             connect(database).close()
-        except NoDatabase as error:
+        except ConnectError as error:
             print(error, file=sys.stderr)
-            sys.exit(error.finding.exit_status)
+            sys.exit(error.problem.exit_status)
 
 
 def connect(database: DatabaseWrapper, patience: float = 0) -> Connection:
-    """A session with the database; tries again for `patience` seconds while that may help.
+    """Connect, and retry for `patience` seconds after errors that may pass.
 
-    Raises NoDatabase, at the end of that time if the host has one address.
+    Raises ConnectError, at the end of this time if the host has one address.
     """
     until = monotonic() + patience
     params = _params(database)
@@ -85,46 +84,45 @@ def connect(database: DatabaseWrapper, patience: float = 0) -> Connection:
             return Connection.connect(**params, autocommit=True)
         except psycopg.Error as error:
             if _is_final(error, params):
-                raise NoDatabase(_refused(error), os.EX_CONFIG) from error
-            # After a time-out another try would take psycopg's least, 2 s.
+                raise ConnectError(_unusable(error), os.EX_CONFIG) from error
+            # After a timeout, the next attempt would take 2 s, psycopg's minimum.
             timed_out = isinstance(error, psycopg.errors.ConnectionTimeout)
             if monotonic() + (2 if timed_out else RETRY_INTERVAL) > until:
-                raise NoDatabase(unreachable(error), os.EX_UNAVAILABLE) from error
+                raise ConnectError(unreachable(error), os.EX_UNAVAILABLE) from error
         time.sleep(RETRY_INTERVAL)
 
 
 def _params(database: DatabaseWrapper) -> dict[str, Any]:
     try:
         return database.get_connection_params()
-    except psycopg.OperationalError as error:  # the embedded server has not started
-        raise NoDatabase(_in_a_line(error), os.EX_UNAVAILABLE) from error
+    except psycopg.OperationalError as error:  # the embedded server does not start
+        raise ConnectError(_one_line(error), os.EX_UNAVAILABLE) from error
 
 
 def _is_final(error: psycopg.Error, params: dict[str, Any]) -> bool:
-    """Whether there is a server, and it is not content with us: waiting won't cure that.
+    """Whether the server runs and refuses this client, so that a retry does not help.
 
-    libpq keeps the server's error code to itself, and its words may be in any language. But
-    it says of an address whether there is a server that takes connections, without TLS or a
-    log-in.
+    libpq hides the server's error code, and messages may be in any language. But its ping reports,
+    without TLS and login, whether a server accepts connections at an address.
     """
-    if cause_of(error) in _PASSING or _PASSING_WORDS.search(str(error)):
+    if cause_of(error) in _TEMPORARY_CAUSES or _TEMPORARY_MESSAGES.search(str(error)):
         return False
     address = {name: params[name] for name in _ADDRESS if name in params}
     return pq.PGconn.ping(make_conninfo(**address).encode()) == pq.Ping.OK
 
 
-def _refused(error: psycopg.Error) -> str:
+def _unusable(error: psycopg.Error) -> str:
     if "startup parameter" in str(error):
-        to_set = "DATABASE_PGBOUNCER=on"
+        variable = "DATABASE_PGBOUNCER=on"
     else:
-        to_set = _TO_SET.get(cause_of(error), "DATABASE_URL")
-    return f"The database can't be used: {_in_a_line(error)}; set {to_set}."
+        variable = _VARIABLES.get(cause_of(error), "DATABASE_URL")
+    return f"The database can't be used: {_one_line(error)}; set {variable}."
 
 
 def unreachable(error: psycopg.Error) -> str:
-    return f"The database can't be reached: {_in_a_line(error)}; DATABASE_URL says where it is."
+    return f"The database can't be reached: {_one_line(error)}; check DATABASE_URL."
 
 
-def _in_a_line(error: psycopg.Error) -> str:
-    # libpq's words name host, port, user and database, and no password.
+def _one_line(error: psycopg.Error) -> str:
+    # libpq's messages contain host, port, user and database, but no password.
     return " ".join(str(error).split())

@@ -3,7 +3,7 @@
 from database.settings.environment import Environment
 from database.settings.limits import Limits
 from database.settings.project import project_setting
-from database.settings.tls import HERE
+from database.settings.tls import LOCAL_HOSTS
 from database.settings.url import DJANGO_NAMES, database
 
-__all__ = ["DJANGO_NAMES", "HERE", "Environment", "Limits", "database", "project_setting"]
+__all__ = ["DJANGO_NAMES", "LOCAL_HOSTS", "Environment", "Limits", "database", "project_setting"]

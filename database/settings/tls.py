@@ -9,7 +9,7 @@ from database.settings.environment import Environment
 # https://www.postgresql.org/docs/current/libpq-ssl.html, from the weakest to the strongest.
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 SYSTEM = "system"  # for libpq: the certificates that OpenSSL trusts on this machine
-HERE = frozenset({"", "localhost", "127.0.0.1", "::1"})
+LOCAL_HOSTS = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 
 def set_tls(entry: dict[str, Any], env: Environment, *, debug: bool) -> None:
@@ -36,7 +36,7 @@ def _is_local(entry: dict[str, Any]) -> bool:
     addresses = entry["OPTIONS"].get("hostaddr") or os.environ.get("PGHOSTADDR", "")
     names = [*hosts.lower().split(","), *addresses.split(",")]
     return all(
-        name in HERE or name.startswith(("/", "@")) for name in names
+        name in LOCAL_HOSTS or name.startswith(("/", "@")) for name in names
     )  # "/", "@": unix sockets
 
 

@@ -231,7 +231,7 @@ def test_the_server_and_its_pages(app: Project) -> None:
             "root": {"handlers": ["console"], "level": "INFO"},
         }
     """)
-    assert app.manage("dbcheck") == "The database is as the server needs it.\n"
+    assert app.manage("dbcheck") == "The database is ready for the server.\n"
     port = free_port()
     command = [sys.executable, "manage.py", "serve", f"--port={port}", "--workers=2"]
     with (app.folder / "log").open("w") as log:

@@ -19,7 +19,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from psycopg import sql
 
-from database.serving.checks import findings
+from database.serving import problems
 from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import PostgreSQL, migrated, wait_until
 from tests.processes import database_url, free_port, run
@@ -41,7 +41,7 @@ def dbcheck(url: str, *arguments: str, **variables: str) -> "CompletedProcess[st
     return run("manage.py", "dbcheck", *arguments, DATABASE_URL=url, **variables)
 
 
-def finding(process: "CompletedProcess[str]", exit_status: int) -> str:
+def problem(process: "CompletedProcess[str]", exit_status: int) -> str:
     """The only line of the output, after the process ended with this status."""
     assert process.returncode == exit_status, process.stderr
     assert process.stdout == ""
@@ -79,9 +79,9 @@ def unmigrated(
 
 
 def check(*, workers: int = 2, threads: int = 16) -> list[str]:
-    found = list(findings(workers=workers, threads=threads, patience=0))
-    assert {finding.exit_status for finding in found} <= {78}
-    return [finding.text for finding in found]
+    found = list(problems(workers=workers, threads=threads, patience=0))
+    assert {problem.exit_status for problem in found} <= {78}
+    return [problem.text for problem in found]
 
 
 def test_a_correct_database_passes(db: None) -> None:
@@ -89,7 +89,7 @@ def test_a_correct_database_passes(db: None) -> None:
 
     assert process.returncode == 0
     assert process.stderr.startswith('Warning: The role "conduit" is a superuser; docs/roles.sql')
-    assert process.stdout == "The database is as the server needs it.\n"
+    assert process.stdout == "The database is ready for the server.\n"
 
 
 def test_a_role_that_is_not_a_superuser_passes_without_a_warning(writer: None) -> None:
@@ -104,8 +104,8 @@ def test_it_starts_the_embedded_server() -> None:
         pid = Path(folder, "pg/data/postmaster.pid")
         wait_until(lambda: not pid.exists(), "the server has stopped")
 
-    # No other finding: in the embedded server every role is a superuser.
-    assert finding(process, 78).startswith("Migrations are not applied, ")
+    # No other problem: in the embedded server every role is a superuser.
+    assert problem(process, 78).startswith("Unapplied migrations: ")
 
 
 def test_a_missing_database_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +120,7 @@ def test_a_missing_database_is_reported(db: None, monkeypatch: pytest.MonkeyPatc
 def test_migrations_that_are_not_applied_are_reported(unmigrated: None) -> None:
     (text,) = check()
 
-    assert text.startswith("Migrations are not applied, ")
+    assert text.startswith("Unapplied migrations: ")
     assert text.endswith("; run `manage.py migrate`.")
 
 
@@ -137,7 +137,7 @@ def test_a_single_migration_that_is_not_applied_is_reported(
             "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", last
         )
 
-    assert text.startswith("Migrations are not applied, 1 of them (articles.0001_initial, ")
+    assert text.startswith("Unapplied migrations: 1, for example articles.0001_initial; ")
 
 
 def test_a_missing_right_to_read_the_migrations_is_reported(
@@ -165,7 +165,7 @@ def test_a_missing_right_on_a_table_is_reported(
     )
 
     assert check() == [
-        "The role needs SELECT, INSERT, UPDATE and DELETE, and has not all of them on"
+        "The database role lacks SELECT, INSERT, UPDATE or DELETE on these tables:"
         ' "articles_tally", "users_user"; docs/roles.sql grants them.'
     ]
 
@@ -178,8 +178,8 @@ def test_max_connections_must_be_enough_for_every_pool(
 
     assert check(workers=workers) == [
         f"The server needs {workers} x ({largest} + 1) = {workers * (largest + 1)} connections,"
-        " and max_connections less the reserved ones is 197; set SERVER_WORKERS or"
-        " DATABASE_POOL_MAX lower, or that higher."
+        " but max_connections minus the reserved ones is 197; lower SERVER_WORKERS or"
+        " DATABASE_POOL_MAX, or raise this limit."
     ]
 
 
@@ -190,8 +190,8 @@ def test_max_connections_must_be_enough_for_every_thread_without_a_pool(
 
     assert check(workers=4, threads=48) == []
     (text,) = check(workers=4, threads=49)
-    assert text.startswith("The server needs 4 x (49 + 1) = 200 connections, and max_connections")
-    assert "set SERVER_WORKERS or SERVER_THREADS lower" in text
+    assert text.startswith("The server needs 4 x (49 + 1) = 200 connections, but max_connections")
+    assert "lower SERVER_WORKERS or SERVER_THREADS" in text
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_the_connection_limits_of_the_role_and_the_database_are_checked(
     enough = check(workers=2)
     limit(-1)
 
-    assert f"the CONNECTION LIMIT of the {whose.format(name)} is 17; set " in text
+    assert f"the CONNECTION LIMIT of the {whose.format(name)} is 17; lower " in text
     assert enough == []
 
 
@@ -242,7 +242,7 @@ def test_behind_pgbouncer_the_role_must_have_the_settings(
     assert check() == []
 
 
-def test_all_findings_are_reported_at_once(unmigrated: None) -> None:
+def test_all_problems_are_reported_at_once(unmigrated: None) -> None:
     assert len(check(workers=30)) == 2
 
 
@@ -302,10 +302,10 @@ def test_a_server_that_is_down_is_awaited_only_for_the_startup_timeout(
     process = command(url, DATABASE_STARTUP_TIMEOUT=str(budget))
 
     assert budget - 0.5 < time.monotonic() - started < budget + 2 + startup_seconds
-    line = finding(process, 69)
+    line = problem(process, 69)
     assert line.startswith("The database can't be reached: connection failed: connection to")
     assert "Connection refused" in line
-    assert line.endswith("; DATABASE_URL says where it is.")
+    assert line.endswith("; check DATABASE_URL.")
     assert_not_in_output("hidden", process)
 
 
@@ -318,7 +318,7 @@ def test_a_wrong_password_is_reported_at_once(command: Command, server: PostgreS
     process = command(url, DATABASE_STARTUP_TIMEOUT="60")
 
     assert time.monotonic() - started < 5
-    line = finding(process, 78)
+    line = problem(process, 78)
     assert 'FATAL: password authentication failed for user "conduit"' in line
     assert line.endswith("; set DATABASE_URL or DATABASE_PASSWORD_FILE.")
     assert_not_in_output("hidden", process)
@@ -333,7 +333,7 @@ def test_an_untrusted_certificate_is_reported_at_once(
         url = tls_server.url(sslmode="verify-full", sslrootcert=str(stranger.authority))
         process = command(url, DATABASE_STARTUP_TIMEOUT="60")
 
-    line = finding(process, 78)
+    line = problem(process, 78)
     assert "certificate verify failed" in line
     assert line.endswith("; set DATABASE_SSLMODE or DATABASE_SSLROOTCERT.")
     assert_not_in_output("secret", process)
@@ -351,7 +351,7 @@ def test_a_trusted_certificate_and_no_tls_both_pass(tls_server: PostgreSQL) -> N
 def test_a_server_without_tls_is_reported_at_once(server: PostgreSQL) -> None:
     process = dbcheck(server.url(sslmode="require"), DATABASE_STARTUP_TIMEOUT="60")
 
-    line = finding(process, 78)
+    line = problem(process, 78)
     assert "server does not support SSL, but SSL was required" in line
     assert line.endswith("; set DATABASE_SSLMODE or DATABASE_SSLROOTCERT.")
 
@@ -363,7 +363,7 @@ def test_another_machine_without_tls_is_a_warning() -> None:
         process = dbcheck(elsewhere.url(sslmode="prefer"))
 
     assert process.returncode == 0
-    assert "Warning: What is sent to 127.0.0.2 is not encrypted" in process.stderr
+    assert "Warning: The connection to 127.0.0.2 is not encrypted" in process.stderr
 
 
 @dbcheck_and_serve
@@ -404,7 +404,7 @@ def test_a_server_that_is_full_for_a_moment_is_awaited() -> None:
                 "the command has tried to connect",
             )
 
-        assert full.decode() in finding(given_up, 69)
+        assert full.decode() in problem(given_up, 69)
         assert tries > 1
         assert result.result().returncode == 0
 
@@ -418,7 +418,7 @@ def test_a_frozen_server_is_reported_after_the_startup_timeout(startup_seconds: 
         process = dbcheck(server.url(), DATABASE_STARTUP_TIMEOUT="2")
 
         assert time.monotonic() - started < 4 + startup_seconds
-        assert "timeout" in finding(process, 69)
+        assert "timeout" in problem(process, 69)
         server.thaw()
 
 
@@ -428,7 +428,7 @@ def test_a_pgbouncer_is_recognized_by_its_refusal_of_startup_options(server: Pos
         refused = dbcheck(pgbouncer.url())
         unbounded = dbcheck(pgbouncer.url(), DATABASE_PGBOUNCER="on")
 
-    line = finding(refused, 78)
+    line = problem(refused, 78)
     assert "unsupported startup parameter" in line
     assert line.endswith("; set DATABASE_PGBOUNCER=on.")
     assert "statement_timeout" in unbounded.stderr
@@ -471,6 +471,6 @@ def test_tls_that_a_proxy_ends_is_reported(tls_server: PostgreSQL) -> None:
         process = dbcheck(url)
 
     assert process.returncode == 78
-    assert "sslmode is verify-full, and the connection arrives at the server without TLS" in (
+    assert "sslmode is verify-full, but the connection reaches the server without TLS" in (
         process.stderr
     )

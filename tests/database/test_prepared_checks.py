@@ -295,8 +295,8 @@ def test_a_missing_right_to_read_the_migrations_is_reported(server: PostgreSQL) 
     server.execute("CREATE ROLE weak LOGIN PASSWORD 'weak'")
     url = f"postgresql://weak:weak@{server.host}:{server.port}/{DATABASE}"
     sentence = (
-        "The role may too little: permission denied for table django_migrations;"
-        " docs/roles.sql grants what it needs."
+        "The database role lacks privileges: permission denied for table django_migrations;"
+        " docs/roles.sql grants them."
     )
 
     for command in (["check", "--database", "default"], ["migrate"]):

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from articles.models import Tag
 from database.backend import DatabaseWrapper, database_wrapper
 from database.prepared import Slice, prepared, sliced
-from database.serving import findings
+from database.serving import problems
 from database.settings.url import DJANGO_NAMES
 from tests.database.declared import TagRow
 from tests.database.servers import PostgreSQL, migrated
@@ -111,6 +111,6 @@ def test_a_query_is_checked_in_its_database_only(servers: Servers) -> None:
     assert errors("archive") == [sentence]
     assert errors("default", "archive") == [sentence]
     assert errors("default") == []
-    found = [finding.text for finding in findings(workers=1, threads=1, patience=10)]
+    found = [problem.text for problem in problems(workers=1, threads=1, patience=10)]
     assert found[-1] == sentence
     assert not any(current.name in text for text in found)

@@ -126,7 +126,9 @@ def test_a_port_in_use_is_reported(server: PostgreSQL) -> None:
         process = run("manage.py", "serve", "--port", port, DATABASE_URL=server.url())
 
     assert process.returncode == 1
-    assert process.stderr.startswith(f"CommandError: Nothing can be served at 127.0.0.1:{port}: ")
+    assert process.stderr.startswith(
+        f"CommandError: The server cannot listen on 127.0.0.1:{port}: "
+    )
     assert "Address already in use" in process.stderr
 
 

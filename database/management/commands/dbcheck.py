@@ -1,4 +1,4 @@
-"""Whether the database is as the server needs it, in a line for each thing that is not."""
+"""Print every problem that would keep the server from using its databases."""
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
@@ -6,16 +6,15 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from database.serving import findings
+from database.serving import problems
 from database.settings import project_setting
 
 
 class Command(BaseCommand):
     help = (
-        "Checks that the database can be reached, has room for all connections of the server,"
-        " has every migration, and has what the declared queries ask for. Exits with 78 if"
-        " something has to be set otherwise, with 69 if there is no database within"
-        " DATABASE_STARTUP_TIMEOUT."
+        "Checks that each database accepts connections, allows all connections of the server, has"
+        " every migration, and fits the declared queries. Exits with 78 if a setting is wrong, and"
+        " with 69 if a database does not answer within DATABASE_STARTUP_TIMEOUT."
     )
     requires_system_checks = []
 
@@ -25,17 +24,17 @@ class Command(BaseCommand):
     def handle(self, *, workers: int, threads: int, **options: Any) -> None:
         exit_status = 0
         patience = project_setting("DATABASE_STARTUP_TIMEOUT")
-        for finding in findings(workers=workers, threads=threads, patience=patience):
-            self.stderr.write(finding.text)
-            exit_status = max(exit_status, finding.exit_status)
+        for problem in problems(workers=workers, threads=threads, patience=patience):
+            self.stderr.write(problem.text)
+            exit_status = max(exit_status, problem.exit_status)
         if exit_status:
             sys.exit(exit_status)
         if options["verbosity"]:
-            self.stdout.write("The database is as the server needs it.")
+            self.stdout.write("The database is ready for the server.")
 
 
 def add_size(parser: ArgumentParser) -> None:
-    """The options that say how large the server is: --workers and --threads."""
+    """Add --workers and --threads, the size of the server."""
     parser.add_argument("--workers", type=_count, default=project_setting("SERVER_WORKERS"))
     parser.add_argument("--threads", type=_count, default=project_setting("SERVER_THREADS"))
 

@@ -1,4 +1,4 @@
-"""Django's `loaddata`, which gives a statement as long as it takes."""
+"""Django's `loaddata` without a statement timeout."""
 
 from typing import Any
 
@@ -9,6 +9,6 @@ from database.backend import lift_timeouts
 
 class Command(loaddata.Command):
     def handle(self, *labels: str, **options: Any) -> None:
-        # It checks every foreign key of what it has loaded in one statement.
+        # One statement checks the foreign keys of all loaded rows.
         lift_timeouts(options["database"])
         super().handle(*labels, **options)

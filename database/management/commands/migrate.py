@@ -1,5 +1,7 @@
-"""Django's `migrate`, which reports an unreachable database in one sentence, sets no timeout for a
-statement, and checks the declared queries afterwards."""
+"""Django's `migrate` without a statement timeout.
+
+It reports an unreachable database in one sentence, and checks the declared queries afterwards.
+"""
 
 from typing import Any
 
@@ -13,16 +15,15 @@ from database.serving import has_unapplied_migrations, require_database
 
 class Command(migrate.Command):
     def execute(self, *args: Any, **options: Any) -> str | None:
-        # Before the checks, which use the database too.
+        # Before the system checks, which use the database too.
         if database := _ours(options):
             require_database(database)
         return super().execute(*args, **options)
 
     def get_check_kwargs(self, options: Any) -> Any:
         kwargs = super().get_check_kwargs(options)
-        # A query that does not fit the database must not prevent a way back to an older migration.
-        # Before the first migration, the warning that queries are not checked would look like a
-        # fault: handle() checks them afterwards.
+        # A query that does not fit the database must not prevent a migration backwards. While
+        # migrations are unapplied, the check would only warn: handle() runs it afterwards.
         if options["migration_name"] or (_migrates(options) and _has_unapplied(options)):
             kwargs["databases"] = []
         return kwargs
@@ -32,8 +33,7 @@ class Command(migrate.Command):
         lift_timeouts(options["database"])
         super().handle(*args, **options)
         if _migrates(options) and not options["skip_checks"]:
-            # The first checks skip declared queries while migrations are not applied. If some still
-            # are not, after a way back, that is a warning.
+            # After a migration backwards, this warns that the declared queries are not checked.
             self.check(tags=[Tags.database], databases=[options["database"]])
 
 

@@ -1,5 +1,4 @@
-"""Django's development server, which asks for the database first, and checks the declared
-queries."""
+"""Django's `runserver`, which first checks the database and the declared queries."""
 
 import os
 from typing import Any
@@ -14,7 +13,7 @@ from database.serving import require_database
 
 class Command(runserver.Command):
     def handle(self, *args: Any, **options: Any) -> str | None:
-        # Once, in the first process: the reloader starts a second one at every change.
+        # Only in the first process: the reloader starts a new one after each change.
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":
             databases = database_wrappers()
             require_database(*databases.values())

@@ -1,4 +1,4 @@
-"""The production server, once its database is as it needs it."""
+"""Check the databases, then become the production server."""
 
 import math
 import os
@@ -25,13 +25,13 @@ class Command(BaseCommand):
         add_size(parser)
 
     def handle(self, *, host: str, port: int, workers: int, threads: int, **_: Any) -> None:
-        # The first process of a container ignores a signal that it does not handle.
+        # Process 1 of a container ignores signals without a handler.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         address = _free_address(host, port)
         call_command("dbcheck", workers=workers, threads=threads, verbosity=0)
         self.check(tags=["serve"], include_deployment_checks=True)
-        # For the settings of the workers. No other server sets SERVING_THREADS: the access log and
-        # the bound on the queue of a stalled pool depend on it.
+        # The settings of the workers read these. Only this server sets SERVING_THREADS, which turns
+        # the access log on and limits the queue of a stalled pool.
         os.environ |= {"SERVER_WORKERS": str(workers), "SERVER_THREADS": str(threads)}
         os.environ["SERVING_THREADS"] = str(threads)
         _become(
@@ -47,19 +47,23 @@ class Command(BaseCommand):
 
 
 def _free_address(host: str, port: int) -> str:
-    """The IP address of `host`: granian takes no name. Raises CommandError if somebody listens
-    there, another server of ours for one: both would get a part of the requests, because each
-    worker binds the port for itself (SO_REUSEPORT)."""
+    """The IP address of `host`, because granian accepts no name.
+
+    Raises CommandError if the address is in use. Otherwise two servers could share the requests,
+    because each worker binds the port with SO_REUSEPORT.
+    """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         socket.create_server((str(address[0]), port), family=family).close()
     except OSError as error:
-        raise CommandError(f"Nothing can be served at {host}:{port}: {error.strerror}.") from error
+        raise CommandError(
+            f"The server cannot listen on {host}:{port}: {error.strerror}."
+        ) from error
     return str(address[0])
 
 
 def _become(module: str, *arguments: str) -> NoReturn:
-    """Replace this process by a new interpreter that runs `module` with the same import path."""
+    """Replace this process by a new interpreter that runs `module`, with the same import path."""
     os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 -- no shell
