@@ -1,4 +1,4 @@
-"""Whether the server is healthy: for people, for process supervisors, for load balancers."""
+"""Health checks for people, process supervisors and load balancers."""
 
 from database.health.middleware import PATHS, CommonMiddleware
 from database.health.probes import close_probes

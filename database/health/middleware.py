@@ -1,4 +1,4 @@
-"""Middleware that lets probes in by IP address."""
+"""Middleware that accepts an IP address as the host of health checks."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ PATHS = frozenset({"/health", "/livez", "/readyz", "/metrics"})
 
 
 class CommonMiddleware(common.CommonMiddleware):
-    """Django's CommonMiddleware, but without its check of the Host header for these paths.
+    """Django's CommonMiddleware without its check of the Host header for these paths.
 
-    Probes send an IP address as Host. Their answers do not depend on it.
+    Health checks send an IP address as Host. The responses do not depend on it.
     """
 
     def process_request(self, request: HttpRequest) -> Any:

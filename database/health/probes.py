@@ -1,4 +1,4 @@
-"""The probe: whether the database answers, in at most a second, whatever state it is in."""
+"""Probes: does a database answer within a second?"""
 
 import os
 import threading
@@ -13,59 +13,60 @@ import psycopg
 from database.backend import Connection
 from database.background import survive
 
-BOUND = 1.0  # seconds: how long an answer may take, and how old it may be
+TIMEOUT = 1.0  # seconds that an answer may take, and that a result is reused
 
 
 class Probe:
-    """Asks over a connection of its own: the pool's are for requests, and may all be out.
+    """Checks a database over its own connection, because the pool's may all be in use.
 
-    It asks in a thread of its own, because opening a connection can't be interrupted: the
-    name of the host may have to be looked up, and each of its addresses has its time-out.
+    It checks in its own thread, because connecting cannot be interrupted: looking up the host may
+    take long, and each address of the host has the whole connect timeout.
     """
 
     def __init__(self) -> None:
-        self.forget_everything()
+        self.reset()
 
-    def forget_everything(self) -> None:
-        """Begin anew, also in a process that was forked: the connection is its parent's, and
-        the thread that asks was not forked."""
+    def reset(self) -> None:
+        """Forget all state, also in a forked process: its parent has the connection and the
+        thread."""
         self._lock = threading.Condition()
         self._connection: Connection | None = None
         self._started_at = self._ended_at = -inf
-        self._asking = False
+        self._is_running = False
         self._error: str | None = None
 
     def error(self, params: Callable[[], dict[str, Any]]) -> str | None:
-        """Why the database does not answer, in libpq's words, which name hosts and users but
-        no password; None if it does, or did less than a second ago.
+        """Why the database does not answer; None if it answered within the last second.
 
-        `params` returns what psycopg connects with; it is called where it may take long.
+        The text contains hosts and users, but no password. `params` returns psycopg's connection
+        parameters. It is called in the probe's thread, because it may block.
         """
         if error := self.start(params):
             return error
         with self._lock:
-            left = self._started_at + BOUND - monotonic()
-            if self._lock.wait_for(lambda: not self._asking, left):
+            left = self._started_at + TIMEOUT - monotonic()
+            if self._lock.wait_for(lambda: not self._is_running, left):
                 return self._error
-            return f"no answer within {BOUND:g} s"
+            return f"no answer within {TIMEOUT:g} s"
 
     def start(self, params: Callable[[], dict[str, Any]]) -> str | None:
-        """Ask the database, unless it was asked less than a second ago. Returns why this process
-        cannot ask."""
+        """Start a check, unless the last result is less than a second old. Returns an error if
+        no thread can be started."""
         with self._lock:
-            if not self._asking and monotonic() - self._ended_at > BOUND:
+            if not self._is_running and monotonic() - self._ended_at > TIMEOUT:
                 thread = threading.Thread(target=self._run, args=[params], daemon=True)
                 try:
                     thread.start()
                 except RuntimeError as error:  # no more threads
                     return str(error)
-                self._asking, self._started_at = True, monotonic()
+                self._is_running, self._started_at = True, monotonic()
         return None
 
     def close(self) -> None:
-        """Close the connection, unless no answer is to be had; the next question opens another."""
+        """Close the connection, unless a check does not end in time. The next check opens a new
+        connection."""
         with self._lock:
-            if self._lock.wait_for(lambda: not self._asking, BOUND) and self._connection:
+            if self._lock.wait_for(lambda: not self._is_running, TIMEOUT) and self._connection:
                 self._connection.close()
                 self._connection = None
             self._ended_at = -inf
@@ -73,26 +74,27 @@ class Probe:
     def _run(self, params: Callable[[], dict[str, Any]]) -> None:
         error: str | None = None
         try:
-            error = survive(self._ask, params)
+            error = survive(self._check, params)
         finally:
             if error is None:
                 error = "the probe has failed"
             with self._lock:
-                self._asking, self._ended_at, self._error = False, monotonic(), error or None
+                self._is_running, self._ended_at, self._error = False, monotonic(), error or None
                 self._lock.notify_all()
 
-    def _ask(self, params: Callable[[], dict[str, Any]]) -> str:
-        """Why the database does not answer; an empty text if it does."""
+    def _check(self, params: Callable[[], dict[str, Any]]) -> str:
+        """Why the database does not answer; "" if it answers."""
         if self._connection is not None:
-            if self._connection.ping(BOUND):
+            if self._connection.ping(TIMEOUT):
                 return ""
-            # Idle for long, it may have been cut on the way: only a new one tells.
+            # The network may have dropped an idle connection. Only a new connection shows whether
+            # the database answers.
             self._connection.close()
             self._connection = None
         try:
             self._connection = Connection.connect(**params(), autocommit=True)
-        except psycopg.Error as reason:
-            return " ".join(str(reason).split())
+        except psycopg.Error as error:
+            return " ".join(str(error).split())
         return ""
 
 
@@ -104,14 +106,14 @@ def probe_of(alias: str) -> Probe:
 
 
 def close_probes() -> None:
-    """Close the connections of all probes. The next request to a probe opens another."""
+    """Close the connections of all probes. The next check opens a new connection."""
     for probe in list(_probes.values()):
         probe.close()
 
 
-def _forget_everything() -> None:
+def _reset_probes() -> None:
     for probe in _probes.values():
-        probe.forget_everything()
+        probe.reset()
 
 
-os.register_at_fork(after_in_child=_forget_everything)
+os.register_at_fork(after_in_child=_reset_probes)

@@ -9,9 +9,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from database import rundir
-from database.backend import DatabaseWrapper, Pool, database_wrappers
+from database.backend import DatabaseWrapper, database_wrappers
 from database.health.probes import probe_of
-from database.metrics import may_see
+from database.metrics import may_read_metrics, pool_figures
 
 
 @never_cache
@@ -19,10 +19,10 @@ from database.metrics import may_see
 def health(request: HttpRequest) -> JsonResponse:
     """200 if every database answers within a second, 503 otherwise.
 
-    A client that may read the metrics also gets the cause, and the pool of the process that
-    answers. With several databases, "databases" has those beside "default", by alias.
+    A client that may read the metrics also gets the cause of an error, and the figures of this
+    process's pool. Databases other than "default" are in "databases", by alias.
     """
-    wrappers, detailed = database_wrappers(), may_see(request)
+    wrappers, detailed = database_wrappers(), may_read_metrics(request)
     errors = _errors(wrappers)
     reports = {
         alias: _report(wrapper, errors.get(alias), detailed) for alias, wrapper in wrappers.items()
@@ -37,21 +37,19 @@ def health(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def livez(request: HttpRequest) -> JsonResponse:
-    """200 whenever this process answers. It does not ask the database: a restart of the server
-    would not repair the database."""
+    """200 without a query to the database, because a restart of the server would not repair it."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 if more requests should be sent to this process, 503 otherwise; within a second.
+    """200 if this process accepts more requests, 503 with a reason otherwise; within a second.
 
-    The reasons: "draining"; "unreachable" (a database); "queue full" (a pool would refuse the next
-    request).
+    The reasons: "draining", "unreachable" (a database) and "queue full" (of a pool, which would
+    refuse the next request).
     """
-    reason = _reason_to_refuse()
-    if reason:
+    if reason := _reason_to_refuse():
         return JsonResponse({"status": "error", "reason": reason}, status=503)
     return JsonResponse({"status": "ok"})
 
@@ -68,7 +66,7 @@ def _reason_to_refuse() -> str | None:
 
 
 def _errors(wrappers: Mapping[str, DatabaseWrapper]) -> dict[str, str]:
-    """Why databases do not answer, by alias. All are asked at the same time."""
+    """The errors of databases that do not answer, by alias. All probes run at the same time."""
     for alias, wrapper in wrappers.items():
         probe_of(alias).start(wrapper.get_connection_params)
     return {
@@ -83,16 +81,5 @@ def _report(wrapper: DatabaseWrapper, error: str | None, detailed: bool) -> dict
     if error:
         report["error"] = error if detailed else "is unavailable"
     if detailed and wrapper.pool:
-        report["pool"] = _figures(wrapper.pool)
+        report["pool"] = pool_figures(wrapper.pool)
     return report
-
-
-def _figures(pool: Pool) -> dict[str, int]:
-    stats = pool.get_stats()
-    return {
-        "max": stats["pool_max"],
-        "size": stats["pool_size"],
-        "in_use": pool.in_use,
-        "idle": stats["pool_available"],
-        "waiting": stats["requests_waiting"],
-    }

@@ -18,11 +18,12 @@ from database.metrics.figures import (
     STATEMENTS,
     USE,
     WAIT,
+    pool_figures,
     sample,
     start_at_zero,
 )
 from database.metrics.histogram import flush
-from database.metrics.page import may_see, metrics
+from database.metrics.page import may_read_metrics, metrics
 from database.metrics.timing import metrics_middleware
 
 __all__ = [
@@ -39,9 +40,10 @@ __all__ = [
     "USE",
     "WAIT",
     "flush",
-    "may_see",
+    "may_read_metrics",
     "metrics",
     "metrics_middleware",
+    "pool_figures",
     "sample",
     "start_at_zero",
 ]

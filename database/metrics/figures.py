@@ -110,7 +110,7 @@ def sample(pools: Collection[Pool]) -> None:
     """
     sums = dict.fromkeys(_sampled, 0)  # a database whose pool is gone gets 0
     for pool in pools:
-        for name, figure in (survive(_figures, pool) or {}).items():
+        for name, figure in (survive(pool_figures, pool) or {}).items():
             sums[name, pool.alias] = sums.get((name, pool.alias), 0) + figure
     for (name, database), figure in sums.items():
         GAUGES[name].labels(database).set(figure)
@@ -121,7 +121,8 @@ def sample(pools: Collection[Pool]) -> None:
 _sampled: set[tuple[str, str]] = set()  # (name of the gauge, alias of the database)
 
 
-def _figures(pool: Pool) -> dict[str, int]:
+def pool_figures(pool: Pool) -> dict[str, int]:
+    """The values of the gauges for one pool."""
     stats = pool.get_stats()
     return {
         "max": stats["pool_max"],

@@ -20,7 +20,7 @@ _FOLDER = os.environ.get(rundir.VARIABLE)
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """The metrics of every process of this server, in Prometheus' text format."""
-    if not may_see(request):
+    if not may_read_metrics(request):
         # 403 with the reason, not 404: the page is no secret, and its reader must find the mistake.
         text = "Send METRICS_TOKEN as a bearer token. If it is not set, use this machine.\n"
         return HttpResponseForbidden(text, content_type="text/plain")
@@ -28,7 +28,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(generate_latest(figures), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def may_see(request: HttpRequest) -> bool:
+def may_read_metrics(request: HttpRequest) -> bool:
     """Whether the client may read the metrics and the details of /health.
 
     With METRICS_TOKEN set, the request must send it. Otherwise the request must come from this

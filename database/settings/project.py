@@ -5,12 +5,11 @@ from typing import Any
 
 from django.conf import settings
 
-# os.process_cpu_count() counts so from Python 3.13 on. It does not see a container's quota.
+# Like os.process_cpu_count() of Python 3.13. Both ignore the CPU quota of a container.
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 DEFAULTS: dict[str, Any] = {
-    # Dotted names of functions. `requests/middleware.py` and `requests/idempotency.py` have their
-    # signatures.
+    # Dotted names of functions. `database/requests/` documents their signatures.
     "DATABASE_FAILURE_RESPONSE": "database.requests.answers.failure",
     "IDEMPOTENCY_USER": "database.requests.answers.logged_in_user",
     "IDEMPOTENCY_REFUSAL": "database.requests.answers.key_refused",
@@ -23,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "SERVER_WORKERS": _CORES or 1,
     "SERVER_THREADS": 16,
     "SERVER_BODY_THREADS": 0,
-    # Seconds: while /readyz says "draining" before `serve` stops, and for requests to end then.
+    # Seconds that /readyz answers "draining" before `serve` stops, and that requests then have left.
     "SERVER_DRAIN_DELAY": 0.0,
     "SERVER_GRACE": 30.0,
 }

@@ -28,7 +28,7 @@ FORKED = """
 import django; django.setup()
 import os, time
 from django.db import connection
-from database.health.probes import BOUND, probe_of
+from database.health.probes import TIMEOUT, probe_of
 from database.backend import database_wrapper
 from database.serving.startup import connect
 
@@ -45,7 +45,7 @@ assert probe.error(connection.get_connection_params) is None
 before = sessions()
 if child := os.fork():
     os.waitpid(child, 0)
-    time.sleep(BOUND)
+    time.sleep(TIMEOUT)
     assert probe.error(connection.get_connection_params) is None
     print("parent:", "the same session" if sessions() == before else "another")
 else:
