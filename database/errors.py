@@ -67,15 +67,15 @@ def is_lost_connection(error: BaseException) -> bool:
 
 
 def is_stale_statement(error: BaseException) -> bool:
-    """Whether a prepared statement does not fit the tables any more, or was deallocated.
+    """Whether a prepared statement does not fit changed tables, or was deallocated.
 
     This error occurs only inside a transaction, which is rolled back. The next execution prepares
     the statement again.
     """
     cause = error.__cause__
     if isinstance(cause, FeatureNotSupported):
-        # This code has many meanings, and the message is in any language. Only the name of the
-        # C function in PostgreSQL tells them apart.
+        # This code has many meanings, and the message may be in any language. Only the name of
+        # PostgreSQL's C function identifies the error.
         return cause.diag.source_function == "RevalidateCachedQuery"
     return isinstance(cause, InvalidSqlStatementName)
 

@@ -11,7 +11,7 @@ import prometheus_client
 from database.background import survive
 
 # Observations in the buffer of one histogram. At this size the observing thread writes them, so
-# that the buffer stays bounded if no thread calls `flush` any more.
+# that the buffer stays bounded when the thread that calls `flush` has ended.
 MAX_BUFFERED = 10_000
 
 _histograms: list["Histogram"] = []

@@ -22,7 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "SERVER_WORKERS": _CORES or 1,
     "SERVER_THREADS": 16,
     "SERVER_BODY_THREADS": 0,
-    # Seconds that /readyz answers "draining" before `serve` stops, and that requests then have left.
+    # Seconds that /readyz answers "draining" before `serve` stops, then for requests to end.
     "SERVER_DRAIN_DELAY": 0.0,
     "SERVER_GRACE": 30.0,
 }

@@ -206,10 +206,8 @@ def _set_socket_bounds(options: dict[str, Any], env: Environment, name: str) -> 
 
 
 def _set_session_bounds(entry: dict[str, Any], env: Environment, hard_deadline: float) -> None:
-    """Set time zone and timeouts as startup options, which survive `DISCARD ALL`, unlike SET.
-
-    PgBouncer accepts no startup options: there, ALTER ROLE must set them.
-    """
+    """Set time zone and timeouts as startup options: `DISCARD ALL` would undo a SET. PgBouncer
+    accepts no startup options, so there ALTER ROLE must set them."""
     statement = env.seconds("DATABASE_STATEMENT_TIMEOUT", 10, minimum=_MIN_TIMEOUT)
     idle = env.seconds("DATABASE_IDLE_TRANSACTION_TIMEOUT", 10, minimum=_MIN_TIMEOUT)
     if hard_deadline <= statement:
@@ -228,13 +226,12 @@ def _set_session_bounds(entry: dict[str, Any], env: Environment, hard_deadline: 
         options["pgbouncer"] = True
         return
     # PostgreSQL uses the last of several values for a setting.
-    options["options"] = " ".join(
-        [
-            f"-c statement_timeout={round(statement * 1000)}",
-            f"-c idle_in_transaction_session_timeout={round(idle * 1000)}",
-            # Milliseconds until PostgreSQL ends the statement of a disconnected client.
-            "-c client_connection_check_interval=1000",
-            *([options["options"]] if "options" in options else []),
-            "-c TimeZone=UTC",
-        ]
-    )
+    settings = [
+        f"-c statement_timeout={round(statement * 1000)}",
+        f"-c idle_in_transaction_session_timeout={round(idle * 1000)}",
+        # Milliseconds until PostgreSQL ends the statement of a disconnected client.
+        "-c client_connection_check_interval=1000",
+        options.get("options", ""),
+        "-c TimeZone=UTC",
+    ]
+    options["options"] = " ".join(filter(None, settings))
