@@ -112,5 +112,5 @@ def test_a_query_is_checked_in_its_database_only(servers: Servers) -> None:
     assert errors("default", "archive") == [sentence]
     assert errors("default") == []
     found = [problem.text for problem in problems(workers=1, threads=1, patience=10)]
-    assert found[-1] == sentence
+    assert found[-1] == f"Database 'archive': {sentence}"
     assert not any(current.name in text for text in found)
