@@ -7,11 +7,13 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import cached_property
 from time import monotonic
 from typing import Any, Self
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS
+from prometheus_client import Histogram
 from psycopg import pq
 
 from database import metrics
@@ -177,9 +179,13 @@ class Connection(psycopg.Connection[Any]):
         left = cleanup_after(query) if isinstance(query, str) else Cleanup.RESET
         self.cleanup = max(self.cleanup, left)
 
+    @cached_property
+    def _statement_seconds(self) -> Histogram:
+        return metrics.STATEMENTS.labels(self.alias)  # takes a lock
+
     def note_duration(self, query: Any, seconds: float) -> None:
         """Count the duration of a statement, and log a slow one without its parameters."""
-        metrics.STATEMENTS.labels(self.alias).observe(seconds)
+        self._statement_seconds.observe(seconds)
         self.answered_at = monotonic()
         if seconds >= self.limits.slow_query:
             request = running_request()

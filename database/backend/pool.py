@@ -75,6 +75,10 @@ class Pool(ConnectionPool[Connection]):
         self.limits = limits
         self.outage = outage
         self.alias = outage.alias
+        # Looked up once, because labels() takes a lock.
+        self._acquired = metrics.ACQUIRES.labels(self.alias, "ok")
+        self._wait_seconds = metrics.WAIT.labels(self.alias)
+        self._use_seconds = metrics.USE.labels(self.alias)
         self._params_of_now = params
         self._resets = resets
         self._configure_session = configure
@@ -146,8 +150,8 @@ class Pool(ConnectionPool[Connection]):
             metrics.ACQUIRES.labels(self.alias, "closed").inc()
             raise
         Checkout(connection, self).begin()
-        metrics.ACQUIRES.labels(self.alias, "ok").inc()
-        metrics.WAIT.labels(self.alias).observe(monotonic() - started)
+        self._acquired.inc()
+        self._wait_seconds.observe(monotonic() - started)
         watchdog.wake()
         housekeeping.ensure_running()
         return connection
@@ -196,7 +200,7 @@ class Pool(ConnectionPool[Connection]):
         """Take back a connection and clean it. A broken one is replaced."""
         checkout = checked_out.pop(id(conn), None)
         if checkout is not None:
-            metrics.USE.labels(self.alias).observe(monotonic() - checkout.since)
+            self._use_seconds.observe(monotonic() - checkout.since)
             if checkout.cut:
                 conn.close()
         if not self._resets:
