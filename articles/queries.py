@@ -11,7 +11,6 @@ from articles.counts import CountKind, Tally
 from articles.lists import Page
 from articles.models import Article, Comment, Tag
 from database.prepared import Slice, prepared, sliced
-from profiles.models import ViewerId
 from users.models import is_hidden
 
 # Rows of a page if the client sends no limit.
@@ -76,7 +75,7 @@ class SlugRow(NamedTuple):
 @prepared(ArticleRow, indexes=["slug_once"])
 def article_with_slug(*, slug: str, viewer: int | None = None) -> QuerySet[Article]:
     """The article with this slug, if any."""
-    return Article.objects.with_slug(slug).seen_by(ViewerId(viewer))
+    return Article.objects.with_slug(slug).seen_by(viewer)
 
 
 @prepared(SlugRow, indexes=["slug_once", "old_slug_once", "articles_article_pkey"])
@@ -88,7 +87,7 @@ def current_slug(*, any_slug: str) -> QuerySet[Article]:
 @prepared(ArticleRow, indexes=["articles_article_pkey"])
 def article_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Article]:
     """The article with this id, if any. It shows an article after a write."""
-    return Article.objects.visible().seen_by(ViewerId(viewer)).filter(pk=pk)
+    return Article.objects.visible().seen_by(viewer).filter(pk=pk)
 
 
 @prepared(CommentRow, indexes=["slug_once", "newest_comments_of_article", "hidden_users"])
@@ -109,14 +108,14 @@ def comments_on(
         visible = comments.filter(hidden_at=None).exclude(is_hidden("author"))
         ids = sliced(visible.values("pk"), limit=limit + 1, offset=offset)
         page = Comment.objects.filter(pk__in=ids).newest_first()
-    return page.seen_by(ViewerId(viewer))
+    return page.seen_by(viewer)
 
 
 @prepared(CommentRow, indexes=["articles_comment_pkey"])
 def comment_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Comment]:
     """The comment with this id, unless the comment or its article is hidden."""
     comments = Comment.objects.visible().filter(article__in=Article.objects.visible())
-    return comments.seen_by(ViewerId(viewer)).filter(pk=pk)
+    return comments.seen_by(viewer).filter(pk=pk)
 
 
 @prepared(TagRow, indexes=["tally_of_key", "articles_tag_pkey"])
@@ -181,4 +180,4 @@ def list_articles(
         articles = lists.by_author(author, page)
     else:
         articles = lists.all_articles(page)
-    return articles.seen_by(ViewerId(viewer))
+    return articles.seen_by(viewer)

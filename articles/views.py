@@ -107,7 +107,8 @@ class ArticleViewSet(
     @favorite.mapping.delete
     def unfavorite(self, request: Request, slug: str) -> Response:
         row = self._with_slug(slug)
-        favorites = Favorite.objects.by(authenticated_user(request)).filter(article=row.pk)
+        user = authenticated_user(request)
+        favorites = Favorite.objects.filter(user=user, article=row.pk)
         if not favorites.delete()[0]:
             refuse_deleted_account(request)
         return Response(self.represent(row))

@@ -1,6 +1,6 @@
 """Profiles and follows."""
 
-from typing import NamedTuple, Protocol, Self
+from typing import Self
 
 from django.db import models
 from django.db.models.functions import Coalesce
@@ -10,25 +10,6 @@ from users.model_fields import FoldedQuerySet
 from users.models import User, row_exists
 
 
-class Viewer(Protocol):
-    """The user who makes the request. `pk` is None for an anonymous user."""
-
-    @property
-    def pk(self) -> int | None: ...
-
-
-class ViewerId(NamedTuple):
-    """A viewer of whom only the id is known."""
-
-    pk: int | None
-
-
-class FollowQuerySet(models.QuerySet["Follow"]):
-    def by(self, viewer: Viewer) -> Self:
-        """The follows of the viewer; empty for an anonymous viewer."""
-        return self.filter(follower=viewer.pk)
-
-
 class Follow(models.Model):
     """`followed`'s articles are in the feed of `follower`. Deleted when either user is deleted."""
 
@@ -36,8 +17,6 @@ class Follow(models.Model):
     follower = models.ForeignKey(User, models.DB_CASCADE, related_name="follows", db_index=False)
     followed = models.ForeignKey(User, models.DB_CASCADE, related_name="followers")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects = FollowQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -51,15 +30,18 @@ class Follow(models.Model):
         return f"user {self.follower_id} follows user {self.followed_id}"
 
 
-def following(viewer: Viewer, author: str) -> Coalesce | models.Value:
-    """Whether the viewer follows the user whose id is in the column `author` of the outer query."""
-    if viewer.pk is None:
+def following(viewer: int | None, author: str) -> Coalesce | models.Value:
+    """Whether the viewer follows the user whose id is in the column `author` of the outer query.
+
+    `viewer` is the id of the user who makes the request, or None for an anonymous user.
+    """
+    if viewer is None:
         return models.Value(False)
-    return row_exists(Follow.objects.by(viewer).filter(followed=models.OuterRef(author)))
+    return row_exists(Follow.objects.filter(follower=viewer, followed=models.OuterRef(author)))
 
 
 class ProfileQuerySet(FoldedQuerySet["Profile"]):
-    def seen_by(self, viewer: Viewer) -> Self:
+    def seen_by(self, viewer: int | None) -> Self:
         """The profiles with `following`. Loading any other column later raises an error."""
         return self.annotate(following=following(viewer, "pk")).fetch_mode(models.FETCH_RAISE)
 

@@ -40,7 +40,8 @@ class ProfileViewSet(GenericViewSet[Profile]):
     @follow.mapping.delete
     def unfollow(self, request: Request, username: str) -> Response:
         followed = self._named(username)
-        follows = Follow.objects.by(authenticated_user(request)).filter(followed=followed.pk)
+        follower = authenticated_user(request)
+        follows = Follow.objects.filter(follower=follower, followed=followed.pk)
         if not follows.delete()[0]:
             refuse_deleted_account(request)
         return Response(profile(followed._replace(following=False)))

@@ -12,7 +12,6 @@ from articles.models.tags import Tag, tag_names
 from articles.slugs import slugs_for
 from articles.texts import one_line
 from database.errors import violated_constraint
-from profiles.models import Viewer
 
 BODY_LENGTH = 200_000
 
@@ -28,7 +27,7 @@ class ArticleQuerySet(AuthoredQuerySet["Article"]):
         old = OldSlug.objects.filter(slug=slug).values("article")
         return self.visible().filter(pk=Coalesce(models.Subquery(live), models.Subquery(old)))
 
-    def seen_by(self, viewer: Viewer) -> Self:
+    def seen_by(self, viewer: int | None) -> Self:
         """The articles with everything that the API shows of them."""
         return (
             super()

@@ -5,7 +5,7 @@ from typing import Any, Self
 from django.db import models
 from django.utils import timezone
 
-from profiles.models import Viewer, following
+from profiles.models import following
 from users.models import User
 from users.visibility import Hideable, HideableQuerySet
 
@@ -15,7 +15,7 @@ class AuthoredQuerySet[Row: "Authored"](HideableQuerySet[Row]):
         """The rows that are not hidden and whose author is not hidden."""
         return super().visible().filter(author__hidden_at=None)
 
-    def seen_by(self, viewer: Viewer) -> Self:
+    def seen_by(self, viewer: int | None) -> Self:
         """The rows with their author and `following`: whether the viewer follows the author.
 
         Loading any other column later raises an error, instead of one query for each row.

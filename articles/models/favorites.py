@@ -1,20 +1,12 @@
 """Favorites, and the columns of an article that come from them."""
 
-from typing import Self
-
 from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from articles.counts import CountKind, stored_count
 from articles.models.entries import ArticleEntry, ArticleEntryQuerySet
-from profiles.models import Viewer
 from users.models import User, row_exists
-
-
-class FavoriteQuerySet(ArticleEntryQuerySet["Favorite"]):
-    def by(self, viewer: Viewer) -> Self:
-        return self.filter(user=viewer.pk)
 
 
 class Favorite(ArticleEntry):
@@ -26,7 +18,7 @@ class Favorite(ArticleEntry):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = FavoriteQuerySet.as_manager()
+    objects = ArticleEntryQuerySet["Favorite"].as_manager()
 
     class Meta:
         constraints = [
@@ -45,11 +37,11 @@ class Favorite(ArticleEntry):
         return f"user {self.user_id} likes article {self.article_id}"
 
 
-def favorited(viewer: Viewer) -> Coalesce | models.Value:
+def favorited(viewer: int | None) -> Coalesce | models.Value:
     """Whether the viewer likes the article of the outer query."""
-    if viewer.pk is None:
+    if viewer is None:
         return models.Value(False)
-    return row_exists(Favorite.objects.by(viewer).filter(article=models.OuterRef("pk")))
+    return row_exists(Favorite.objects.filter(user=viewer, article=models.OuterRef("pk")))
 
 
 def favorites_count() -> Coalesce:

@@ -1,6 +1,5 @@
 """Properties of the SQL that a response does not show."""
 
-from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -10,7 +9,7 @@ from tests.client import ApiClient
 
 
 def test_names_are_sorted_by_code_point_with_any_collation() -> None:
-    article = Article.objects.seen_by(AnonymousUser())
+    article = Article.objects.seen_by(None)
 
     assert 'COLLATE "C"' in str(article.query)
     assert 'COLLATE "C"' in str(tags_most_used_first.queryset().query)

@@ -302,7 +302,7 @@ def favorite_many(me: User, article: Article, names: list[str]) -> None:
 
 
 def unfavorite(me: User, article: Article, names: list[str]) -> None:
-    Favorite.objects.by(me).filter(article=article).delete()
+    Favorite.objects.filter(user=me, article=article).delete()
 
 
 def retag(me: User, article: Article, names: list[str]) -> None:

@@ -10,7 +10,6 @@ from secrets import token_hex
 from typing import Any, BinaryIO
 
 import orjson
-from django.contrib.auth.models import AnonymousUser
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
@@ -106,7 +105,7 @@ def _articles() -> Generator[tuple[Any, ...]]:
     article appears twice. An article is missing if its transaction commits after the statement
     that covers its id.
     """
-    articles = Article.objects.visible().seen_by(AnonymousUser()).order_by("pk")
+    articles = Article.objects.visible().seen_by(None).order_by("pk")
     rows = articles.values_list("pk", *FIELDS.values())
     if connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"):
         last = 0
