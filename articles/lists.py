@@ -59,9 +59,13 @@ def all_articles(page: Page) -> ArticleQuerySet:
     return page.of(articles.newest_first().values("pk"), total=total)
 
 
-def by_author(author: str, page: Page) -> ArticleQuerySet:
+def by_author(author: str, page: Page, *, feed_of: int | None) -> ArticleQuerySet:
+    """The articles of the author; in a feed, only if its reader follows the author."""
     articles = Article.objects.filter(hidden_at=None, author=_user_id(author))
-    total = stored_count(CountKind.ARTICLES_OF_AUTHOR, _user_id(author))
+    total: Expression | Subquery = stored_count(CountKind.ARTICLES_OF_AUTHOR, _user_id(author))
+    if feed_of is not None:
+        articles = articles.filter(author__in=_follows(feed_of).values("followed"))
+        total = _count(articles)
     return page.of(articles.newest_first().values("pk"), total=total)
 
 
@@ -72,10 +76,13 @@ def tagged(tag: str, page: Page) -> ArticleQuerySet:
     return page.of(visible.newest_first().values("article"), total=total)
 
 
-def tagged_by_author(tag: str, author: str, page: Page) -> ArticleQuerySet:
+def tagged_by_author(tag: str, author: str, page: Page, *, feed_of: int | None) -> ArticleQuerySet:
+    """The author's articles that have the tag; in a feed, only if its reader follows the author."""
     taggings = Tagging.objects.filter(
         tag=_tag_id(tag), article_hidden=False, article_author=_user_id(author)
     )
+    if feed_of is not None:
+        taggings = taggings.filter(article_author__in=_follows(feed_of).values("followed"))
     return page.of(taggings.newest_first().values("article"), total=_count(taggings))
 
 
@@ -122,25 +129,6 @@ def feed_tagged(reader: int, tag: str, page: Page) -> ArticleQuerySet:
     total = Coalesce(Subquery(_visible_follows(reader).values_list(counts)), 0)
     ids = _merged(reader, taggings, "article_created_at", "article", depth=page.offset + page.limit)
     return page.of(ids, total=total)
-
-
-def feed_by_author(reader: int, author: str, page: Page) -> ArticleQuerySet:
-    """The articles of the author, if the reader follows the author."""
-    articles = Article.objects.filter(
-        hidden_at=None, author=_user_id(author), author__in=_follows(reader).values("followed")
-    )
-    return page.of(articles.newest_first().values("pk"), total=_count(articles))
-
-
-def feed_tagged_by_author(reader: int, tag: str, author: str, page: Page) -> ArticleQuerySet:
-    """The articles of the author that have the tag, if the reader follows the author."""
-    taggings = Tagging.objects.filter(
-        tag=_tag_id(tag),
-        article_hidden=False,
-        article_author=_user_id(author),
-        article_author__in=_follows(reader).values("followed"),
-    )
-    return page.of(taggings.newest_first().values("article"), total=_count(taggings))
 
 
 def _merged(

@@ -164,20 +164,16 @@ def list_articles(
     page = Page(limit, offset)
     if favorited_by is not None:
         articles = lists.favorites(favorited_by, page, tag=tag, author=author, feed_of=feed_of)
-    elif feed_of is not None and tag is not None and author is not None:
-        articles = lists.feed_tagged_by_author(feed_of, tag, author, page)
+    elif tag is not None and author is not None:
+        articles = lists.tagged_by_author(tag, author, page, feed_of=feed_of)
+    elif author is not None:
+        articles = lists.by_author(author, page, feed_of=feed_of)
     elif feed_of is not None and tag is not None:
         articles = lists.feed_tagged(feed_of, tag, page)
-    elif feed_of is not None and author is not None:
-        articles = lists.feed_by_author(feed_of, author, page)
     elif feed_of is not None:
         articles = lists.feed(feed_of, page)
-    elif tag is not None and author is not None:
-        articles = lists.tagged_by_author(tag, author, page)
     elif tag is not None:
         articles = lists.tagged(tag, page)
-    elif author is not None:
-        articles = lists.by_author(author, page)
     else:
         articles = lists.all_articles(page)
     return articles.seen_by(viewer)
