@@ -5,7 +5,8 @@ from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest
 
 from articles.counts import CountKind, stored_count
-from articles.models import Article, Comment, Favorite, Tag, Tagging, favorites_count
+from articles.entries import favorites_count
+from articles.models import Article, Comment, Favorite, Tag, Tagging
 from users.admin_base import ModelAdmin
 from users.admin_forms import ChangeForm
 

@@ -1,19 +1,68 @@
-"""Articles and their old slugs."""
+"""Articles with their old slugs, and comments.
+
+The database deletes what belongs to a user or to an article together with it (`DB_CASCADE`).
+No row is left behind, even if other transactions write at the same moment.
+"""
 
 from typing import Any, Self
 
 from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Coalesce, Length
 from django.db.models.lookups import LessThanOrEqual
+from django.utils import timezone
 
-from articles.models.authored import Authored, AuthoredQuerySet
-from articles.models.favorites import favorited, favorites_count
-from articles.models.tags import Tag, tag_names
+from articles.entries import Favorite as Favorite  # Django looks for models here
+from articles.entries import Tag as Tag
+from articles.entries import Tagging as Tagging
+from articles.entries import favorited, favorites_count, tag_names
 from articles.slugs import slugs_for
-from articles.texts import one_line
+from articles.texts import one_line, visible
 from database.errors import violated_constraint
+from profiles.models import following
+from users.models import User
+from users.visibility import Hideable, HideableQuerySet
 
 BODY_LENGTH = 200_000
+COMMENT_LENGTH = 10_000
+
+
+class AuthoredQuerySet[Row: "Authored"](HideableQuerySet[Row]):
+    def visible(self) -> Self:
+        """The rows that are not hidden and whose author is not hidden."""
+        return super().visible().filter(author__hidden_at=None)
+
+    def seen_by(self, viewer: int | None) -> Self:
+        """The rows with their author and `following`: whether the viewer follows the author.
+
+        Loading any other column later raises an error, instead of one query for each row.
+        """
+        return (
+            self.select_related("author")
+            .annotate(following=following(viewer, "author"))
+            .fetch_mode(models.FETCH_RAISE)
+        )
+
+    def newest_first(self) -> Self:
+        # Rows may have the same time. The id makes their order unique.
+        return self.order_by("-created_at", "-id")
+
+
+class Authored(Hideable):
+    """A text with its author and the times of its creation and last change."""
+
+    author = models.ForeignKey(User, models.DB_CASCADE, related_name="%(class)ss", db_index=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(editable=False)
+
+    class Meta:
+        abstract = True
+
+    def save(self, **options: Any) -> None:
+        """Save, and set `updated_at`. On the first save it is equal to `created_at`."""
+        self.updated_at = self.created_at if self._state.adding else timezone.now()
+        if (fields := options.get("update_fields")) is not None:
+            options["update_fields"] = {*fields, "updated_at"}
+        super().save(**options)
 
 
 class ArticleQuerySet(AuthoredQuerySet["Article"]):
@@ -147,3 +196,30 @@ class OldSlug(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+
+class Comment(Authored):
+    article = models.ForeignKey(Article, models.DB_CASCADE, related_name="comments", db_index=False)
+    body = models.TextField(max_length=COMMENT_LENGTH, validators=[visible])
+
+    objects = AuthoredQuerySet["Comment"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(body=""), name="comment_given"),
+            models.CheckConstraint(
+                condition=LessThanOrEqual(Length("body"), COMMENT_LENGTH), name="comment_length"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["article", "-created_at", "-id"],
+                include=["author", "hidden_at"],
+                name="newest_comments_of_article",
+            ),
+            # Used only when a user is deleted.
+            models.Index(fields=["author"], name="comments_of_author"),
+        ]
+
+    def __str__(self) -> str:
+        return f"comment of user {self.author_id} on article {self.article_id}"
