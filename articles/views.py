@@ -43,7 +43,7 @@ from users.authentication import (
     authenticated_user,
     refuse_deleted_account,
 )
-from users.limits import RateThrottle
+from users.limits.throttles import RateThrottle
 from users.partial_put import PartialPutMixin
 
 

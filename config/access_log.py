@@ -1,14 +1,15 @@
 """The access log: one line of JSON for each request that `serve` has answered.
 
-A request only stores the values for its line. Once a second, a thread makes the lines and writes
-them together. If each request wrote its own line, it would release Python's global lock, and the
-switches between threads would cost 200 µs of CPU time on a busy server.
+A request only stores the values for its line. Once a second, a thread writes the lines together.
+If each request wrote its own line, it would release Python's global lock, and the switches between
+threads would cost 200 µs of CPU time on a busy server.
 """
 
 import sys
 from collections import deque
 from datetime import UTC, datetime
-from time import monotonic, sleep, time
+from time import monotonic, sleep
+from typing import Any
 
 import orjson
 from django.http import HttpRequest
@@ -17,7 +18,7 @@ from django.utils.functional import SimpleLazyObject
 
 from database.background import BackgroundThread, survive
 from database.health import PATHS as PROBES
-from users.limits import client_address
+from users.limits.client_addresses import client_address
 
 INTERVAL = 1.0  # seconds between two writes
 # Requests whose line is not written yet. If the log cannot be written, the oldest are dropped.
@@ -29,8 +30,7 @@ LARGEST_WRITE = 4096
 LONGEST_PATH = 500
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-type Entry = tuple[float, str | None, str | None, str, int, float, int, int | None, str, str | None]
-_entries: deque[Entry] = deque(maxlen=MAX_LINES)
+_entries: deque[dict[str, Any]] = deque(maxlen=MAX_LINES)
 
 
 def log(response: HttpResponseBase, *, started: float, sent: int) -> None:
@@ -40,20 +40,22 @@ def log(response: HttpResponseBase, *, started: float, sent: int) -> None:
     path = request.path
     if path in PROBES:
         return
-    match = request.resolver_match
+    method, match = request.method, request.resolver_match
     _entries.append(
-        (
-            time(),
-            request.method,
-            match.route if match else None,
-            path[:LONGEST_PATH],
-            response.status_code,
-            monotonic() - started,
-            sent,
-            _user_id(request),
-            client_address(request),
-            response.get("X-Request-Id"),
-        )
+        {
+            "time": datetime.now(UTC),
+            "level": "INFO",
+            "logger": "access",
+            "method": method if method in METHODS else "other",
+            "route": match.route if match else None,
+            "path": path[:LONGEST_PATH],
+            "status": response.status_code,
+            "milliseconds": round((monotonic() - started) * 1000, 1),
+            "bytes": 0 if method == "HEAD" else sent,
+            "user_id": _user_id(request),
+            "client": client_address(request)[:50],
+            "request_id": response.get("X-Request-Id"),
+        }
     )
     _writer.ensure_running()
 
@@ -62,31 +64,12 @@ def write() -> None:
     """Write the lines of all requests that are not written yet."""
     text = b""
     while _entries:
-        line = _line(_entries.popleft())
+        line = orjson.dumps(_entries.popleft(), option=orjson.OPT_APPEND_NEWLINE)
         if len(text) + len(line) > LARGEST_WRITE:
             _put(text)
             text = b""
         text += line
     _put(text)
-
-
-def _line(entry: Entry) -> bytes:
-    at, method, route, path, status, seconds, sent, user_id, client, request_id = entry
-    line = {
-        "time": datetime.fromtimestamp(at, UTC),
-        "level": "INFO",
-        "logger": "access",
-        "method": method if method in METHODS else "other",
-        "route": route,
-        "path": path,
-        "status": status,
-        "milliseconds": round(seconds * 1000, 1),
-        "bytes": 0 if method == "HEAD" else sent,
-        "user_id": user_id,
-        "client": client[:50],
-        "request_id": request_id,
-    }
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _put(text: bytes) -> None:

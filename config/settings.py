@@ -8,7 +8,7 @@ from pathlib import Path
 
 from corsheaders.defaults import default_headers
 
-from config.environment import Env
+from config.environment.reader import Env
 from database.settings import database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -55,10 +55,10 @@ MIDDLEWARE = [
     "config.sessions.AuthenticationMiddleware",
     "config.sessions.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.login_refusals.LoginRefusalMiddleware",
+    "config.errors.handlers.LoginRefusalMiddleware",
     # Before IdempotencyMiddleware, so that a stored answer gets the headers too.
     "users.authentication.token_headers",
-    "config.bodies.refused_body_middleware",
+    "config.bodies.middleware.refused_body_middleware",
     # Last, so that only the view runs in its transaction.
     "database.requests.IdempotencyMiddleware",
 ]

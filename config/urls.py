@@ -3,7 +3,7 @@ from django.urls import include, path, re_path
 from django.views.generic import TemplateView
 
 from articles import urls as articles
-from config.errors import UnknownPath
+from config.errors.handlers import UnknownPath
 from database.health import health, livez, readyz
 from database.metrics import metrics
 from profiles import urls as profiles

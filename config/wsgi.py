@@ -18,8 +18,9 @@ from psycopg import OperationalError
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 
-from config import access_log, bodies  # noqa: E402 -- they need the settings
-from config.bodies import Body  # noqa: E402
+from config import access_log  # noqa: E402 -- they need the settings
+from config.bodies import receiving  # noqa: E402
+from config.bodies.reader_pool import Body  # noqa: E402
 from config.semaphore import FairSemaphore  # noqa: E402
 from database.backend import close_pools, database_wrapper, open_pools  # noqa: E402
 from database.health import close_probes  # noqa: E402
@@ -63,7 +64,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     """
     started = monotonic()
     deletion_worker.ensure_running()  # here too: a server may fork after the import
-    body = bodies.receive(environ)
+    body = receiving.receive(environ)
     # Without this key, the server does not send files directly, so that the access log can count
     # the bytes.
     environ.pop("wsgi.file_wrapper", None)

@@ -9,7 +9,7 @@ from profiles.models import Follow, Profile
 from profiles.queries import ProfileRow, profile_named, profile_with_id
 from profiles.representations import profile
 from users.authentication import TokenRequired, authenticated_user, refuse_deleted_account
-from users.limits import RateThrottle
+from users.limits.throttles import RateThrottle
 from users.names import nfc
 from users.serializer_fields import refuse_nul
 

@@ -6,7 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
-from users.limits import LoginAttempt
+from users.limits.logins import LoginAttempt
 from users.models import User
 from users.password_queue import password_queue
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import APIException, AuthenticationFailed
 
 from users import tokens
-from users.limits import remember_address
+from users.limits.logins import remember_address
 from users.models import BIO_LENGTH, IMAGE_LENGTH, User
 from users.names import EMAIL_LENGTH, USERNAME_LENGTH, validate_username
 from users.serializer_fields import Email, LongText, Name, Password

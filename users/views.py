@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from users.authentication import TokenRequired, authenticated_user
-from users.limits import RateThrottle
+from users.limits.throttles import RateThrottle
 from users.models import User
 from users.partial_put import PartialPutMixin
 from users.password_queue import password_queue

@@ -7,7 +7,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from config.bodies.receiving import REFUSED
-from config.errors import RETRY_AFTER, error_response, is_api, log_throttled
+from config.errors.handlers import RETRY_AFTER, log_throttled
+from config.errors.rendering import error_response, is_api
 from database.requests import SAFE_METHODS
 
 STATUS = {

@@ -25,14 +25,6 @@ class TooManyBodies(Exception):
     """The client's network may not send another body, or no more bytes, at the moment."""
 
 
-class TooSlow(Exception):
-    """The body was not received in time. Its reader is still blocked."""
-
-    def __init__(self, body: "Body") -> None:
-        super().__init__()
-        self.body = body
-
-
 class Stream(Protocol):
     """`wsgi.input`."""
 
@@ -46,6 +38,7 @@ class Body:
     def __init__(self, stream: Stream, size: int, network: str, memory: SharedBudget) -> None:
         self.network = network
         self.received = 0  # bytes
+        self.late = False  # not received in time: its reader is still blocked
         self.refused = False  # because it does not fit into memory
         self._stream = stream
         self._missing = size
@@ -116,8 +109,7 @@ class ReaderPool:
     def receive(self, stream: Stream, size: int, network: str) -> Body:
         """Read the next `size` bytes of the stream, for a client of this network.
 
-        The caller must close() the body, also the body of TooSlow. Raises TooManyBodies or
-        TooSlow.
+        The caller must close() the body, also if it is `late`. Raises TooManyBodies.
         """
         if not self._slots.take(network):
             raise TooManyBodies
@@ -128,10 +120,8 @@ class ReaderPool:
             reader = _ReaderThread(self._idle, self._slots)
             self._start(reader, network)
         reader.assign(body)
-        if not body.wait(self._timeout):
-            body.abandon()
-            raise TooSlow(body)
-        if body.refused:
+        body.late = not body.wait(self._timeout)
+        if body.refused and not body.late:
             body.abandon()
             body.close()
             raise TooManyBodies

@@ -6,8 +6,8 @@ from wsgiref.types import WSGIEnvironment
 from django.conf import settings
 from django.http import HttpRequest
 
-from config.bodies.reader_pool import Body, ReaderPool, TooManyBodies, TooSlow
-from users.limits import client_address, network_of
+from config.bodies.reader_pool import Body, ReaderPool, TooManyBodies
+from users.limits.client_addresses import client_address, network_of
 
 # A key of WSGI's environ. Its value is the error code of a body that was refused.
 REFUSED = "config.bodies.refused"
@@ -34,8 +34,8 @@ def receive(environ: WSGIEnvironment) -> Body | None:
         body, code = _read(environ)
     except TooManyBodies:
         code = "throttled"
-    except TooSlow as error:
-        body, code = error.body, "not_received"
+    if body and body.late:
+        code = "not_received"
     if code:
         environ[REFUSED] = code
         if body:

@@ -1,10 +1,20 @@
 """What DRF, Django and the database layer call after an error. The settings and
 `config/urls.py` name these functions."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
+from django.core.exceptions import (
+    ObjectNotUpdated,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.core.signals import got_request_exception
-from django.http import HttpRequest, HttpResponse
+from django.db import IntegrityError
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from django.views import defaults
 from rest_framework import exceptions
@@ -12,10 +22,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.errors.mapping import StatusError, as_api_exception
-from config.errors.rendering import error_json, error_response, is_api, rendered
-from database.errors import Failure, failure_of
+from config.errors.rendering import error_json, error_page, error_response, is_api, rendered
+from database.errors import Failure, failure_of, is_foreign_key_violation, violated_constraint
 from users.authentication import account_was_deleted
+from users.limits.logins import LoginRefused
+from users.names import TAKEN_FIELDS
+from users.password_queue import PasswordQueueFull
 
 # Seconds. The database is back soon, or an operator must act.
 RETRY_AFTER = 1
@@ -49,6 +61,43 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     return response
 
 
+class StatusError(exceptions.APIException):
+    """An error for which DRF has no class."""
+
+    def __init__(self, status_code: int, code: str, field: str | None = None) -> None:
+        super().__init__({field: [""]} if field else "", code)
+        self.status_code = status_code
+
+
+def as_api_exception(exc: Exception) -> exceptions.APIException | None:
+    """DRF's exception for `exc`, or None if `exc` is a bug."""
+    match exc:
+        case exceptions.APIException():
+            return exc
+        case Http404() | ObjectNotUpdated():
+            return exceptions.NotFound()
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case RequestDataTooBig():
+            return StatusError(413, "too_large")
+        case SuspiciousOperation():
+            return StatusError(400, "malformed")
+        case UnreadablePostError():
+            return exceptions.ParseError()
+        case IntegrityError():
+            return _violation(exc)
+        case PasswordQueueFull() | LoginRefused():
+            return exceptions.Throttled(exc.retry_after)
+    return None
+
+
+def _violation(exc: IntegrityError) -> exceptions.APIException | None:
+    if is_foreign_key_violation(exc):
+        return exceptions.NotFound()
+    field = TAKEN_FIELDS.get(violated_constraint(exc) or "")
+    return StatusError(409, "taken", field) if field else None
+
+
 def log_throttled(request: HttpRequest, response: HttpResponse) -> None:
     """Log at the level DEBUG: in a flood, a line for each refused request costs a fifth of the
     CPU time. The metrics count these responses."""
@@ -79,6 +128,29 @@ class UnknownPath(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise exceptions.NotFound
+
+
+class LoginRefusalMiddleware:
+    """Answers the admin's login form with 429. Django would answer 500. `as_api_exception`
+    does the same for the API."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, PasswordQueueFull):
+            sentence = "Too many people are logging in. Try again soon."
+        elif isinstance(exception, LoginRefused):
+            minutes = math.ceil(exception.retry_after / 60)
+            sentence = f"Too many logins have failed. Try again in {minutes} min."
+        else:
+            return None
+        response = error_page(429, sentence)
+        response["Retry-After"] = str(exception.retry_after)
+        return response
 
 
 # Django calls these for an error outside a view of the API.

@@ -29,7 +29,7 @@ from tests.client import ApiClient
 from users import tokens
 from users import urls as users
 from users.authentication import TokenAuthentication
-from users.limits import RateThrottle
+from users.limits.throttles import RateThrottle
 from users.models import User
 
 Api = Callable[..., ApiClient]

@@ -23,9 +23,11 @@ from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
 from tests.races import at_once
 from users.known_addresses import KnownAddress
-from users.limits import LoginRefused, RateThrottle, client_addresses, logins
+from users.limits import client_addresses, logins
 from users.limits.counters import counters
 from users.limits.keys import address_key
+from users.limits.logins import LoginRefused
+from users.limits.throttles import RateThrottle
 from users.models import User
 from users.password_queue import password_queue
 

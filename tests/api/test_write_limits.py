@@ -7,7 +7,7 @@ import pytest
 
 from articles.models import Article, Comment, Favorite
 from tests.client import ApiClient
-from users.limits import RateThrottle
+from users.limits.throttles import RateThrottle
 from users.models import User
 
 Api = Callable[..., ApiClient]

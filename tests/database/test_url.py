@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from psycopg.conninfo import timeout_from_conninfo
 
-from config.environment import Env
+from config.environment.reader import Env
 from database.embedded import EmbeddedServer
 from database.settings.limits import Limits
 from database.settings.url import database

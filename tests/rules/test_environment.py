@@ -13,14 +13,15 @@ import pytest
 from django.http.request import split_domain_port, validate_host
 
 from articles.management.commands.demo_data import PASSWORD_VARIABLE
-from config.environment import Env, is_host, is_origin
+from config.environment.hosts import is_host, is_origin
+from config.environment.reader import Env
 from config.settings import BASE_DIR
 from tests.processes import run
 
 # A program that prints, for each variable, the method of Env that reads it and its default.
 RECORD_DEFAULTS = """
 import inspect, json
-from config.environment import Env
+from config.environment.reader import Env
 
 asked = {}
 

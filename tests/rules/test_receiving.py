@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from config.bodies import REFUSED, receive
 from config.bodies.budget import SharedBudget
+from config.bodies.receiving import REFUSED, receive
 
 LARGEST = 2_621_440  # bytes: 2.5 MiB
 
