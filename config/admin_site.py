@@ -13,7 +13,7 @@ from django.template.response import SimpleTemplateResponse
 from psycopg import errors
 
 from users.admin_base import delete_selected
-from users.admin_password_forms import OwnPasswordForm
+from users.admin_forms import OwnPasswordForm
 
 # Django's admin and PostgreSQL raise these for a value that was not checked before: a NUL, a date
 # after the year 9999, an incomplete regular expression, a range of one value, an unknown field.

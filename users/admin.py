@@ -10,8 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from users.admin_base import ModelAdmin
-from users.admin_forms import ChangeForm
-from users.admin_password_forms import PasswordForm
+from users.admin_forms import ChangeForm, PasswordForm
 from users.models import User
 from users.revocation import end_tokens_of
 

@@ -9,7 +9,11 @@ from hashlib import blake2b
 from typing import Any
 
 from django import forms
+from django.contrib.admin.forms import AdminPasswordChangeForm as DjangoOwnPasswordForm
+from django.contrib.auth.forms import AdminPasswordChangeForm as DjangoPasswordForm
 from django.forms.boundfield import BoundField
+
+from users.models import User
 
 
 class TextField(forms.CharField):
@@ -99,3 +103,23 @@ class ChangeForm(forms.ModelForm):
         super()._post_clean()  # type: ignore[misc]  # private, not in the stubs
         for name in untouched:
             self.errors.pop(name, None)
+
+
+class SavesPasswordAlone:
+    """Writes only the password, and the columns that `Revocable.save()` adds. Django's forms save
+    the whole row as it was read before the password was hashed. This would undo the changes that
+    other requests have committed meanwhile."""
+
+    def save(self, commit: bool = True) -> User:
+        user: User = super().save(commit=False)  # type: ignore[misc]  # of Django's form
+        if commit:
+            user.save(update_fields=["password"])
+        return user
+
+
+class PasswordForm(SavesPasswordAlone, DjangoPasswordForm[User]):
+    """Sets the password of any user."""
+
+
+class OwnPasswordForm(SavesPasswordAlone, DjangoOwnPasswordForm):
+    """Changes the editor's own password; asks for the old one."""

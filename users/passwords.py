@@ -1,13 +1,13 @@
 """How passwords are normalized before they are hashed, and how their length is counted."""
 
+import unicodedata
 from typing import Any
 
 from django.contrib.auth import password_validation
 
-from users.normalization import normalize
-
 MIN_LENGTH = 8
 MAX_LENGTH = 128
+MAX_INPUT_LENGTH = 4 * MAX_LENGTH  # characters; the reason is in users.names
 
 
 def normalize_password(password: str) -> str:
@@ -16,7 +16,8 @@ def normalize_password(password: str) -> str:
 
     Unchanged if it is too long in any form. The API accepts no such password.
     """
-    return normalize("NFKC", password, MAX_LENGTH)
+    too_long = len(password) > MAX_INPUT_LENGTH
+    return password if too_long else unicodedata.normalize("NFKC", password)
 
 
 class MinimumLengthValidator(password_validation.MinimumLengthValidator):

@@ -99,24 +99,18 @@ def remember_address(user: User, request: HttpRequest | Request) -> None:
     KnownAddress.objects.remember(user, address_key(client_address(request)))
 
 
-def unlock_account(email: str) -> int:
-    """Forget the failed logins of an account. Returns the number of deleted counters. Raises
-    StoreFailed."""
-    return _unlock(f"login:{account_key(email)}:*")
+def unlock(*, account: str = "*", address: str = "*") -> int:
+    """Forget the failed logins of an account from an address. Both are keys of
+    `users.limits.keys`, or "*" for all. Returns the number of deleted counters.
 
-
-def unlock_address(address: str) -> int:
-    """Forget the failed logins from an address. Returns the number of deleted counters. Raises
-    StoreFailed."""
-    return _unlock(f"login:*:{address_key(address)}")
-
-
-def _unlock(pattern: str) -> int:
+    Raises StoreFailed.
+    """
+    pattern = f"login:{account}:{address}"
     deleted = counters.delete_matching(pattern)
     counters.delete_matching(LOGGED + pattern)
     return deleted
 
 
 def counter_locations() -> str:
-    """Where `unlock_account()` and `unlock_address()` look for counters, for messages."""
+    """Where `unlock()` looks for counters, for messages."""
     return " or in ".join(counters.locations())

@@ -1,7 +1,7 @@
 """manage.py verify_counts: compare what triggers store with the tables."""
 
 from argparse import ArgumentParser
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
@@ -37,11 +37,14 @@ WRONG_COUNTS = """
 """
 EXAMPLES = 3  # of each kind
 SHOW_WRONG_COUNTS = f"""
-    SELECT counted, number, key, actual, stored FROM (
-        SELECT *, count(*) OVER kind AS number, row_number() OVER (kind ORDER BY key) AS place
-        FROM ({WRONG_COUNTS}) AS wrong WINDOW kind AS (PARTITION BY counted)
+    SELECT counted, count(*), string_agg(
+        format('%s instead of %s (key %s)', stored, actual, key), ', ' ORDER BY key
+    ) FILTER (WHERE place <= {EXAMPLES})
+    FROM (
+        SELECT *, row_number() OVER (PARTITION BY counted ORDER BY key) AS place
+        FROM ({WRONG_COUNTS}) AS wrong
     ) AS numbered
-    WHERE place <= {EXAMPLES} ORDER BY counted, key
+    GROUP BY counted ORDER BY counted
 """  # noqa: S608 -- no input
 # Inserts the difference as one more part of the count. It stays correct while others write,
 # because a writer changes the rows and their count by the same number.
@@ -85,32 +88,20 @@ CORRECT_COPIES = """
 """
 
 
-class Copies(NamedTuple):
-    """The columns that the rows of a table copy from their article."""
-
-    name: str
-    """In the report."""
-    table: str
-    columns: str
-    originals: str
-
-    def sql(self, statement: str) -> str:
-        return statement.format(**self._asdict())
-
-
+# The columns that the rows of a table copy from their article. The name is for the report.
 COPIES = (
-    Copies(
-        "taggings",
-        "articles_tagging",
-        "article_created_at, article_author_id, article_hidden",
-        "article.created_at, article.author_id, article.hidden_at IS NOT NULL",
-    ),
-    Copies(
-        "favorites",
-        "articles_favorite",
-        "article_created_at, article_author_id",
-        "article.created_at, article.author_id",
-    ),
+    {
+        "name": "taggings",
+        "table": "articles_tagging",
+        "columns": "article_created_at, article_author_id, article_hidden",
+        "originals": "article.created_at, article.author_id, article.hidden_at IS NOT NULL",
+    },
+    {
+        "name": "favorites",
+        "table": "articles_favorite",
+        "columns": "article_created_at, article_author_id",
+        "originals": "article.created_at, article.author_id",
+    },
 )
 
 
@@ -146,19 +137,17 @@ def _differences() -> list[str]:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         lift_timeouts()
         cursor.execute(SHOW_WRONG_COUNTS)
-        examples: dict[tuple[int, int], list[str]] = {}
-        for counted, number, key, actual, stored in cursor.fetchall():
-            example = f"{stored} instead of {actual} (key {key})"
-            examples.setdefault((counted, number), []).append(example)
         lines = [
-            f"{CountKind(counted).label}: {number:,} wrong, for example {', '.join(shown)}."
-            for (counted, number), shown in examples.items()
+            f"{CountKind(counted).label}: {number:,} wrong, for example {examples}."
+            for counted, number, examples in cursor.fetchall()
         ]
         for copies in COPIES:
-            cursor.execute(copies.sql(SHOW_WRONG_COPIES))
+            cursor.execute(SHOW_WRONG_COPIES.format(**copies))
             number, first = cursor.fetchone()
             if number:
-                lines.append(f"copies in {copies.name}: {number:,} wrong, for example id {first}.")
+                lines.append(
+                    f"copies in {copies['name']}: {number:,} wrong, for example id {first}."
+                )
     return lines
 
 
@@ -178,7 +167,7 @@ def _repair() -> list[str]:
         for copies in COPIES:
             # An update of an article locks the article before its copies. The opposite order
             # would deadlock.
-            cursor.execute(copies.sql(LOCK_ARTICLES_OF_WRONG_COPIES))
-            cursor.execute(copies.sql(CORRECT_COPIES))
-            done[f"copies in {copies.name} corrected"] = cursor.rowcount
+            cursor.execute(LOCK_ARTICLES_OF_WRONG_COPIES.format(**copies))
+            cursor.execute(CORRECT_COPIES.format(**copies))
+            done[f"copies in {copies['name']} corrected"] = cursor.rowcount
     return [f"{what}: {number:,}" for what, number in done.items() if number]

@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from users.limits.client_addresses import network_of
 from users.limits.counters import StoreFailed
-from users.limits.logins import counter_locations, unlock_account, unlock_address
+from users.limits.keys import account_key, address_key
+from users.limits.logins import counter_locations, unlock
 
 
 class Command(BaseCommand):
@@ -29,7 +30,10 @@ class Command(BaseCommand):
 
     def handle(self, *, account: str | None, address: str | None, **options: Any) -> None:
         try:
-            deleted = unlock_account(account) if account else unlock_address(address or "")
+            if account:
+                deleted = unlock(account=account_key(account))
+            else:
+                deleted = unlock(address=address_key(address or ""))
         except StoreFailed as error:
             raise CommandError(str(error)) from error
         what = f"account {account}" if account else f"address {network_of(address or '')}"
