@@ -22,8 +22,7 @@ QUERY_CHARACTERS = "!$&'()*+,;=:@/?%[]"
 class ArticleNotFound(NotFound):
     """No article has the slug in the path."""
 
-    def __init__(self) -> None:
-        super().__init__({"article": ["not found"]})
+    default_detail = {"article": "not found"}
 
 
 class SlugInPathMixin(APIView):

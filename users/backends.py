@@ -44,17 +44,10 @@ class LimitedLoginBackend(ModelBackend):
             attempt.succeeded(user)
         return user
 
-    @sensitive_variables("password")
-    async def aauthenticate(
-        self,
-        request: HttpRequest | None,
-        username: str | None = None,
-        password: str | None = None,
-        **credentials: Any,
-    ) -> User | None:
+    @sensitive_variables()  # all of them: the password may be in either
+    async def aauthenticate(self, *arguments: Any, **credentials: Any) -> User | None:
         """Overridden because ModelBackend's version does not call `authenticate()`."""
-        authenticate = sync_to_async(self.authenticate)
-        return await authenticate(request, username, password, **credentials)
+        return await sync_to_async(self.authenticate)(*arguments, **credentials)
 
     @sensitive_variables("password")
     def _authenticate(self, email: str, password: str) -> User | None:

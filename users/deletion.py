@@ -127,11 +127,10 @@ def _delete_at_once(rows: models.QuerySet[Any]) -> None:
         try:
             with transaction.atomic():
                 rows.delete()
+            return
         except OperationalError as error:
             if attempt == ATTEMPTS or not isinstance(error.__cause__, DeadlockDetected):
                 raise
-        else:
-            return
 
 
 def enqueue(rows: models.QuerySet[Any]) -> None:

@@ -53,8 +53,8 @@ class NameRepair:
 
     def wrong(self) -> Iterator[list[int]]:
         """The ids of the wrong rows, in one list for each batch that is read."""
-        last = None
-        while rows := self._batch_after(last):
+        last = 0
+        while rows := self._rows(self._users.filter(pk__gt=last).order_by("pk")[:BATCH]):
             last = rows[-1].pk
             yield [row.pk for row in rows if row != row.correct]
 
@@ -69,10 +69,6 @@ class NameRepair:
             reset_queries()  # with DEBUG, Django keeps all statements in memory
         # Try again: a row may need a name that a row of a later batch has given up.
         return self._repair(blocked)
-
-    def _batch_after(self, last: int | None) -> list[Row]:
-        users = self._users if last is None else self._users.filter(pk__gt=last)
-        return self._rows(users.order_by("pk")[:BATCH])
 
     def _rows(self, users: models.QuerySet[Any]) -> list[Row]:
         return [Row(*values) for values in users.values_list(*self._columns)]

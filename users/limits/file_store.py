@@ -99,10 +99,6 @@ class FileStore:
         with self._transaction("IMMEDIATE") as connection:
             return connection.execute("DELETE FROM counters WHERE key GLOB ?", [pattern]).rowcount
 
-    def close(self) -> None:
-        with self._locked():
-            self._close()
-
     def _tidy(self, connection: sqlite3.Connection, now: float) -> None:
         self._counts += 1
         if self._counts % TIDY_EVERY == 0:
@@ -134,7 +130,7 @@ class FileStore:
                 # Delete a damaged file; the next call creates a new one. Otherwise every call
                 # would fail, and nothing would be limited.
                 if code in DAMAGED:
-                    self._close()
+                    self.close()
                     shutil.rmtree(self.folder, ignore_errors=True)
                 raise
 
@@ -142,7 +138,7 @@ class FileStore:
         """The open connection, or a new one if the file was deleted or replaced."""
         if self._connection and self._inode == _inode(self.path):
             return self._connection
-        self._close()
+        self.close()
         self._make_folder()
         if not self.path.exists():
             self._make_file()
@@ -181,7 +177,7 @@ class FileStore:
         self._inode = 0
         self._counts = 0
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if self._connection:
             with closing(self._connection):
                 self._connection = None

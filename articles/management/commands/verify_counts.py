@@ -123,12 +123,10 @@ class Command(BaseCommand):
     def handle(self, *, repair: bool, verbosity: int, **options: Any) -> None:
         report = _repair() if repair else _differences()
         if verbosity:
-            for line in report:
+            for line in report or ["All counts and copies are correct."]:
                 self.stdout.write(line)
         if report and not repair:
             raise CommandError("Some counts or copies are wrong. --repair corrects them.")
-        if verbosity and not report:
-            self.stdout.write("All counts and copies are correct.")
 
 
 def _differences() -> list[str]:
