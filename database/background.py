@@ -1,6 +1,7 @@
 """Threads that run as long as their process, and survive every error in their work."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable
 from time import monotonic
@@ -21,6 +22,11 @@ class BackgroundThread:
     def __init__(self, name: str, run: Callable[[], None]) -> None:
         self._name = name
         self._run = run
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        """Also in a forked process: fork copies no thread, but may copy a locked lock."""
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 

@@ -1,6 +1,5 @@
 """Delete expired idempotency keys in the background. Requests with a key delete some too."""
 
-import os
 import time
 from contextlib import suppress
 
@@ -32,11 +31,4 @@ def _run() -> None:
         survive(delete_expired)
 
 
-def _reset() -> None:
-    """In a forked process: fork does not copy threads."""
-    global thread
-    thread = BackgroundThread("idempotency-expiry", _run)
-
-
 thread = BackgroundThread("idempotency-expiry", _run)
-os.register_at_fork(after_in_child=_reset)

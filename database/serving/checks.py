@@ -73,12 +73,10 @@ def privileges(database: DatabaseWrapper, session: Connection) -> Iterator[Probl
     # to_regclass() takes names as in SQL, where some need quotes.
     names = {database.ops.quote_name(name) for name in database.introspection.django_table_names()}
     lacking = session.execute(
-        "SELECT name FROM unnest(%s::text[]) AS name WHERE NOT ("
-        " has_table_privilege(to_regclass(name), 'SELECT')"
-        " AND has_table_privilege(to_regclass(name), 'INSERT')"
-        " AND has_table_privilege(to_regclass(name), 'UPDATE')"
-        " AND has_table_privilege(to_regclass(name), 'DELETE'))",
-        [sorted(names)],
+        "SELECT DISTINCT name FROM unnest(%s::text[]) AS name,"
+        " unnest('{SELECT, INSERT, UPDATE, DELETE}'::text[]) AS privilege"
+        " WHERE NOT has_table_privilege(to_regclass(name), privilege) ORDER BY name",
+        [[*names]],
     ).fetchall()
     if lacking:
         tables = ", ".join(name for (name,) in lacking)

@@ -25,7 +25,7 @@ from database.metrics.histogram import Histogram
 from tests.database import application
 from tests.database.pools import MakePool, taken, value
 from tests.database.servers import wait_until
-from tests.processes import database_url
+from tests.processes import database_url, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,6 +45,25 @@ ignore_ended_thread = pytest.mark.filterwarnings(
 def gauge(name: str) -> float:
     (metric,) = metrics.GAUGES[name].collect()
     return max(sample.value for sample in metric.samples)
+
+
+FORK = """
+import os, signal, threading
+from database.background import BackgroundThread
+has_run = threading.Event()
+thread = BackgroundThread("it", has_run.set)
+with thread._starting:  # as if another thread was starting it
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        thread.ensure_running()
+        os._exit(0 if has_run.wait(5) else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_process_that_is_forked_during_a_start_starts_its_own_thread() -> None:
+    assert run("-c", FORK).returncode == 0
 
 
 class BrokenPool(Pool):

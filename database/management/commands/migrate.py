@@ -7,24 +7,25 @@ from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.commands import migrate
-from django.db import connections
 
-from database.backend import DatabaseWrapper, lift_timeouts
+from database.backend import database_wrappers, lift_timeouts
 from database.serving import has_unapplied_migrations, require_database
 
 
 class Command(migrate.Command):
     def execute(self, *args: Any, **options: Any) -> str | None:
         # Before the system checks, which use the database too.
-        if database := _ours(options):
+        if database := database_wrappers().get(options["database"]):
             require_database(database)
         return super().execute(*args, **options)
 
     def get_check_kwargs(self, options: Any) -> Any:
         kwargs = super().get_check_kwargs(options)
+        database = database_wrappers().get(options["database"])
+        is_behind = _migrates(options) and database and has_unapplied_migrations(database)
         # A query that does not fit the database must not prevent a migration backwards. While
         # migrations are unapplied, the check would only warn: handle() runs it afterwards.
-        if options["migration_name"] or (_migrates(options) and _has_unapplied(options)):
+        if options["migration_name"] or is_behind:
             kwargs["databases"] = []
         return kwargs
 
@@ -35,16 +36,6 @@ class Command(migrate.Command):
         if _migrates(options) and not options["skip_checks"]:
             # After a migration backwards, this warns that the declared queries are not checked.
             self.check(tags=[Tags.database], databases=[options["database"]])
-
-
-def _ours(options: Any) -> DatabaseWrapper | None:
-    database = connections[options["database"]]
-    return database if isinstance(database, DatabaseWrapper) else None
-
-
-def _has_unapplied(options: Any) -> bool:
-    database = _ours(options)
-    return database is not None and has_unapplied_migrations(database)
 
 
 def _migrates(options: Any) -> bool:
