@@ -98,21 +98,17 @@ class Probe:
         return ""
 
 
-_probes: defaultdict[str, Probe] = defaultdict(Probe)  # by the alias of the database
-
-
-def probe_of(alias: str) -> Probe:
-    return _probes[alias]
+probes: defaultdict[str, Probe] = defaultdict(Probe)  # by the alias of the database
 
 
 def close_probes() -> None:
     """Close the connections of all probes. The next check opens a new connection."""
-    for probe in list(_probes.values()):
+    for probe in list(probes.values()):
         probe.close()
 
 
 def _reset_probes() -> None:
-    for probe in _probes.values():
+    for probe in probes.values():
         probe.reset()
 
 

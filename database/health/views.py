@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from database import rundir
 from database.backend import DatabaseWrapper, database_wrappers
-from database.health.probes import probe_of
+from database.health.probes import probes
 from database.metrics import may_read_metrics, pool_figures
 
 
@@ -68,11 +68,11 @@ def _reason_to_refuse() -> str | None:
 def _errors(wrappers: Mapping[str, DatabaseWrapper]) -> dict[str, str]:
     """The errors of databases that do not answer, by alias. All probes run at the same time."""
     for alias, wrapper in wrappers.items():
-        probe_of(alias).start(wrapper.get_connection_params)
+        probes[alias].start(wrapper.get_connection_params)
     return {
         alias: error
         for alias, wrapper in wrappers.items()
-        if (error := probe_of(alias).error(wrapper.get_connection_params))
+        if (error := probes[alias].error(wrapper.get_connection_params))
     }
 
 

@@ -16,15 +16,9 @@ from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from django.utils.module_loading import import_string
 
-from database import metrics
+from database import errors, metrics
 from database.backend import RunningRequest, database_wrappers, running_requests
-from database.errors import (
-    Failure,
-    failure_of,
-    is_failed_checkout,
-    is_lost_connection,
-    is_stale_statement,
-)
+from database.errors import Failure, failure_of
 from database.settings import Limits, project_setting
 
 logger = logging.getLogger("database.requests")
@@ -82,7 +76,7 @@ class DatabaseMiddleware:
             if monotonic() >= acquire_by:
                 break
             metrics.RETRIES.inc()
-            if is_lost_connection(error):
+            if errors.is_lost_connection(error):
                 # Keep a connection with stale statements: it has discarded them. Another connection
                 # may still have such statements.
                 close_old_connections()
@@ -105,7 +99,7 @@ class DatabaseMiddleware:
             response = self._render(request, failure)
         # This line replaces Django's own line for a 5xx response. The pool logs an outage once, so
         # a failed checkout needs no warning. libpq's messages contain hosts and users, no password.
-        is_logged = error is not None and is_failed_checkout(error)
+        is_logged = error is not None and errors.is_failed_checkout(error)
         log_response(
             "%s: %s: %s",
             route_of(request),
@@ -136,7 +130,11 @@ def _may_retry(request: HttpRequest, current: RunningRequest, error: BaseExcepti
     connection that was not cut at the deadline, and after a stale prepared statement.
     """
     is_safe = request.method in RETRIED_METHODS or getattr(request, "idempotent", False)
-    return is_safe and not current.cut and (is_lost_connection(error) or is_stale_statement(error))
+    return (
+        is_safe
+        and not current.cut
+        and (errors.is_lost_connection(error) or errors.is_stale_statement(error))
+    )
 
 
 def _store_error(request: HttpRequest | None = None, **kwargs: Any) -> None:

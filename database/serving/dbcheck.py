@@ -20,11 +20,9 @@ def problems(*, workers: int, threads: int, patience: float) -> Iterator[Problem
     """
     databases = database_wrappers()
     for alias, database in databases.items():
+        prefix = f"Database {alias!r}: " if len(databases) > 1 else ""
         for problem in _problems(database, workers, threads, patience):
-            if len(databases) == 1:
-                yield problem
-            else:
-                yield problem._replace(text=f"Database {alias!r}: {problem.text}")
+            yield problem._replace(text=prefix + problem.text)
 
 
 def _problems(

@@ -31,10 +31,7 @@ class EmbeddedServer(Protocol):
     @property
     def port(self) -> int: ...
     def start(self) -> Path:
-        """Start the server if it does not run. Return the directory of its socket.
-
-        Raises NotConnected.
-        """
+        """Start it if it does not run; return the directory of its socket. Raises NotConnected."""
 
     def programs(self) -> Path:
         """The directory that contains psql."""

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from database import embedded
-from database.embedded import starting
+from database.embedded import server as embedded_server
 from database.embedded.supervisor import PORT, EmbeddedError
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 START_ON_EACH_LINE = """
 import sys
 from pathlib import Path
-from database.embedded.starting import start
+from database.embedded.server import start
 from database.embedded.supervisor import EmbeddedError
 
 for _ in sys.stdin:
@@ -156,7 +156,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 def stopped(folder: Path) -> bool:
-    return not starting._is_supervised(folder)
+    return not embedded_server._is_supervised(folder)
 
 
 def connect(socket: str) -> psycopg.Connection:
@@ -265,7 +265,7 @@ def test_threads_and_forks_share_a_server(folder: Path) -> None:
     program = """
 import os, sys, threading
 from pathlib import Path
-from database.embedded.starting import start
+from database.embedded.server import start
 
 folder = Path(sys.argv[1])
 sockets = []
@@ -339,7 +339,7 @@ def test_a_new_server_waits_for_a_process_of_the_old_one(join: Join, folder: Pat
         eventually(lambda: stopped(folder))
 
         user.ask()
-        eventually(lambda: starting._is_supervised(folder))
+        eventually(lambda: embedded_server._is_supervised(folder))
         os.kill(backend, signal.SIGKILL)
         assert fetch(user.answer(), "SELECT 1") == 1
 
@@ -604,7 +604,7 @@ def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
 def test_a_start_that_hangs_ends_with_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starting, "START_SECONDS", 0.1)
+    monkeypatch.setattr(embedded_server, "START_SECONDS", 0.1)
 
     with (tmp_path / "starting").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

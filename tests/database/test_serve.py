@@ -28,11 +28,11 @@ FORKED = """
 import django; django.setup()
 import os, time
 from django.db import connection
-from database.health.probes import TIMEOUT, probe_of
+from database.health.probes import TIMEOUT, probes
 from database.backend import database_wrapper
 from database.serving.startup import connect
 
-probe = probe_of("default")
+probe = probes["default"]
 
 def sessions():
     with connect(database_wrapper()) as session:

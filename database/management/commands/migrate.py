@@ -22,10 +22,11 @@ class Command(migrate.Command):
     def get_check_kwargs(self, options: Any) -> Any:
         kwargs = super().get_check_kwargs(options)
         database = database_wrappers().get(options["database"])
-        is_behind = _migrates(options) and database and has_unapplied_migrations(database)
         # A query that does not fit the database must not prevent a migration backwards. While
         # migrations are unapplied, the check would only warn: handle() runs it afterwards.
-        if options["migration_name"] or is_behind:
+        if options["migration_name"] or (
+            _migrates(options) and database and has_unapplied_migrations(database)
+        ):
             kwargs["databases"] = []
         return kwargs
 
