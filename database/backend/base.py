@@ -27,6 +27,7 @@ from database.backend.outages import Outage
 from database.backend.pool import RECONNECT_INTERVAL, Pool
 from database.backend.prepared_cursor import FastPreparedCursor, PreparedCursor
 from database.backend.running import running_request
+from database.backend.sessions import SessionSetup
 from database.backend.watchdog import watchdog
 from database.errors import NotConnected
 from database.settings import Limits
@@ -72,11 +73,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
         # A copy, because the pool outlives this object, which belongs to a thread.
         template = self.copy()
-        return Pool(
+        setup = SessionSetup(
             self._outage,
-            params=lambda: template.get_connection_params() | {"autocommit": True},
-            configure=template._configure_connection,  # type: ignore[attr-defined]  # Django's
-            limits=self.limits,
+            self.limits,
+            new_params=lambda: template.get_connection_params() | {"autocommit": True},
+            configure_session=template._configure_connection,  # type: ignore[attr-defined]  # Django's
+        )
+        return Pool(
+            setup,
             resets=not self.settings_dict["OPTIONS"].get("pgbouncer"),
             **(options if isinstance(options, dict) else {}),
         )

@@ -11,7 +11,6 @@ It adds to psycopg's pool:
 """
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from math import inf
@@ -27,19 +26,15 @@ from database.backend.admission import AdmissionQueue
 from database.backend.checkouts import Checkout, checked_out
 from database.backend.cleanup import Cleanup
 from database.backend.connection import Connection
-from database.backend.outages import Outage
-from database.backend.running import acquire_by, running_request
+from database.backend.running import acquire_by
+from database.backend.sessions import Breakages, SessionSetup
 from database.backend.watchdog import watchdog
-from database.settings import Limits
 
 logger = logging.getLogger("database.pool")
 
 # Seconds between two attempts to connect during an outage. psycopg doubles its interval, from 1 s
 # up to minutes: after an outage of 100 s it connected 16 s late.
 RECONNECT_INTERVAL = 0.5
-
-# Seconds after its last answer during which a connection needs no ping. The value is HikariCP's.
-TRUSTED_FOR = 0.5
 
 DEFAULTS: dict[str, Any] = {
     "reconnect_timeout": RECONNECT_INTERVAL,
@@ -52,11 +47,8 @@ Callback = Callable[[Connection], object]
 class Pool(ConnectionPool[Connection]):
     def __init__(
         self,
-        outage: Outage,
-        params: Callable[[], dict[str, Any]],
-        configure: Callable[[Connection], Any],
+        setup: SessionSetup,
         *,
-        limits: Limits,
         resets: bool,
         max_waiting: float = inf,
         max_waiting_when_stalled: float = inf,
@@ -66,35 +58,30 @@ class Pool(ConnectionPool[Connection]):
     ) -> None:
         """Create the pool without opening it.
 
-        `params` is called for every new connection, so a new password is used at once. `resets`
-        must be off behind PgBouncer, where clients share sessions. At most `max_waiting` requests
-        may wait (0: no bound), and at most `max_waiting_when_stalled` while the pool is stalled
-        (`admission.py`). `check`, `reset` and the other `options` are psycopg's; the ping timeout
-        bounds both callbacks.
+        `resets` must be off behind PgBouncer, where clients share sessions. At most `max_waiting`
+        requests may wait (0: no bound), and at most `max_waiting_when_stalled` while the pool is
+        stalled (`admission.py`). `check`, `reset` and the other `options` are psycopg's; the ping
+        timeout bounds both callbacks.
         """
-        self.limits = limits
-        self.outage = outage
-        self.alias = outage.alias
+        self.setup = setup
+        self.alias = setup.outage.alias
+        self._ping_timeout = setup.limits.ping_timeout
+        self._resets = resets
+        self._breakages = Breakages()
         # Looked up once, because labels() takes a lock.
         self._acquired = metrics.ACQUIRES.labels(self.alias, "ok")
         self._wait_seconds = metrics.WAIT.labels(self.alias)
         self._use_seconds = metrics.USE.labels(self.alias)
-        self._params_of_now = params
-        self._resets = resets
-        self._configure_session = configure
-        self._invalidated_at = 0.0
-        self._broken_at = 0.0
-        self._invalidating = threading.Lock()
         super().__init__(
-            kwargs=self._params,
+            kwargs=setup.params,
             connection_class=Connection,
-            configure=self._prepare,
+            configure=self._configure_session,
             # Our ping runs in getconn(): psycopg sleeps 1, 2, 4 … s after each check that fails.
             check=self._bounded(None if check is ConnectionPool.check_connection else check),
             reset=self._bounded(reset),
             open=False,
             max_waiting=0,  # no bound, because `_admission` has the bounds
-            **DEFAULTS | {"name": f"database-{outage.alias}"} | options,
+            **DEFAULTS | {"name": f"database-{self.alias}"} | options,
         )
         # It admits one request for each connection. psycopg's own bound would also refuse requests
         # that wait for a connection which is being opened.
@@ -160,7 +147,7 @@ class Pool(ConnectionPool[Connection]):
         try:
             while True:
                 connection = super().getconn(until - monotonic())
-                if self._trusts(connection) or self._answers(connection, until):
+                if not self._breakages.needs_ping(connection) or self._answers(connection, until):
                     return connection
         except BaseException:
             self._admission.leave()
@@ -178,7 +165,7 @@ class Pool(ConnectionPool[Connection]):
 
     def _answers(self, connection: Connection, until: float) -> bool:
         try:
-            answers = connection.ping(min(self.limits.ping_timeout, until - monotonic()))
+            answers = connection.ping(min(self._ping_timeout, until - monotonic()))
         except BaseException:  # Ctrl-C: without this, the pool would lose the connection
             self._replace(connection)
             raise
@@ -186,15 +173,6 @@ class Pool(ConnectionPool[Connection]):
             self._invalidate(connection)
             self._replace(connection)
         return answers
-
-    def _trusts(self, connection: Connection) -> bool:
-        """Whether the connection needs no ping: it answered a moment ago, and the request can be
-        run again. If the connection is broken, the retry pings."""
-        request, now = running_request(), monotonic()
-        if request is None or now > request.try_again_until:
-            return False
-        # After one connection broke, answers from before that prove nothing.
-        return connection.answered_at > max(now - TRUSTED_FOR, self._broken_at)
 
     def putconn(self, conn: Connection) -> None:
         """Take back a connection and clean it. A broken one is replaced."""
@@ -206,11 +184,11 @@ class Pool(ConnectionPool[Connection]):
         if not self._resets:
             conn.cleanup = Cleanup.NONE
         try:
-            conn.clean(self._prepare)
+            conn.clean(self._configure_session)
         finally:
             broken = conn.closed
             if broken:  # or closed by clean(); then some pings are needless
-                self._broken_at = monotonic()
+                self._breakages.note()
             try:
                 super().putconn(conn)
             finally:  # afterwards, so that the next request finds the connection
@@ -230,12 +208,9 @@ class Pool(ConnectionPool[Connection]):
         super().putconn(connection)
 
     def _invalidate(self, broken: Connection) -> None:
-        """Replace all idle connections, once for each restart of the server: a restart breaks all
-        connections that were opened before it."""
-        with self._invalidating:
-            if broken.opened_at <= self._invalidated_at:
-                return
-            self._invalidated_at = monotonic()
+        """Replace all idle connections, once for each restart of the server."""
+        if not self._breakages.shows_restart(broken):
+            return
         metrics.RECONNECTS.labels(self.alias).inc()
         logger.warning("A connection is broken; all idle ones of %r are replaced", self.name)
         self.drain()
@@ -246,42 +221,26 @@ class Pool(ConnectionPool[Connection]):
             return None
 
         def bounded(connection: Connection) -> None:
-            with watchdog.bounded(connection, self.limits.ping_timeout):
+            with watchdog.bounded(connection, self._ping_timeout):
                 callback(connection)
 
         return bounded
 
     def _why(self) -> str:
-        if self.outage.cause:
-            return self.outage.cause
+        if self.setup.outage.cause:
+            return self.setup.outage.cause
         if self.in_use >= self.max_size:
             return f"all {self.max_size} are in use"
         return "none was opened in time"
 
-    def _params(self) -> dict[str, Any]:
-        try:
-            params = self._params_of_now()
-        except psycopg.Error as error:
-            self.outage.failed(error)
-            raise
-        return params | {"outage": self.outage, "limits": self.limits}
-
-    def _prepare(self, connection: Connection) -> None:
+    def _configure_session(self, connection: Connection) -> None:
         """Configure a session that is new or was reset."""
-        try:
-            self._configure_session(connection)
-        except psycopg.Error as error:
-            self.outage.failed(error)
-            raise
-        self.outage.ended()
+        self.setup.configure(connection)
         self._admission.moved()
-        # The next request needs the state that configuring has set.
-        connection.cleanup = Cleanup.NONE
 
     def check_connection(self, conn: Connection) -> None:  # type: ignore[override]  # theirs needs no self
         """Ping an idle connection. check() calls this. Raises psycopg.OperationalError."""
-        stale = conn.opened_at <= self._invalidated_at
-        if stale or not conn.ping(self.limits.ping_timeout):
+        if self._breakages.is_stale(conn) or not conn.ping(self._ping_timeout):
             self._invalidate(conn)
             conn.close()
             raise psycopg.OperationalError("the connection does not answer")

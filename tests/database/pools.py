@@ -9,6 +9,7 @@ from django.db import connection
 from database.backend.connection import Connection
 from database.backend.outages import Outage
 from database.backend.pool import Pool
+from database.backend.sessions import SessionSetup
 from database.settings.limits import Limits
 
 MakePool = Callable[..., Pool]
@@ -27,10 +28,11 @@ def pools() -> Iterator[MakePool]:
         limits = Limits(**{name: changes.pop(name) for name in LIMITS & changes.keys()})
         params = connection.get_connection_params() | {"autocommit": True}
         params |= changes.pop("params", {})
-        defaults: dict[str, Any] = {"params": lambda: params, "configure": lambda session: None}
-        defaults |= {"resets": True, "timeout": 2.0, "max_waiting": 10}
+        configure = changes.pop("configure", lambda session: None)
+        setup = SessionSetup(Outage("test"), limits, lambda: params, configure)
+        defaults: dict[str, Any] = {"resets": True, "timeout": 2.0, "max_waiting": 10}
         sizes = {"min_size": min_size, "max_size": max_size}
-        pool = kind(Outage("test"), limits=limits, **defaults | sizes | changes)
+        pool = kind(setup, **defaults | sizes | changes)
         pool.open()
         opened.append(pool)
         return pool

@@ -99,7 +99,7 @@ def test_a_new_connection_ends_the_stall(make_pool: MakePool) -> None:
         wait_until(lambda: sum(client.done() for client in clients) == 2, "two are refused")
         assert pool.is_full
 
-        pool._params_of_now = lambda: connection.get_connection_params() | {"autocommit": True}
+        pool.setup.new_params = lambda: connection.get_connection_params() | {"autocommit": True}
         wait_until(lambda: all(client.done() for client in clients), "the others are served")
 
     assert sum(client.exception() is None for client in clients) == 2

@@ -20,8 +20,9 @@ from database import metrics
 from database.backend import housekeeping
 from database.backend.connection import Connection
 from database.backend.outages import Outage
-from database.backend.pool import TRUSTED_FOR, Pool
+from database.backend.pool import Pool
 from database.backend.running import RunningRequest, running_requests
+from database.backend.sessions import TRUSTED_FOR
 from database.errors import NotConnected
 from tests.database.pools import MakePool, taken, value
 from tests.database.servers import wait_until
@@ -140,7 +141,7 @@ def test_a_pool_without_a_password_reports_the_reason(
     def params() -> dict[str, Any]:
         raise NotConnected("the file is gone")
 
-    pool._params_of_now = params
+    pool.setup.new_params = params
     with pytest.raises(PoolTimeout, match="the file is gone"):
         pool.getconn(0.7)
 
