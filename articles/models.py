@@ -20,16 +20,16 @@ from articles.texts import one_line, visible
 from database.errors import violated_constraint
 from profiles.models import following
 from users.models import User
-from users.visibility import Hideable, HideableQuerySet
+from users.visibility import Hideable
 
 BODY_LENGTH = 200_000
 COMMENT_LENGTH = 10_000
 
 
-class AuthoredQuerySet[Row: "Authored"](HideableQuerySet[Row]):
+class AuthoredQuerySet[Row: "Authored"](models.QuerySet[Row]):
     def visible(self) -> Self:
         """The rows that are not hidden and whose author is not hidden."""
-        return super().visible().filter(author__hidden_at=None)
+        return self.filter(hidden_at=None, author__hidden_at=None)
 
     def seen_by(self, viewer: int | None) -> Self:
         """The rows with their author and `following`: whether the viewer follows the author.

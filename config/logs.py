@@ -6,14 +6,11 @@ import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-    from django.http.response import HttpResponseBase
 
 # The ids of a proxy or client that are accepted. An id is written into every line of the log, so it
 # must be short and need no quotes.
@@ -23,12 +20,12 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 def request_id_middleware(
-    get_response: "Callable[[HttpRequest], HttpResponseBase]",
-) -> "Callable[[HttpRequest], HttpResponseBase]":
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
     """Gives each request an id for the log and the response: the id that the request has in
     X-Request-Id, or a new one."""
 
-    def respond(request: "HttpRequest") -> "HttpResponseBase":
+    def respond(request: HttpRequest) -> HttpResponseBase:
         # Not `request.headers`, which copies all headers.
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         identifier = given if _ACCEPTED.fullmatch(given) else _new_id()

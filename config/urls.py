@@ -3,7 +3,7 @@ from django.urls import include, path, re_path
 from django.views.generic import TemplateView
 
 from articles import urls as articles
-from config.errors.handlers import UnknownPath
+from config.errors.handlers import unknown_path
 from database.health import health, livez, readyz
 from database.metrics import metrics
 from profiles import urls as profiles
@@ -23,7 +23,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     # The last one, and not only a handler for 404: with DEBUG on, Django would answer with its own
     # page. It would also redirect to the path with a slash, and the body of a POST would be lost.
-    re_path(r"^api(/|$)", UnknownPath.as_view()),
+    re_path(r"^api(/|$)", unknown_path),
 ]
 
 handler400 = "config.errors.handlers.bad_request"

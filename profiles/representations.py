@@ -1,8 +1,4 @@
-"""Profiles in the JSON of responses.
-
-Plain functions and not DRF serializers, which are used for input only: see
-`articles.representations`.
-"""
+"""Profiles in the JSON of responses. `articles.representations` says why not by serializers."""
 
 from typing import Any
 

@@ -43,12 +43,6 @@ class UserSerializer(serializers.Serializer[User]):
             validate_username(username)
         return username
 
-    def validate_bio(self, bio: str | None) -> str | None:
-        return bio or None
-
-    def validate_image(self, image: str | None) -> str | None:
-        return image or None
-
     def update(self, instance: User, validated_data: dict[str, Any]) -> User:
         if not validated_data:
             return instance
@@ -68,7 +62,7 @@ def _write(user: User, fields: dict[str, Any]) -> None:
         if name == "password":
             user.set_password(value)
         else:
-            setattr(user, name, value)
+            setattr(user, name, value or None)  # an empty bio or image is NULL
 
 
 def _end_other_tokens(user: User, token: tokens.Token) -> None:

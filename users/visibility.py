@@ -1,13 +1,8 @@
 """Hidden rows: no answer and no count includes them, and they can be shown again unchanged."""
 
-from typing import Any, Self
+from typing import Any
 
 from django.db import models
-
-
-class HideableQuerySet[Row: models.Model](models.QuerySet[Row]):
-    def visible(self) -> Self:
-        return self.filter(hidden_at=None)
 
 
 class Hideable(models.Model):

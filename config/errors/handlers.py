@@ -17,10 +17,9 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
-from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from config.errors.rendering import error_json, error_page, error_response, is_api, rendered
 from database.errors import Failure, failure_of, is_foreign_key_violation, violated_constraint
@@ -119,15 +118,10 @@ def idempotency_key_refused(code: str) -> HttpResponse:
     return error_json(422, "idempotencyKey", code)
 
 
-class UnknownPath(APIView):
-    """The view of every path under /api that has no other route. It answers 404, also if DEBUG is
-    on."""
-
-    envelope = "path"
-    authentication_classes = ()
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise exceptions.NotFound
+@csrf_exempt  # otherwise the answer to a POST would be 403
+def unknown_path(request: HttpRequest, slash: str) -> HttpResponse:
+    """The view of every path under /api that has no other route. 404, also if DEBUG is on."""
+    return error_json(404, "path", "not_found")
 
 
 class LoginRefusalMiddleware:

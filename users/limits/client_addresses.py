@@ -3,19 +3,16 @@
 import logging
 from functools import cache
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING
 
+from django.http import HttpRequest
+from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-    from rest_framework.request import Request
 
 logger = logging.getLogger(__name__)
 
 
-def client_address(request: "HttpRequest | Request") -> str:
+def client_address(request: HttpRequest | Request) -> str:
     """The IP address of the client. The setting TRUSTED_PROXIES determines which entry of
     X-Forwarded-For it is."""
     if "HTTP_X_FORWARDED_FOR" in request.META and api_settings.NUM_PROXIES == 0:
