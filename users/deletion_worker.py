@@ -20,11 +20,12 @@ class DeletionWorker:
     """`ensure_running` starts its thread, also in a forked process."""
 
     def __init__(self) -> None:
-        self.forget_everything()
-
-    def forget_everything(self) -> None:
-        """Reset the state in a forked process, which does not inherit threads."""
         self._thread = BackgroundThread("deletion-worker", self._run)
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
+
+    def _reset(self) -> None:
+        """Also in a forked process: its thread has not started."""
         self._stopping = False
         self._idle = threading.Event()
         self._idle.set()
@@ -82,4 +83,3 @@ class DeletionWorker:
 
 
 worker = DeletionWorker()
-os.register_at_fork(after_in_child=worker.forget_everything)
