@@ -1,4 +1,4 @@
-"""`dumpdata` and `loaddata` have no statement timeout."""
+"""`dumpdata` and `loaddata` have no statement timeout, and keep the counts correct."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +9,12 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.models.functions import Now
 
-from articles.models import Article, Tag
+from articles.models import Article, Favorite, Tag
 from tests.database.servers import wait_until
 from tests.processes import database_url
+from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -79,3 +81,19 @@ def test_loaddata_has_no_statement_timeout(
     while_the_tags_are_locked(session, lambda: call_command("loaddata", fixture, verbosity=0))
 
     assert {tag.name for tag in Tag.objects.all()} == {"dragons", "training"}
+
+
+def test_favorites_and_tags_of_hidden_articles_are_not_counted_after_loaddata(
+    bob: User, article: Article, tmp_path: Path
+) -> None:
+    Favorite.objects.create(user=bob, article=article)
+    Article.objects.update(hidden_at=Now())
+    fixture = str(tmp_path / "articles.json")
+    call_command("dumpdata", "articles", output=fixture, verbosity=0)
+    Article.objects.all().delete()
+    Tag.objects.all().delete()
+
+    call_command("loaddata", fixture, verbosity=0)
+
+    assert Favorite.objects.count() == 1
+    call_command("verify_counts", verbosity=0)
