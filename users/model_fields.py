@@ -98,9 +98,19 @@ class FoldedQuerySet[Row: models.Model](models.QuerySet[Row]):
                     field.pre_save(row, add=False)
         return super().bulk_update(rows, names, batch_size)
 
-    def bulk_create(self, objs: Iterable[Row], *arguments: Any, **options: Any) -> list[Row]:
-        self._require_both(options.get("update_fields") or ())
-        return super().bulk_create(objs, *arguments, **options)
+    def bulk_create(
+        self,
+        objs: Iterable[Row],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        update_fields: Collection[str] | None = None,
+        unique_fields: Collection[str] | None = None,
+    ) -> list[Row]:
+        self._require_both(update_fields or ())
+        return super().bulk_create(
+            objs, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
+        )
 
     def _require_both(self, names: Collection[str]) -> None:
         for source, folded in folded_columns(self.model).items():

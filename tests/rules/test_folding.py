@@ -177,6 +177,10 @@ def test_a_save_of_a_deferred_name_writes_both_columns_or_neither(
             update_fields=["username"],
             unique_fields=["email_folded"],
         ),
+        lambda users: users.bulk_create(
+            [User(username="new", email="alice@example.com")],
+            *(None, False, True, ["username"], ["email_folded"]),
+        ),
     ],
 )
 @pytest.mark.parametrize("model", [User, Profile])
