@@ -1,9 +1,11 @@
 """Typed readers of the environment of this process.
 
-django-environ reads the `.env` file. Its own readers do not have these rules:
+django-environ reads the `.env` file, finds the variables and casts them. This module adds rules
+that it does not have:
 
 - An empty value means "not set".
-- A value may start with "$", for example a secret.
+- A value may start with "$", for example a secret. environ would take it for a reference to
+  another variable, and print the value if there is no such variable.
 - Numbers have bounds.
 - A switch accepts certain words only. environ would take every unknown word for False.
 - A value that cannot be used stops the process with a sentence that names the variable.
@@ -33,7 +35,7 @@ _FALSE = ("false", "off", "n", "no", "0")
 
 
 class Env:
-    """The variables of this process and of a `.env` file."""
+    """The variables of this process and of a `.env` file, as they are when this is made."""
 
     def __init__(self, file: Path, *, required: bool = False) -> None:
         """Read `file`. A variable that is already set keeps its value.
@@ -50,6 +52,12 @@ class Env:
                 self.refuse("ENV_FILE", f"names {file}, which can't be read: {error.strerror}")
             if not isinstance(error, FileNotFoundError):
                 _stop(f"{file} can't be read: {error.strerror}")
+        self._environ = environ.Env()
+        # An escaped "$" is no reference. environ removes the backslash.
+        self._environ.escape_proxy = True
+        self._environ.ENVIRON = {
+            name: value.replace("$", r"\$") for name, value in os.environ.items() if value
+        }
 
     def refuse(self, name: str, why: str) -> NoReturn:
         """Stop the process with the sentence "<name> <why>."
@@ -60,7 +68,7 @@ class Env:
         _stop(f"{name} {why}")
 
     def text(self, name: str, default: str = "") -> str:
-        return os.environ.get(name) or default
+        return str(self._environ.str(name, default=default))
 
     def secret(self, name: str, minimum_bytes: int, *, required: bool = True) -> str:
         """A text with a minimum length. No message shows it."""
@@ -145,7 +153,8 @@ class Env:
         return self._words(name, is_origin, why)
 
     def _words(self, name: str, is_valid: Callable[[str], bool], why: str) -> list[str]:
-        words = [word for part in self.text(name).split(",") if (word := part.strip())]
+        values = self._environ.list(name, default=[])
+        words = [word for value in values if (word := value.strip())]
         for word in words:
             if not is_valid(word):
                 self.refuse(name, f"has {word!r}, which {why}")
@@ -154,12 +163,12 @@ class Env:
     def _number[N: (int, float)](
         self, name: str, kind: type[N], default: N, bounds: tuple[float, float], what: str
     ) -> N:
-        text = self.text(name)
         with suppress(ValueError):
-            value = kind(text) if text else default
+            # Not `cast=float`: environ removes the letters, and reads "1e12" as 112.
+            value: N = self._environ(name, cast=lambda text: kind(text), default=default)
             if bounds[0] <= value <= bounds[1]:  # False for a NaN
                 return value
-        self.refuse(name, f"must be {what}, and is {text!r}")
+        self.refuse(name, f"must be {what}, and is {self.text(name)!r}")
 
 
 def _stop(sentence: str) -> NoReturn:
