@@ -71,8 +71,8 @@ def _wrapped(name: str, data: Any) -> dict[str, Any]:
 
 
 class AlwaysJSON(DefaultContentNegotiation):
-    """Answers with JSON, whatever the client accepts: there is no other format, and JSON is more
-    useful than a 406."""
+    """Answers with JSON, also if the client does not accept it: there is no other format, and JSON
+    is more useful than a 406."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

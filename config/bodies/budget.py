@@ -41,7 +41,7 @@ class SharedBudget:
                 del self._taken[network]
 
     def _reset(self) -> None:
-        """Free the whole amount. A forked process does this too: it has none of the requests."""
+        """Free the whole amount, also in a forked process: the requests stay in its parent."""
         self._free = self._total
         self._taken = {}
         self._lock = Lock()

@@ -135,7 +135,7 @@ class ReaderPool:
             raise TooManyBodies from error
 
     def _reset(self) -> None:
-        """Start without readers. A forked process does this too: it has none of the threads."""
+        """Start without readers, also in a forked process: the threads stay in its parent."""
         self._idle: deque[_ReaderThread] = deque()
 
 
