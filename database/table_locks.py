@@ -1,5 +1,7 @@
 """Table locks for migrations of a database that is in use."""
 
+from typing import Any
+
 from django.db import migrations
 
 SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"  # blocks writers only
@@ -32,9 +34,19 @@ END $$;
 """
 
 
-def lock(
-    *tables: str, forwards: str | None = None, backwards: str | None = None
-) -> migrations.RunSQL:
+class LockTables(migrations.RunSQL):
+    """Does nothing in a database other than PostgreSQL, for a project that has one beside it."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            super().database_forwards(app_label, schema_editor, *states)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        if schema_editor.connection.vendor == "postgresql":
+            super().database_backwards(app_label, schema_editor, *states)
+
+
+def lock(*tables: str, forwards: str | None = None, backwards: str | None = None) -> LockTables:
     """Lock the tables until the migration ends, and lift its statement timeout.
 
     It is the first operation of a migration with `forwards`, the last one with `backwards`.
@@ -43,4 +55,4 @@ def lock(
     def sql(mode: str | None) -> str:
         return LOCK.format(tables=", ".join(tables), mode=mode) if mode else ""
 
-    return migrations.RunSQL(sql(forwards), sql(backwards))
+    return LockTables(sql(forwards), sql(backwards))

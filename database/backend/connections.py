@@ -55,9 +55,12 @@ def lift_timeouts(alias: str = DEFAULT_DB_ALIAS) -> None:
 
     This holds for the connection of this thread, until the transaction ends; outside of a
     transaction, until the connection is returned. Behind PgBouncer, other clients share the
-    session, so nothing changes outside of a transaction.
+    session, so nothing changes outside of a transaction. Nothing changes for another ENGINE, which
+    may not know these settings.
     """
     wrapper = connections[alias]
+    if not isinstance(wrapper, DatabaseWrapper):
+        return
     scope = "LOCAL" if wrapper.in_atomic_block else "SESSION"
     if scope == "SESSION" and wrapper.settings_dict["OPTIONS"].get("pgbouncer"):
         return

@@ -200,6 +200,19 @@ def test_a_query_that_does_not_fit_the_second_database_is_found(
         session.execute("ALTER TABLE auth_group RENAME COLUMN label TO name")
 
 
+def test_the_commands_work_with_a_database_of_another_engine(project: Project) -> None:
+    project.add("""
+        INSTALLED_APPS.insert(0, "database")
+        DATABASES["lite"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "lite"}
+    """)
+    (project.folder / "nothing.json").write_text("[]")
+
+    project.manage("migrate", "--database=lite")
+    loaded = project.manage("loaddata", "--database=lite", "nothing.json")
+
+    assert loaded.startswith("Installed 0 object(s)")
+
+
 def test_the_middleware_answers_for_a_database_that_is_away(app: Project) -> None:
     app.add('DATABASES["other"]["PORT"] = 1\n')
 
