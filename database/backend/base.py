@@ -68,7 +68,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool = self._connection_pools.setdefault(self.alias, self._new_pool(options))
         return pool
 
-    def _new_pool(self, options: dict[str, Any] | bool) -> Pool:
+    def _new_pool(self, options: Any) -> Pool:
+        """Raises ImproperlyConfigured if the options do not fit."""
         if self.settings_dict["CONN_MAX_AGE"] != 0:
             raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
         # A copy, because the pool outlives this object, which belongs to a thread.
@@ -79,11 +80,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             new_params=lambda: template.get_connection_params() | {"autocommit": True},
             configure_session=template._configure_connection,  # type: ignore[attr-defined]  # Django's
         )
-        return Pool(
-            setup,
-            resets=not self.settings_dict["OPTIONS"].get("pgbouncer"),
-            **(options if isinstance(options, dict) else {}),
-        )
+        resets = not self.settings_dict["OPTIONS"].get("pgbouncer")
+        try:
+            return Pool(setup, resets=resets, **({} if options is True else options))
+        except (TypeError, ValueError) as error:
+            raise ImproperlyConfigured(
+                f"DATABASES[{self.alias!r}] has wrong options of the pool: {error}."
+            ) from error
 
     def connect(self) -> None:
         self._takes_from_pool = self.pool is not None

@@ -81,7 +81,9 @@ class Pool(ConnectionPool[Connection]):
             reset=self._bounded(reset),
             open=False,
             max_waiting=0,  # no bound, because `_admission` has the bounds
-            **DEFAULTS | {"name": f"database-{self.alias}"} | options,
+            **DEFAULTS
+            | {"name": f"database-{self.alias}", "timeout": setup.limits.acquire_timeout}
+            | options,
         )
         # It admits one request for each connection. psycopg's own bound would also refuse requests
         # that wait for a connection which is being opened.

@@ -114,12 +114,8 @@ def capacity(
 
 def _max_connections(database: DatabaseWrapper, threads: int) -> int:
     """How many connections a process opens for its requests."""
-    options = database.settings_dict["OPTIONS"].get("pool")
-    if not options:
-        return threads
-    sizes = {} if options is True else options
-    size: int = sizes.get("max_size") or sizes.get("min_size", 4)  # psycopg_pool's defaults
-    return size
+    pool = database.pool
+    return pool.max_size if pool else threads
 
 
 def _connection_limit(session: Connection) -> tuple[int, str]:

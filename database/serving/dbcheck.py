@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 
 from database.backend import Connection, DatabaseWrapper, database_wrappers
 from database.prepared import mismatches
@@ -19,6 +20,12 @@ def problems(*, workers: int, threads: int, patience: float) -> Iterator[Problem
     Each database has `patience` seconds to accept a connection and to answer.
     """
     databases = database_wrappers()
+    try:
+        for database in databases.values():
+            _ = database.pool  # checks its options, and opens no connection
+    except ImproperlyConfigured as error:
+        yield Problem(str(error))
+        return
     for alias, database in databases.items():
         prefix = f"Database {alias!r}: " if len(databases) > 1 else ""
         for problem in _problems(database, workers, threads, patience):

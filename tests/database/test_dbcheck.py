@@ -19,6 +19,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from psycopg import sql
 
+from database.backend import DatabaseWrapper
 from database.serving import problems
 from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import PostgreSQL, migrated, wait_until
@@ -174,6 +175,7 @@ def test_a_missing_right_on_a_table_is_reported(
 def test_max_connections_must_be_enough_for_every_pool(
     writer: None, monkeypatch: pytest.MonkeyPatch, workers: int, largest: int
 ) -> None:
+    monkeypatch.setattr(DatabaseWrapper, "_connection_pools", {})
     monkeypatch.setitem(connection.settings_dict["OPTIONS"]["pool"], "max_size", largest)
 
     assert check(workers=workers) == [

@@ -16,6 +16,8 @@ from psycopg_pool import PoolTimeout
 
 from database.backend.base import DatabaseWrapper
 from database.backend.watchdog import watchdog
+from database.serving import problems
+from database.settings import Limits
 from tests.database.pools import MakePool
 from tests.database.servers import wait_until
 
@@ -118,6 +120,38 @@ def test_a_pool_takes_every_option_that_django_takes(second: Connect) -> None:
     assert not pool.is_full
     wrapper.close()
     wait_until(lambda: reset == [session], "the session is reset")
+
+
+@pytest.mark.parametrize(
+    ("pool", "mistake"),
+    [
+        ({"size": 3}, "unexpected keyword argument 'size'"),
+        ({"min_size": 2, "max_size": 1}, "max_size must be greater"),
+        ("yes", "must be a mapping"),
+    ],
+)
+def test_wrong_options_of_a_pool_are_a_configuration_error(
+    second: Connect, monkeypatch: pytest.MonkeyPatch, pool: object, mistake: str
+) -> None:
+    wrapper = second(pool=pool)
+    monkeypatch.setitem(connections.settings, SECOND, wrapper.settings_dict)
+
+    with pytest.raises(ImproperlyConfigured, match=f"'second'.*{mistake}"):
+        wrapper.connect()
+
+    (problem,) = problems(workers=1, threads=1, patience=5)
+    assert problem.exit_status == 78
+    assert problem.text.startswith("DATABASES['second'] has wrong options of the pool: ")
+
+
+def test_a_checkout_waits_for_the_acquire_timeout_unless_the_pool_has_its_own(
+    second: Connect,
+) -> None:
+    limits = Limits(acquire_timeout=0.25)
+
+    assert second(pool=True, limits=limits).pool.timeout == 0.25  # type: ignore[union-attr]
+    second(pool=True).close_pool()
+    assert second(pool={"timeout": 7.0}, limits=limits).pool.timeout == 7  # type: ignore[union-attr]
 
 
 def test_the_check_of_a_pool_is_that_of_its_options(second: Connect) -> None:
