@@ -24,7 +24,7 @@ from database.backend import Connection
 from database.prepared.compiling import CompileError
 from database.prepared.declaring import Prepared, Shape, declared_queries
 
-# The column types of which psycopg makes values of a type, under Django.
+# The PostgreSQL types that psycopg converts to each Python type, with the adapters of Django.
 COLUMN_TYPES = {
     UUID: ["uuid"],
     Decimal: ["numeric"],

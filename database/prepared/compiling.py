@@ -51,7 +51,7 @@ def compile_queryset(queryset: QuerySet[Any, Any]) -> Compiled:
     try:
         text, values = compiler.as_sql()
     except EmptyResultSet:
-        raise CompileError("it finds nothing, whatever its parameters are") from None
+        raise CompileError("it returns no rows, with any parameters") from None
     for column, *_ in compiler.select:
         # The converters of expressions are left out: they only make an int of an int.
         if column.output_field.get_db_converters(compiler.connection):

@@ -305,7 +305,7 @@ def no_queryset(*, name: str) -> Any:
         (formatted, "'name' has no value yet"),
         (added, "unsupported operand"),
         (number, "int() argument must be"),
-        (nothing, "it finds nothing, whatever its parameters are"),
+        (nothing, "it returns no rows, with any parameters"),
         (is_null, "The QuerySet value for an isnull lookup must be True or False."),
         (mixed, "Expression contains mixed types: CharField, TextField."),
         (unused, "it makes no use of name"),
