@@ -43,9 +43,9 @@ def look_after(pool: Pool) -> None:
 
 
 def forget_everything() -> None:
-    """After a fork, in the child: it has neither the pools nor the thread."""
-    global _thread, _lock
-    _thread, _lock = BackgroundThread("database-housekeeper", _run), threading.Lock()
+    """After a fork, in the child: it does not have the parent's pools."""
+    global _lock
+    _lock = threading.Lock()
     _pools.clear()
 
 

@@ -37,13 +37,13 @@ class Watchdog:
     """Starts its thread at the first use. The thread sleeps while no connection is checked out."""
 
     def __init__(self) -> None:
+        self._thread = BackgroundThread("database-watchdog", self._run)
         self.forget_everything()
 
     def forget_everything(self) -> None:
-        """Start again without a thread, also after a fork."""
+        """Also after a fork, in the child: it does not have the parent's connections."""
         self.bounds: dict[int, Bound] = {}
         self._something = threading.Event()
-        self._thread = BackgroundThread("database-watchdog", self._run)
 
     def wake(self) -> None:
         if not self._something.is_set():  # set() takes a lock
@@ -124,8 +124,8 @@ class Watchdog:
             checkout.connection.cut()
             checkout.connection.close()
             return
-        metrics.LEAKS.labels(checkout.connection.alias, "dead_thread").inc()
         try:
+            metrics.LEAKS.labels(checkout.connection.alias, "dead_thread").inc()
             logger.error(
                 "The thread %s died with a connection, which was closed. Checked out here:\n%s",
                 checkout.thread.name,

@@ -187,6 +187,22 @@ def test_leaks_are_found_when_another_checkout_raises(make_pool: MakePool) -> No
         del checked_out[id(broken)]
 
 
+def test_a_connection_of_a_dead_thread_is_replaced_when_it_cannot_be_counted(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*labels: str) -> None:
+        raise OSError("no space left on device")
+
+    pool = make_pool()
+    monkeypatch.setattr(metrics.LEAKS, "labels", fail)
+    thread = threading.Thread(target=pool.getconn)
+    thread.start()
+    thread.join()
+
+    with taken(pool) as session:
+        assert session.ping(1)
+
+
 class EndsTheWatchdog:
     """Replaces a connection, and ends the first thread that cuts it."""
 
