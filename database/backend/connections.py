@@ -1,9 +1,9 @@
 """Functions for the connections of this process."""
 
 import atexit
-from typing import cast
 
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from database.backend.base import DatabaseWrapper
@@ -12,8 +12,16 @@ from database.metrics import flush
 
 
 def database_wrapper(alias: str = DEFAULT_DB_ALIAS) -> DatabaseWrapper:
-    """The connection of this thread to the database."""
-    return cast(DatabaseWrapper, connections[alias])
+    """The connection of this thread to the database.
+
+    Raises ImproperlyConfigured if the database has another ENGINE.
+    """
+    wrapper = connections[alias]
+    if not isinstance(wrapper, DatabaseWrapper):
+        raise ImproperlyConfigured(
+            f"DATABASES[{alias!r}] needs the ENGINE 'database.backend' for this."
+        )
+    return wrapper
 
 
 def database_wrappers() -> dict[str, DatabaseWrapper]:

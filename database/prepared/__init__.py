@@ -1,6 +1,6 @@
 """Prepared queries: written in the ORM, compiled to SQL once, checked before the server starts."""
 
-from database.prepared.checking import mismatches, queries_of
+from database.prepared.checking import mismatches, queries_of, without_database
 from database.prepared.compiling import Compiled, CompileError
 from database.prepared.declaring import Prepared, Shape, declared_queries, prepared
 from database.prepared.slicing import Slice, sliced
@@ -16,4 +16,5 @@ __all__ = [
     "prepared",
     "queries_of",
     "sliced",
+    "without_database",
 ]

@@ -20,7 +20,7 @@ from django.utils.module_loading import autodiscover_modules
 from psycopg import pq
 from psycopg.errors import error_from_result
 
-from database.backend import Connection
+from database.backend import Connection, database_wrappers
 from database.prepared.compiling import CompileError
 from database.prepared.declaring import Prepared, Shape, declared_queries
 
@@ -76,6 +76,17 @@ def queries_of(using: str) -> list[Prepared[..., Any]]:
     """The queries that are declared for a database, in all modules `queries` of the apps."""
     autodiscover_modules("queries")
     return [query for query in declared_queries if query.using == using]
+
+
+def without_database() -> Iterator[str]:
+    """A sentence for each query whose database is not one of `database.backend`: it cannot run."""
+    autodiscover_modules("queries")
+    usable = database_wrappers()
+    for query in declared_queries:
+        if query.using not in usable:
+            yield (
+                f"{query.name}: DATABASES has no {query.using!r} with the ENGINE 'database.backend'"
+            )
 
 
 def mismatches(connection: Connection, until: float, using: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
 from database.backend import Connection, DatabaseWrapper, database_wrappers
-from database.prepared import mismatches
+from database.prepared import mismatches, without_database
 from database.serving import checks
 from database.serving.startup import ConnectError, Problem, connect, unreachable
 
@@ -26,6 +26,10 @@ def problems(*, workers: int, threads: int, patience: float) -> Iterator[Problem
     except ImproperlyConfigured as error:
         yield Problem(str(error))
         return
+    if not databases:
+        yield Problem("DATABASES has no database with the ENGINE 'database.backend'.")
+        return
+    yield from map(Problem, without_database())
     for alias, database in databases.items():
         prefix = f"Database {alias!r}: " if len(databases) > 1 else ""
         for problem in _problems(database, workers, threads, patience):

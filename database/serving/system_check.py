@@ -7,19 +7,20 @@ import psycopg
 from django.core.checks import CheckMessage, Error, Warning
 
 from database.backend import DatabaseWrapper, database_wrappers
-from database.prepared import mismatches, queries_of
+from database.prepared import mismatches, queries_of, without_database
 from database.serving.checks import lacks_privileges, missing_migrations
 from database.serving.startup import ConnectError, connect, unreachable
 
 
 def check_queries(databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """An error for each problem of a declared query, in the given databases."""
-    return [
-        message
-        for alias, database in database_wrappers().items()
-        if alias in (databases or ()) and queries_of(alias)
-        for message in _check(database)
-    ]
+    if not databases:
+        return []
+    messages: list[CheckMessage] = [Error(text, id="database.E004") for text in without_database()]
+    for alias, database in database_wrappers().items():
+        if alias in databases and queries_of(alias):
+            messages += _check(database)
+    return messages
 
 
 def _check(database: DatabaseWrapper) -> Iterator[CheckMessage]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_django
 from django.core.checks import Tags, run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections
 from django.db.models import QuerySet
 from psycopg.conninfo import conninfo_to_dict
@@ -114,3 +115,36 @@ def test_a_query_is_checked_in_its_database_only(servers: Servers) -> None:
     found = [problem.text for problem in problems(workers=1, threads=1, patience=10)]
     assert found[-1] == f"Database 'archive': {sentence}"
     assert not any(current.name in text for text in found)
+
+
+@pytest.mark.django_db
+def test_a_query_for_a_database_without_this_backend_is_found(
+    nothing_declared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @prepared(TagRow, using="lite")
+    def archived() -> QuerySet[Tag]:
+        return newest_tags(20)
+
+    lite = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    databases: dict[str, Any] = {"default": {}, "lite": lite}
+    connections.configure_settings(databases)  # adds Django's defaults
+    monkeypatch.setitem(connections.settings, "lite", databases["lite"])
+    sentence = f"{archived.name}: DATABASES has no 'lite' with the ENGINE 'database.backend'"
+
+    (error,) = run_checks(tags=[Tags.database], databases=["default"])
+    found = [problem.text for problem in problems(workers=1, threads=1, patience=10)]
+    with pytest.raises(ImproperlyConfigured, match=r"'lite'\] needs the ENGINE 'database.backend'"):
+        archived()
+
+    assert error.msg == sentence
+    assert found == [sentence]
+    del connections["lite"]
+
+
+def test_dbcheck_needs_a_database_of_this_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "settings", {})
+
+    (problem,) = problems(workers=1, threads=1, patience=10)
+
+    assert problem.text == "DATABASES has no database with the ENGINE 'database.backend'."
+    assert problem.exit_status == 78
