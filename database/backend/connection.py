@@ -62,10 +62,11 @@ class Connection(psycopg.Connection[Any]):
         opened.add(self)
 
     @classmethod
-    def connect(  # type: ignore[override]  # psycopg's, with two more keywords
+    def connect(  # type: ignore[override]  # psycopg's, with more keywords
         cls,
         conninfo: str = "",
         *,
+        alias: str = DEFAULT_DB_ALIAS,
         outage: Outage | None = None,
         limits: Limits | None = None,
         **kwargs: Any,
@@ -79,8 +80,7 @@ class Connection(psycopg.Connection[Any]):
             if outage:
                 outage.failed(error)
             raise
-        if outage:
-            connection.alias = outage.alias
+        connection.alias = outage.alias if outage else alias
         metrics.CONNECTS.labels(connection.alias).inc()
         if limits:
             connection.limits = limits

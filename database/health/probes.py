@@ -2,13 +2,13 @@
 
 import os
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 from math import inf
 from time import monotonic
 from typing import Any
 
 import psycopg
+from django.db import DEFAULT_DB_ALIAS
 
 from database.backend import Connection
 from database.background import survive
@@ -23,7 +23,8 @@ class Probe:
     take long, and each address of the host has the whole connect timeout.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alias: str = DEFAULT_DB_ALIAS) -> None:
+        self._alias = alias
         self.reset()
 
     def reset(self) -> None:
@@ -92,13 +93,19 @@ class Probe:
             self._connection.close()
             self._connection = None
         try:
-            self._connection = Connection.connect(**params(), autocommit=True)
+            self._connection = Connection.connect(alias=self._alias, **params(), autocommit=True)
         except psycopg.Error as error:
             return " ".join(str(error).split())
         return ""
 
 
-probes: defaultdict[str, Probe] = defaultdict(Probe)  # by the alias of the database
+class _Probes(dict[str, Probe]):
+    def __missing__(self, alias: str) -> Probe:
+        # setdefault() gives the same probe to two threads.
+        return self.setdefault(alias, Probe(alias))
+
+
+probes = _Probes()  # by the alias of the database
 
 
 def close_probes() -> None:

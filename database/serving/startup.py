@@ -81,7 +81,7 @@ def connect(database: DatabaseWrapper, patience: float = 0) -> Connection:
             if patience:
                 left = math.ceil(until - monotonic())
                 params["connect_timeout"] = min(timeout_from_conninfo(params), max(2, left))
-            return Connection.connect(**params, autocommit=True)
+            return Connection.connect(alias=database.alias, **params, autocommit=True)
         except psycopg.Error as error:
             if _is_final(error, params):
                 raise ConnectError(_unusable(error), os.EX_CONFIG) from error

@@ -5,6 +5,7 @@ import shutil
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from database.backend.connection import Connection
 from database.backend.pool import Pool
 from database.backend.watchdog import Watchdog, watchdog
 from database.embedded import supervisor
-from database.health.probes import Probe
+from database.health.probes import Probe, probes
 from database.metrics import histogram
 from database.metrics.histogram import Histogram
 from tests.database import application
@@ -245,6 +246,30 @@ def test_a_probe_works_again_after_an_unexpected_error(error: type[BaseException
         )
     finally:
         probe.close()
+
+
+def test_two_threads_use_the_same_probe_whose_connection_is_counted_for_its_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    barrier = threading.Barrier(2)
+
+    def slowly(self: Probe, *alias: str) -> None:
+        barrier.wait(5)
+        initialise(self, *alias)
+
+    initialise = Probe.__init__
+    monkeypatch.setattr(Probe, "__init__", slowly)
+    before = value(metrics.CONNECTS, database="elsewhere")
+    try:
+        with ThreadPoolExecutor() as threads:
+            made = [threads.submit(lambda: probes["elsewhere"]) for _ in range(2)]
+            first, second = (probe.result() for probe in made)
+
+        assert first is second is probes["elsewhere"]
+        assert first.error(connection.get_connection_params) is None
+        assert value(metrics.CONNECTS, database="elsewhere") - before == 1
+    finally:
+        probes.pop("elsewhere").close()
 
 
 def test_the_server_stops_when_it_cannot_write_the_drain_file(tmp_path: Path) -> None:
