@@ -107,6 +107,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         params: dict[str, Any] = super().get_connection_params()
         embedded, password_file = params.pop("embedded", None), params.pop("password_file", None)
         params.pop("limits", None)
+        # psycopg's default is 130 s: a pool and a probe would notice late that the network is back.
+        params.setdefault("connect_timeout", math.ceil(self.limits.acquire_timeout))
         pgbouncer, fast = params.pop("pgbouncer", False), params.pop("prepared_fast_path", True)
         if not pgbouncer and not fast and params["prepare_threshold"] is None:
             # Without a threshold psycopg prepares nothing, not even what asks for it.

@@ -38,9 +38,13 @@ class SessionSetup:
         return params | {"outage": self.outage, "limits": self.limits}
 
     def configure(self, connection: Connection) -> None:
-        """Configure a session that is new or was reset. Raises psycopg.Error."""
+        """Configure a session that is new or was reset, within the ping timeout.
+
+        Raises psycopg.Error.
+        """
         try:
-            self.configure_session(connection)
+            with connection.bounded(self.limits.ping_timeout):
+                self.configure_session(connection)
         except psycopg.Error as error:
             self.outage.failed(error)
             raise

@@ -154,6 +154,16 @@ def test_a_checkout_waits_for_the_acquire_timeout_unless_the_pool_has_its_own(
     assert second(pool={"timeout": 7.0}, limits=limits).pool.timeout == 7  # type: ignore[union-attr]
 
 
+def test_an_attempt_to_connect_ends_with_the_acquire_timeout_unless_options_say_otherwise(
+    second: Connect,
+) -> None:
+    wrapper = second(limits=Limits(acquire_timeout=4.5), connect_timeout=7)
+    assert wrapper.get_connection_params()["connect_timeout"] == 7
+
+    del wrapper.settings_dict["OPTIONS"]["connect_timeout"]
+    assert wrapper.get_connection_params()["connect_timeout"] == 5
+
+
 def test_the_check_of_a_pool_is_that_of_its_options(second: Connect) -> None:
     checked: list[object] = []
 

@@ -149,6 +149,20 @@ def test_a_pool_without_a_password_reports_the_reason(
     assert lines == ["No connection to the database 'test': the file is gone"]
 
 
+def test_the_configuration_of_a_new_session_is_bounded_by_the_ping_timeout(
+    make_pool: MakePool,
+) -> None:
+    sleeps = iter([30, 0])
+
+    def configure(session: Connection) -> None:
+        session.execute("SELECT pg_sleep(%s)", [next(sleeps)])
+
+    pool = make_pool(configure=configure, ping_timeout=0.2, timeout=10)
+    started = time.monotonic()
+    with taken(pool):
+        assert time.monotonic() - started < 5
+
+
 def test_a_full_queue_refuses_at_once(make_pool: MakePool) -> None:
     pool = make_pool(max_waiting=1, timeout=1)
     with taken(pool), ThreadPoolExecutor() as threads:
