@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 from psycopg import pq
 from psycopg.conninfo import make_conninfo, timeout_from_conninfo
 
@@ -95,6 +96,8 @@ def connect(database: DatabaseWrapper, patience: float = 0) -> Connection:
 def _params(database: DatabaseWrapper) -> dict[str, Any]:
     try:
         return database.get_connection_params()
+    except ImproperlyConfigured as error:  # for example without NAME
+        raise ConnectError(str(error), os.EX_CONFIG) from error
     except psycopg.OperationalError as error:  # the embedded server does not start
         raise ConnectError(_one_line(error), os.EX_UNAVAILABLE) from error
 

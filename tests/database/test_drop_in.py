@@ -144,6 +144,19 @@ def test_wrong_options_of_a_pool_are_a_configuration_error(
     assert problem.text.startswith("DATABASES['second'] has wrong options of the pool: ")
 
 
+def test_dbcheck_reports_a_database_without_a_name(
+    second: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapper = second()
+    wrapper.settings_dict["NAME"] = ""
+    monkeypatch.setitem(connections.settings, SECOND, wrapper.settings_dict)
+
+    (problem,) = problems(workers=1, threads=1, patience=5)
+
+    assert problem.exit_status == 78
+    assert problem.text.startswith("Database 'second': settings.DATABASES is improperly configured")
+
+
 def test_a_checkout_waits_for_the_acquire_timeout_unless_the_pool_has_its_own(
     second: Connect,
 ) -> None:
