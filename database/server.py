@@ -57,9 +57,9 @@ def main() -> None:
     )
     # Before the settings are imported: prometheus_client reads the variable at its import.
     rundir.make()
-    configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
-    logging.getLogger("_granian").addFilter(_is_not_thread_warning)
     try:
+        configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
+        logging.getLogger("_granian").addFilter(_is_not_thread_warning)
         server.serve(target_loader=load_application)
     finally:
         rundir.remove()

@@ -76,8 +76,7 @@ class Watchdog:
         # list() copies in one step of the interpreter. Other threads change the dicts meanwhile.
         for bound in list(self.bounds.values()):
             if now >= bound.until and self.bounds.pop(id(bound), None) is not None:
-                survive(bound.connection.cut)
-                metrics.HUNG.labels(bound.connection.alias).inc()
+                survive(self._cut_connection, bound.connection)
         checkouts = list(checked_out.values())
         # After the copy: a thread of the copy that is not in this set has ended.
         alive = set(threading.enumerate())
@@ -109,13 +108,16 @@ class Watchdog:
         checkout.cut = request.cut = True
         if checked_out.get(id(checkout.connection)) is not checkout:
             return
-        checkout.connection.cut()
-        metrics.HUNG.labels(checkout.connection.alias).inc()
+        self._cut_connection(checkout.connection)
         logger.error(
             "%s exceeded its hard deadline, and its connection was cut. The thread is here:\n%s",
             request.route(),
             place,
         )
+
+    def _cut_connection(self, connection: Connection) -> None:
+        connection.cut()
+        metrics.HUNG.labels(connection.alias).inc()
 
     def _take_back(self, checkout: Checkout) -> None:
         if checked_out.pop(id(checkout.connection), None) is None:

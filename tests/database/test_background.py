@@ -173,6 +173,24 @@ def test_the_watchdog_cuts_other_connections_when_one_cannot_be_cut(make_pool: M
         assert time.monotonic() - started < 2
 
 
+def test_the_watchdog_cuts_every_overdue_connection_when_none_can_be_counted(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*labels: str) -> None:
+        raise OSError("no space left on device")
+
+    own = Watchdog()
+    monkeypatch.setattr(own, "wake", lambda: None)  # no thread
+    pool = make_pool(min_size=2, max_size=2)
+    with taken(pool) as first, taken(pool) as second, own.bounded(first, 0), own.bounded(second, 0):
+        monkeypatch.setattr(metrics.HUNG, "labels", fail)
+        own._look(time.monotonic())
+
+        for session in (first, second):
+            with pytest.raises(psycopg.OperationalError):
+                session.execute("SELECT 1")
+
+
 def test_leaks_are_found_when_another_checkout_raises(make_pool: MakePool) -> None:
     leaks = value(metrics.LEAKS, kind="dead_thread")
     broken = cast(Checkout, object())
