@@ -24,13 +24,13 @@ class ArticleEntry(models.Model):
 
     Triggers set the copies and overwrite any value supplied.
 
-    An index can only hold columns of one table. Without the copies, PostgreSQL finds the newest
-    articles of a tag by sorting all of them, or by reading the newest articles of the site until
-    enough of them have the tag: 9.6 s with a million articles.
+    An index can only hold columns of one table. Without the copies, PostgreSQL would find the
+    newest articles of a tag by sorting all articles of the tag, or by reading the newest articles
+    of the site until enough of them have the tag: 9.6 s with a million articles.
     """
 
-    # The defaults are for rows without an article. They exist until the foreign key to the
-    # article is checked. A second check for the author would be useless.
+    # The defaults are for a row whose article does not exist. Such a row exists only until the
+    # foreign key of the article refuses it. A foreign key of the author would check nothing more.
     article_created_at = models.DateTimeField(db_default=Now(), editable=False)
     article_author = models.ForeignKey(
         User,

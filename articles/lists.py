@@ -52,7 +52,7 @@ class Page(NamedTuple):
 def all_articles(page: Page) -> ArticleQuerySet:
     total = stored_count(CountKind.ARTICLES, 0)
     if page.offset == 0:
-        # Reading the ids first costs PostgreSQL 16 % more. It pays only if rows must be skipped.
+        # Reading the ids first costs PostgreSQL 16 % more. It helps only if rows must be skipped.
         first = sliced(Article.objects.visible().newest_first(), limit=page.limit)
         return first.annotate(total=total)
     articles = Article.objects.filter(hidden_at=None).exclude(is_hidden("author"))
@@ -91,9 +91,9 @@ def favorites(
 ) -> ArticleQuerySet:
     """The articles that the user likes and that pass the other filters; None is no filter.
 
-    It reads the favorites and looks up the rest, because a user's favorites are probably fewer
-    than the articles of the other filters. PostgreSQL plans before it knows the values, and
-    would choose by the average tag and user.
+    The query reads the favorites and checks the other filters for each, because a user's favorites
+    are probably fewer than the articles of the other filters. PostgreSQL plans before it knows the
+    values, and would choose a plan for the average tag and user.
     """
     rows = Favorite.objects.filter(user=_user_id(username))
     rows = rows.filter(_article_is_visible() if tag is None else _article_is_tagged(tag))
@@ -102,7 +102,7 @@ def favorites(
     if feed_of is not None:
         rows = rows.filter(article_author__in=_visible_follows(feed_of).values("followed"))
     if author is None and feed_of is None:
-        # The other filters find visible authors only.
+        # `author` and `feed_of` already exclude hidden authors.
         rows = rows.exclude(is_hidden("article_author"))
     total: Expression | Subquery = _count(rows)
     if tag is None and author is None and feed_of is None:
@@ -113,7 +113,7 @@ def favorites(
 def feed(reader: int, page: Page) -> ArticleQuerySet:
     """The articles of all authors whom the reader follows."""
     articles = Article.objects.filter(hidden_at=None, author=OuterRef("followed"))
-    # The stored count of a hidden author is 0.
+    # Hidden authors need no filter here: their stored count is 0.
     total = sum_of_stored_counts(CountKind.ARTICLES_OF_AUTHOR, _follows(reader).values("followed"))
     ids = _merged(reader, articles, "created_at", "pk", depth=page.offset + page.limit)
     return page.of(ids, total=total)
@@ -134,7 +134,8 @@ def feed_tagged(reader: int, tag: str, page: Page) -> ArticleQuerySet:
 def _merged(
     reader: int, of_author: QuerySet[Any], created_at: str, article: str, *, depth: int
 ) -> QuerySet[Any]:
-    """The article ids of the authors whom the reader follows, newest first, at least `depth`.
+    """The ids of the newest articles of the authors whom the reader follows, newest first: at least
+    `depth` ids if there are so many.
 
     `of_author` has a row for each article of the author `OuterRef("followed")`. Its columns
     `created_at` and `article` hold the time and the id of the article.
@@ -198,8 +199,8 @@ def _visible_follows(reader: int) -> QuerySet[Follow]:
 def _article_is_visible() -> Exact:
     """Whether the article of a favorite is not hidden.
 
-    Not a join, which PostgreSQL may do in another order. Not a comparison with the id either:
-    PostgreSQL would expect one row.
+    Not a join, because PostgreSQL may join in another order. Not a comparison with the id, as in
+    `_article_is_tagged`, because PostgreSQL would estimate that only one favorite passes.
     """
     articles = Article.objects.filter(pk=OuterRef("article"), hidden_at=None)
     return Exact(Subquery(articles.values_list(Value(True))[:1]), Value(True))
@@ -209,8 +210,8 @@ def _article_is_tagged(tag: str) -> Exact:
     """Whether the article of a favorite is not hidden and has the tag.
 
     Not an EXISTS, because PostgreSQL may turn it into a join that reads all taggings of the tag.
-    The time is compared too: rows in the order of time then go through the index in its own
-    order, which costs a third of random access.
+    The time is compared too. The favorites come in the order of time, so PostgreSQL then reads the
+    index of the taggings in order, at a third of the cost of random access.
     """
     taggings = Tagging.objects.filter(
         tag=_tag_id(tag),

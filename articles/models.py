@@ -1,7 +1,7 @@
 """Articles with their old slugs, and comments.
 
-The database deletes what belongs to a user or to an article together with it (`DB_CASCADE`).
-No row is left behind, even if other transactions write at the same moment.
+When a user or an article is deleted, the database deletes every row that belongs to it
+(`DB_CASCADE`), even if other transactions write at the same moment. Tags stay.
 """
 
 from typing import Any, Self
@@ -177,7 +177,7 @@ class Article(Authored):
 
 
 class OldSlug(models.Model):
-    """A slug that an article had before. Its URLs redirect to the article.
+    """A slug that an article had before. URLs with this slug redirect to the article.
 
     Triggers write and delete these rows, and refuse an old slug to every other article
     (`migrations/0008_old_slugs.py`).

@@ -86,7 +86,7 @@ def current_slug(*, any_slug: str) -> QuerySet[Article]:
 
 @prepared(ArticleRow, indexes=["articles_article_pkey"])
 def article_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Article]:
-    """The article with this id, if any. It shows an article after a write."""
+    """The article with this id, if any. Used to show an article after a write."""
     return Article.objects.visible().seen_by(viewer).filter(pk=pk)
 
 
@@ -124,8 +124,8 @@ def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> Que
 
     There is one extra row if there is a next page.
     """
-    # From the tallies to the names. A query from the tags would look up each count twice, for
-    # the filter and for the order, and take twice as long.
+    # The query starts from the tallies. A query that starts from the tags would look up each count
+    # twice, for the filter and for the order, and take twice as long.
     counts = Tally.objects.filter(counted=CountKind.ARTICLES_OF_TAG).values("key")
     used = counts.annotate(articles_count=Sum("count")).filter(articles_count__gt=0)
     name = Tag.objects.filter(pk=OuterRef("key")).values("name")[:1]

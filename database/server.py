@@ -79,7 +79,7 @@ def _drain_and_stop(stop: Callable[[], None], delay: float) -> None:
     """Serve for `delay` seconds while /readyz answers 503, so that load balancers choose another
     server. Then accept no connections, and finish the running requests.
 
-    A second signal ends the delay only.
+    A second signal ends only the delay, not the running requests.
     """
     signal.sigwait(SIGNALS)
     try:

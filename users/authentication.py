@@ -29,7 +29,7 @@ class TokenAuthentication(BaseAuthentication):
     """Treats a request with an invalid token as anonymous, like one without a token.
 
     Sets `token_status` on Django's request to MISSING, VALID or the code of the error.
-    `authenticated_user` refuses the request with it, and `token_headers` sets headers from it.
+    `authenticated_user` uses it to refuse a request, and `token_headers` to set headers.
     """
 
     def authenticate(self, request: Request) -> tuple[User, tokens.Token] | None:
@@ -77,14 +77,14 @@ def authenticated_user(request: Request) -> User:
 def account_was_deleted(request: Request) -> bool:
     """Whether the account of a writing request was deleted since the request began.
 
-    The errors of such a write do not tell: they are the same as for a deleted article. Runs one
+    The errors of such a write do not show it: they are the same as for a deleted article. Runs one
     query.
     """
     if request.method in SAFE_METHODS or not isinstance(request.user, User):
         return False
-    # Inside a transaction, the query could fail because the transaction has failed. It is not
-    # needed there: only requests with an Idempotency-Key run in one, and the row of the key
-    # refers to the account, so the account cannot be deleted before the transaction ends.
+    # Inside a transaction, the query could fail because the transaction has failed. There it is not
+    # needed either: only requests with an Idempotency-Key run in a transaction, and the row of the
+    # key refers to the account, so the account cannot be deleted before the transaction ends.
     return not connection.in_atomic_block and not active_user(pk=request.user.pk)
 
 

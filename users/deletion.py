@@ -1,7 +1,7 @@
 """Deletion of rows of any size: small ones at once, large ones in batches after the answer.
 
 A user with 20,000 articles, or an article with 150,000 comments, cannot be deleted within one
-request. Such a row is hidden and queued as a `Deletion`, and `users.deletion_worker` works off the
+request. Such a row is hidden and queued as a `Deletion`, and `users.deletion_worker` empties the
 queue. The batches contain the rows that `ON DELETE CASCADE` would delete in one statement.
 """
 
@@ -20,8 +20,8 @@ from psycopg.errors import DeadlockDetected
 from database.backend import lift_timeouts
 from users.visibility import Hideable
 
-SMALL = 1_000  # rows, which PostgreSQL deletes in 50 ms, with index entries and counts
-BATCH = 1_000  # rows in a transaction; bounds how long other writers wait for its locks
+SMALL = 1_000  # rows that are deleted at once; takes PostgreSQL 50 ms with index entries and counts
+BATCH = 1_000  # rows in a transaction; limits how long other writers wait for its locks
 ATTEMPTS = 5  # for a small deletion, if PostgreSQL cancels it because of a deadlock
 LEASE = timedelta(seconds=30)  # longer than a batch can take with the statement timeout
 
@@ -151,7 +151,7 @@ def enqueue(rows: models.QuerySet[Any]) -> None:
         if issubclass(rows.model, Hideable):
             deletions = Deletion.objects.filter(model=label).values("row_id")
             marked = rows.model._base_manager.filter(pk__in=deletions, hidden_at=None)
-            marked.update(**rows.model.values_when_deleted())
+            marked.update(**rows.model.values_when_queued())
         transaction.on_commit(deletion_queued.set)
 
 

@@ -101,8 +101,8 @@ class User(Revocable, PermissionsMixin, Hideable):
         return self.username
 
     @classmethod
-    def values_when_deleted(cls) -> dict[str, Any]:
-        return super().values_when_deleted() | {"is_active": False}
+    def values_when_queued(cls) -> dict[str, Any]:
+        return super().values_when_queued() | {"is_active": False}
 
     def get_short_name(self) -> str:
         """The name in the admin's greeting."""

@@ -1,9 +1,10 @@
 """Revocation of tokens and sessions, by a new password or by "Log out everywhere" in the admin.
 
-Each user has a generation number. Tokens and sessions contain the number at the time of their
-issue, and are valid while it is the user's number. Two alternatives are worse. A time before which
-tokens are invalid depends on the clocks of several servers, and cannot order two events of the
-same second. A hash of the password would end all sessions when a login rehashes the password.
+Each user has a generation number. Tokens and sessions contain the number that the user had when
+they were issued, and are valid while the user still has it. Two alternatives are worse. A time
+instead of the number, before which all tokens are invalid, would depend on the clocks of several
+servers, and could not order two events of the same second. A hash of the password instead of the
+number would end all sessions when a login rehashes the password.
 """
 
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""Hidden rows: no answer and no count includes them, and they can be shown again unchanged."""
+"""Hidden rows: no list, page or count includes them. They can be shown again unchanged."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ class Hideable(models.Model):
     """A model whose rows can be hidden by a moderator, or because they are being deleted.
 
     A row of a hidden user is not visible either, even if its own `hidden_at` is NULL. To hide a
-    row, set `hidden_at`; plain SQL may do it too, because triggers update the counts.
+    row, set `hidden_at`, for example with SQL: triggers update the counts. The admin has no action
+    for this. A hidden user can still log in.
     """
 
     hidden_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -18,6 +19,6 @@ class Hideable(models.Model):
         abstract = True
 
     @classmethod
-    def values_when_deleted(cls) -> dict[str, Any]:
+    def values_when_queued(cls) -> dict[str, Any]:
         """The values that a row gets when its deletion is queued, by column."""
         return {"hidden_at": models.functions.Now()}

@@ -27,8 +27,8 @@ BEFORE_THE_BODY = {401, 403, 404, 405}
 def refused_body_middleware(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """The API checks the body last. So the view runs with an empty body and is rolled back, and
-    its 401, 403 or 404 is the answer if it has one."""
+    """The API checks the body last. So the view runs with an empty body and is rolled back. Its
+    answer is used if it is 401, 403, 404, 405, or 429 and more."""
 
     def respond(request: HttpRequest) -> HttpResponseBase:
         code = request.META.get(REFUSED)

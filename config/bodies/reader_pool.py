@@ -22,7 +22,7 @@ MAX_IDLE_READERS = 16
 
 
 class TooManyBodies(Exception):
-    """The client's network may not send another body, or no more bytes, at the moment."""
+    """At the moment, the client's network may not send another body or more bytes."""
 
 
 class Stream(Protocol):
@@ -163,7 +163,7 @@ class _ReaderThread(Thread):
                 self._body.read()
             finally:
                 self._slots.give_back(network)
-            del self._body  # it keeps its connection open
+            del self._body  # a reference to the body would keep the client's connection open
             if len(self._idle) >= MAX_IDLE_READERS:
                 return
             self._idle.append(self)

@@ -26,7 +26,7 @@ def receive(environ: WSGIEnvironment) -> Body | None:
     waits inside Django keeps its slot and its connection of the pool.
 
     A body that is refused is replaced by an empty one, and `environ[REFUSED]` has the error code.
-    The caller must close() the returned body after the answer. That takes long if the body is late:
+    The caller must close() the returned body after the answer. close() waits for a late body:
     granian stops the whole process if a request ends while its body is still being read.
     """
     body, content, code = None, b"", ""

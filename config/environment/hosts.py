@@ -14,8 +14,8 @@ _WEB_ORIGIN = re.compile(
 )
 # The origin of an app or a browser extension, such as capacitor://localhost. Any host is allowed.
 _APP_ORIGIN = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://[^\s/?#*]+")
-# django-cors-headers accepts these. Browsers send them for a sandboxed page, and Chrome on Android
-# for a file.
+# django-cors-headers accepts these. Browsers send "null" for a sandboxed page, and Chrome on
+# Android sends "file://" for a file.
 _OPAQUE_ORIGINS = ("null", "file://")
 _DEFAULT_PORTS = {("http", 80), ("https", 443)}
 

@@ -147,7 +147,7 @@ class Env:
     def origins(self, name: str) -> list[str]:
         """Origins of web pages, separated by commas."""
         why = (
-            "no browser sends: an origin reads https://example.com or http://localhost:3000, in"
+            "no browser sends: an origin is like https://example.com or http://localhost:3000, in"
             " lower case, without a wildcard, a path or the default port"
         )
         return self._words(name, is_origin, why)

@@ -28,7 +28,7 @@ from users.limits.logins import LoginRefused
 from users.names import TAKEN_FIELDS
 from users.password_queue import PasswordQueueFull
 
-# Seconds. The database is back soon, or an operator must act.
+# Seconds after which a client may try again: most outages are short.
 RETRY_AFTER = 1
 
 
@@ -49,7 +49,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         # Django sends this for an exception that is not handled. Error trackers listen to it.
         got_request_exception.send(sender=type(view), request=request)
     response = rendered(error, noun=view.envelope)
-    # Django logs each response of 400 or more that is not logged yet, without the exception.
+    # Django would log the response later, but without the exception.
     if response.status_code == 500:
         path = request.get_full_path()
         log_response(
@@ -125,8 +125,8 @@ def unknown_path(request: HttpRequest, slash: str) -> HttpResponse:
 
 
 class LoginRefusalMiddleware:
-    """Answers the admin's login form with 429. Django would answer 500. `as_api_exception`
-    does the same for the API."""
+    """Answers the admin's login form with 429. Django would answer 500. For the API,
+    `as_api_exception` makes the 429."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

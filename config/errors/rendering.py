@@ -44,7 +44,7 @@ def rendered(error: exceptions.APIException, noun: str) -> Response:
 
 def _errors(error: exceptions.APIException, noun: str) -> dict[str, list[str]]:
     if isinstance(error.detail, dict):
-        # A list of tags with the same fault in many tags has one message for it.
+        # If many tags have the same fault, the list of tags has one message for it.
         return {key: [*dict.fromkeys(_texts(detail))] for key, detail in error.detail.items()}
     code = str(error.get_codes())
     return {KEYS.get(code, noun): [TEXTS.get(code, str(error.detail))]}

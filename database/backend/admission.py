@@ -1,9 +1,9 @@
 """The queue in front of a pool: which request gets a connection next, and which is refused.
 
-A burst of quick requests is served, however long the queue is. Requests are refused only while the
-queue does not move: then the database does not answer, and soon every thread of the server would
-wait for it. CoDel treats packets in the same way: it looks at how long they wait, not at how many
-wait (RFC 8289).
+A burst of quick requests is served, however long the queue is. Unless the queue has a fixed limit
+(DATABASE_MAX_WAITING), requests are refused only while it does not move: then the database does not
+answer, and soon every thread of the server would wait for it. CoDel treats packets in the same way:
+it looks at how long they wait, not at how many wait (RFC 8289).
 """
 
 import threading
@@ -16,8 +16,8 @@ from psycopg_pool import PoolTimeout, TooManyRequests
 
 STALL = 0.1  # seconds without progress after which a pool is stalled
 STEP = 0.025  # seconds: how often a waiting request checks for progress
-# Seconds. A thread that wakes later than this had to wait for the CPU or for another thread. It is
-# the time that a thread runs before Python switches to another (sys.setswitchinterval).
+# Seconds. A thread that wakes later than this had to wait for the CPU or for another thread. The
+# value is the time that a thread runs before Python switches to another (sys.setswitchinterval).
 LATE = 0.005
 
 
@@ -76,7 +76,7 @@ class AdmissionQueue:
             raise
 
     def leave(self, *, moved: bool = False) -> None:
-        """Give the slot to the oldest waiting request; `moved`: as if moved() was called too."""
+        """Give the slot to the oldest waiting request. With `moved`, report progress too."""
         with self._lock:
             self._moves += moved
             self._leave()
@@ -115,8 +115,8 @@ class AdmissionQueue:
             raise PoolTimeout
 
     def _is_surplus(self, turn: threading.Lock) -> bool:
-        """Whether the request is refused when the pool stalls. Raises TooManyRequests if it has
-        stalled."""
+        """Whether the request is refused when the pool stalls. Raises TooManyRequests if the pool
+        is already stalled."""
         with self._lock:
             if len(self._queue) <= self._limit_when_stalled:
                 return False

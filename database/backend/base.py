@@ -96,13 +96,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._takes_from_pool = False
 
     def get_connection_params(self) -> dict[str, Any]:
-        """The parameters for psycopg. Reads a password file each time, and starts the embedded
-        server if the database is there.
+        """The parameters for psycopg. Reads the password file at each call, and starts the embedded
+        server if the database is on it.
 
         Raises NotConnected, which callers handle like any other failed connection.
         """
         if self._takes_from_pool:
-            # Django asks at every checkout. The pool asks when it opens a connection.
+            # Django calls this at every checkout. The pool calls it to open a connection.
             return {}
         params: dict[str, Any] = super().get_connection_params()
         embedded, password_file = params.pop("embedded", None), params.pop("password_file", None)
@@ -111,7 +111,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         params.setdefault("connect_timeout", math.ceil(self.limits.acquire_timeout))
         pgbouncer, fast = params.pop("pgbouncer", False), params.pop("prepared_fast_path", True)
         if not pgbouncer and not fast and params["prepare_threshold"] is None:
-            # Without a threshold psycopg prepares nothing, not even what asks for it.
+            # Without a threshold psycopg prepares nothing, not even with `prepare=True`.
             params["prepare_threshold"] = sys.maxsize
         try:
             if embedded is not None:
@@ -149,7 +149,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             ) from error
 
     def _connect(self, params: dict[str, Any]) -> Connection:
-        """A connection without a pool. In a request it retries, as the pool does."""
+        """Open a connection without a pool. In a request, tries again until the acquire timeout, as
+        the pool does. A command tries once."""
         request, until = running_request(), monotonic() + self.limits.acquire_timeout
         if request and request.acquire_by:
             until = request.acquire_by
@@ -178,7 +179,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if autocommit and self.connection is None and self.settings_dict["AUTOCOMMIT"]:
             return  # a new connection starts in autocommit
         if autocommit and self._takes_from_pool and self.connection.autocommit:
-            # The pool opened it in autocommit. psycopg takes a lock to set it again.
+            # The pool opened the connection in autocommit. To set that again would take a lock.
             self.autocommit = True
             return
         super().set_autocommit(autocommit, force_begin_transaction_with_broken_autocommit)
@@ -202,7 +203,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.close_if_health_check_failed()
         self.ensure_connection()
         options = self.settings_dict["OPTIONS"]
-        # Where psycopg prepares statements too, it runs DEALLOCATE ALL after a rollback.
+        # If psycopg prepares statements too, it runs DEALLOCATE ALL after a rollback, which also
+        # drops the statements of the fast path.
         fast = (
             options.get("prepared_fast_path", True)
             and not options.get("pgbouncer")
@@ -213,8 +215,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return wrapped
 
     def is_usable(self) -> bool:
-        """Whether the connection can run statements. A ping alone does not tell: PostgreSQL answers
-        an empty query also in an aborted transaction."""
+        """Whether the connection can run statements. A ping alone is not enough: PostgreSQL answers
+        an empty query even in an aborted transaction."""
         connection = self.connection
         if connection is None or connection.pgconn.transaction_status not in READY:
             return False

@@ -12,10 +12,10 @@ from typing import Any, Protocol, Self
 from database.backend.running import running_request
 from database.settings import Limits
 
-# A stack is kept up to Django's function that calls the view (its callers are middleware, the same
-# for all requests), and up to this many frames.
-VIEW = "_get_response"
-DEPTH = 40
+# A stored stack ends at Django's function that calls the view: the callers of that function are
+# middleware, the same for all requests. It has at most MAX_FRAMES frames.
+VIEW_CALLER = "_get_response"
+MAX_FRAMES = 40
 
 
 class Connection(Protocol):
@@ -33,8 +33,8 @@ class Pool(Protocol):
 
 
 class Wrapper(Protocol):
-    """Django's object around a connection: only the thread that made it may use it, unless it is
-    shared."""
+    """Django's object around a connection. Only the thread that made the object may use it, unless
+    `allow_thread_sharing` is set."""
 
     thread: threading.Thread
 
@@ -43,7 +43,7 @@ class Wrapper(Protocol):
 
 
 class Checkout:
-    """A connection that a thread has, from a pool or of its own."""
+    """A connection that a thread holds, from a pool or without one."""
 
     __slots__ = (
         "_frames",
@@ -72,7 +72,7 @@ class Checkout:
         self._frames: list[tuple[CodeType, int]] = []
         frame: FrameType | None = sys._getframe(1)
         name = ""
-        while frame is not None and name != VIEW and len(self._frames) < DEPTH:
+        while frame is not None and name != VIEW_CALLER and len(self._frames) < MAX_FRAMES:
             name = frame.f_code.co_name
             self._frames.append((frame.f_code, frame.f_lasti))
             frame = frame.f_back

@@ -3,7 +3,8 @@
 A statement may leave something in the session: a time zone, a temporary table, a lock. To reset
 the session after every request would cost each request a round trip, and almost no request needs
 it. So the text of each statement is inspected. A statement that is not known to be harmless counts
-as harmful: a needless reset costs 0.1 ms, a missing one hands a lock or a setting to a stranger.
+as harmful: a needless reset costs 0.1 ms, but without a necessary one the next request would have
+the locks and settings of this one.
 """
 
 import re
@@ -26,16 +27,15 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Their effects end with the transaction, or they change data only.
+# First words of statements whose effects end with the transaction, or that change data only.
 HARMLESS = _words("""
     select insert update delete with values merge begin start commit end rollback savepoint
     release copy lock truncate analyze vacuum alter drop comment grant revoke
 """)
-# What these leave stays until the session ends.
+# First words of statements whose effects no reset removes.
 NEED_DISCARD = _words("prepare load")
-# Words that may stand before a parenthesis and are no functions: keywords, and types such as
-# numeric(9, 2).
-NO_FUNCTIONS = _words("""
+# Words before a parenthesis that are not functions: keywords, and types such as numeric(9, 2).
+NOT_FUNCTIONS = _words("""
     all and any array as between by case check conflict cube distinct else end except exists
     filter from group having in inner intersect into is join key lateral like limit materialized
     not offset on only or order over partition returning row rows select set sets some then
@@ -44,7 +44,7 @@ NO_FUNCTIONS = _words("""
 """)
 # Functions of PostgreSQL that only compute, or whose effects end with the transaction. A function
 # that is not listed may do anything.
-COMPUTE = _words("""
+HARMLESS_FUNCTIONS = _words("""
     abs array_agg array_append array_length array_position array_remove array_to_string avg
     bool_and bool_or cardinality cast ceil ceiling coalesce concat concat_ws count cume_dist
     date_part date_trunc dense_rank exp extract first_value floor format generate_series
@@ -80,7 +80,7 @@ def cleanup_after(statement: str) -> Cleanup:
     """
     first = _FIRST_WORD.match(statement)
     verb = first[1].lower() if first else ""
-    # The driver sends several statements as one text. A comment may hide a statement.
+    # The first word is not enough: there may be several statements, or a comment in front.
     if ";" in statement.rstrip("; \n") or "--" in statement or "/*" in statement:
         return Cleanup.DISCARD if _mentions_discard(statement) else Cleanup.RESET
     if verb in NEED_DISCARD:
@@ -91,7 +91,7 @@ def cleanup_after(statement: str) -> Cleanup:
     if verb not in HARMLESS or "pg_settings" in statement or _SELECTS_INTO.search(statement):
         return Cleanup.RESET
     called = _CALLED.findall(_TARGET.sub(" ", statement))
-    if all(name.lower() in NO_FUNCTIONS | COMPUTE for name in called):
+    if all(name.lower() in NOT_FUNCTIONS | HARMLESS_FUNCTIONS for name in called):
         return Cleanup.NONE
     return Cleanup.RESET
 

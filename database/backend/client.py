@@ -12,7 +12,7 @@ from psycopg import pq
 
 from database.errors import NotConnected
 
-# A person in a shell needs no timeouts. PostgreSQL uses the last of two equal settings.
+# A person in a shell needs no timeouts. PostgreSQL uses the last value of a setting.
 _NO_TIMEOUTS = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
@@ -34,8 +34,8 @@ class DatabaseClient(client.DatabaseClient):
             signal.signal(signal.SIGINT, handler)
 
     def _environment(self) -> dict[str, str]:
-        """The parameters as libpq's variables. Every user of the machine can read arguments, and
-        the password would be one of them.
+        """The parameters as environment variables of libpq. As arguments, every user of the machine
+        could read them, the password included.
 
         Options without a variable are left out: TCP settings, and the password of a client key,
         which psql asks for.
@@ -44,7 +44,7 @@ class DatabaseClient(client.DatabaseClient):
             params: dict[str, Any] = self.connection.get_connection_params()
         except NotConnected as error:
             raise CommandError(str(error), returncode=os.EX_UNAVAILABLE) from error
-        if "options" in params:  # PgBouncer refuses them
+        if "options" in params:  # absent behind PgBouncer, which refuses them
             params["options"] = f"{params['options']} {_NO_TIMEOUTS}"
         variables = {
             option.envvar.decode(): str(params[option.keyword.decode()])

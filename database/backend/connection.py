@@ -28,7 +28,7 @@ logger = logging.getLogger("database.statements")
 
 # The parts of DISCARD ALL (PostgreSQL's documentation lists them), in one round trip, without the
 # parts that drop prepared statements and their plans.
-RESET = (
+RESET_SQL = (
     b"CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *;"
     b" SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES"
 )
@@ -36,7 +36,7 @@ BUSY_OR_BROKEN = (pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN)
 LOGGED_LENGTH = 2_000  # characters of a slow statement
 
 # The open connections of this process. A child process must not use them (`forks.py`).
-opened: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+open_connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 
 class Connection(psycopg.Connection[Any]):
@@ -49,7 +49,7 @@ class Connection(psycopg.Connection[Any]):
 
     def __init__(self, pgconn: pq.abc.PGconn, *args: Any) -> None:
         super().__init__(pgconn, *args)
-        # Of the prepared statements, by text and types of the parameters.
+        # The names of the prepared statements, by text and parameter types.
         self.statement_names: dict[tuple[str, Sequence[int]], bytes] = {}
         self.opened_at = monotonic()
         self.answered_at = self.opened_at  # when the server last answered
@@ -59,7 +59,7 @@ class Connection(psycopg.Connection[Any]):
         self._handle_lock = threading.Lock()
         self._release = weakref.finalize(self, os.close, self._handle)
         self._release.atexit = False
-        opened.add(self)
+        open_connections.add(self)
 
     @classmethod
     def connect(  # type: ignore[override]  # psycopg's, with more keywords
@@ -71,7 +71,7 @@ class Connection(psycopg.Connection[Any]):
         limits: Limits | None = None,
         **kwargs: Any,
     ) -> Self:
-        """As psycopg's. Reports a failure to `outage`. Raises psycopg.OperationalError."""
+        """Like psycopg's, but reports a failure to `outage`. Raises psycopg.OperationalError."""
         try:
             connection = super().connect(conninfo, **kwargs)
         except OSError as error:  # no file descriptor is left for the handle
@@ -87,7 +87,8 @@ class Connection(psycopg.Connection[Any]):
         return connection
 
     def cursor(self, name: str = "", *, row_factory: Any = None, **options: Any) -> Any:
-        """As psycopg's. `cursor_factory` stays as Django set it; the cursor is of a subclass."""
+        """A cursor as psycopg makes it, but of a subclass of `cursor_factory` that reports its
+        statements to this connection. `cursor_factory` itself stays as Django set it."""
         if name:
             self.note_statement("DECLARE")
             return super().cursor(name, row_factory=row_factory, **options)
@@ -101,7 +102,7 @@ class Connection(psycopg.Connection[Any]):
 
     def close(self) -> None:
         super().close()
-        opened.discard(self)
+        open_connections.discard(self)
         with self._handle_lock:
             self._release()
 
@@ -118,22 +119,22 @@ class Connection(psycopg.Connection[Any]):
                 handle.detach()
 
     def bounded(self, seconds: float) -> AbstractContextManager[Bound]:
-        """Cut the connection if what is done in this context takes longer."""
+        """A context that cuts the connection if its block takes longer than `seconds`."""
         return watchdog.bounded(self, seconds)
 
     def abandon(self) -> None:
         """After a fork, in the child: close the sockets of the parent's connection without telling
-        the server. The object must stay referenced forever: its collection would close descriptors
-        that may belong to other files by then."""
+        the server. The object must stay referenced forever: its garbage collection would close
+        descriptors that may belong to other files by then."""
         if self._release.detach():
             os.close(self._handle)
         with suppress(OSError, psycopg.Error):  # libpq has already closed its descriptor
             os.close(self.pgconn.socket)
 
     def ping(self, seconds: float) -> bool:
-        """Whether the server answers an empty query within so many seconds. One round trip.
+        """Whether the server answers an empty query within `seconds`. One round trip.
 
-        It calls libpq, because `execute("")` takes 17 µs more: 2 % of a list request.
+        Calls libpq directly, because `execute("")` takes 17 µs more: 2 % of a list request.
         """
         with self.bounded(seconds) as bound:
             try:
@@ -141,7 +142,7 @@ class Connection(psycopg.Connection[Any]):
                 self.answered_at = monotonic()
             except psycopg.OperationalError:
                 answered = False
-        return answered and not bound.passed
+        return answered and not bound.was_cut
 
     def clean(self, configure: Callable[["Connection"], None]) -> None:
         """Roll back an open transaction, and reset the session if a statement changed it;
@@ -165,11 +166,11 @@ class Connection(psycopg.Connection[Any]):
                     configure(self)
             except psycopg.Error:
                 self.close()
-        if bound.passed:
+        if bound.was_cut:
             self.close()
 
     def _reset(self) -> None:
-        result = self.pgconn.exec_(RESET)
+        result = self.pgconn.exec_(RESET_SQL)
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise psycopg.OperationalError("the session cannot be reset")
 
@@ -181,7 +182,7 @@ class Connection(psycopg.Connection[Any]):
 
     @cached_property
     def _statement_seconds(self) -> Histogram:
-        return metrics.STATEMENTS.labels(self.alias)  # takes a lock
+        return metrics.STATEMENTS.labels(self.alias)  # cached, because labels() takes a lock
 
     def note_duration(self, query: Any, seconds: float) -> None:
         """Count the duration of a statement, and log a slow one without its parameters."""

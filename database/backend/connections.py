@@ -55,11 +55,11 @@ def close_pools() -> None:
     """
     for pool in list(DatabaseWrapper._connection_pools.values()):
         pool.close()
-    flush()  # the observations of the last second
+    flush()  # write the metrics of the last second
 
 
 def lift_timeouts(alias: str = DEFAULT_DB_ALIAS) -> None:
-    """Set no statement timeout and no idle-in-transaction timeout, for a long command.
+    """Turn off the statement timeout and the idle-in-transaction timeout, for a long command.
 
     This holds for the connection of this thread, until the transaction ends; outside of a
     transaction, until the connection is returned. Behind PgBouncer, other clients share the
@@ -81,8 +81,8 @@ def release_connection() -> None:
     """Return the connection of this request to its pool before long work without queries. The next
     query takes another connection.
 
-    The connection stays in a transaction, without a pool, and in a command, which may have changed
-    its session.
+    Does nothing inside a transaction, without a pool, or in a command, which may have changed the
+    session.
     """
     for wrapper in connections.all(initialized_only=True) if running_request() else ():
         pooled = isinstance(wrapper, DatabaseWrapper) and wrapper.pool

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import connections
 
-from database.backend import connection as sessions
+from database.backend import connection as connection_module
 from database.backend import housekeeping
 from database.backend.base import DatabaseWrapper
 from database.backend.checkouts import checked_out
@@ -18,15 +18,16 @@ _inherited: list[Any] = []
 
 
 def _forget_everything() -> None:
-    """After a fork, in the child. It must neither use the parent's sockets nor tell the server that
-    they end. A pool would wait for its threads, which do not exist in the child."""
-    for session in list(sessions.opened):
+    """After a fork, in the child: drop the parent's connections and pools. The child must neither
+    use the parent's sockets nor tell the server that the sessions end. Closing a pool would wait
+    for its threads, which do not exist in the child."""
+    for session in list(connection_module.open_connections):
         session.abandon()
         _inherited.append(session)
     _inherited.extend(DatabaseWrapper._connection_pools.values())
     DatabaseWrapper._connection_pools.clear()
     DatabaseWrapper._outages.clear()
-    sessions.opened.clear()
+    connection_module.open_connections.clear()
     checked_out.clear()
     running_requests.clear()
     watchdog.forget_everything()

@@ -1,6 +1,6 @@
-"""psycopg's pool, which bounds every checkout and recovers quickly.
+"""A subclass of psycopg's pool that bounds every checkout and recovers quickly.
 
-It adds to psycopg's pool:
+What it adds:
 
 * the acquire timeout bounds the whole checkout, including the ping
 * one broken connection makes it replace all idle connections at once
@@ -38,7 +38,7 @@ RECONNECT_INTERVAL = 0.5
 
 DEFAULTS: dict[str, Any] = {
     "reconnect_timeout": RECONNECT_INTERVAL,
-    # Begins the next attempt, whether or not a request waits for it.
+    # psycopg calls this when it gives up. check() then tries again, even if no request waits.
     "reconnect_failed": ConnectionPool.check,
 }
 Callback = Callable[[Connection], object]
@@ -58,10 +58,10 @@ class Pool(ConnectionPool[Connection]):
     ) -> None:
         """Create the pool without opening it.
 
-        `resets` must be off behind PgBouncer, where clients share sessions. At most `max_waiting`
-        requests may wait (0: no bound), and at most `max_waiting_when_stalled` while the pool is
-        stalled (`admission.py`). `check`, `reset` and the other `options` are psycopg's; the ping
-        timeout bounds both callbacks.
+        `resets` says whether a returned session is reset; it must be off behind PgBouncer, where
+        clients share sessions. At most `max_waiting` requests may wait (0: no bound), and at most
+        `max_waiting_when_stalled` while the pool is stalled (`admission.py`). `check`, `reset` and
+        the other `options` are psycopg's; the ping timeout bounds `check` and `reset`.
         """
         self.setup = setup
         self.alias = setup.outage.alias
@@ -76,7 +76,7 @@ class Pool(ConnectionPool[Connection]):
             kwargs=setup.params,
             connection_class=Connection,
             configure=self._configure_session,
-            # Our ping runs in getconn(): psycopg sleeps 1, 2, 4 … s after each check that fails.
+            # Not psycopg's own check: it sleeps 1, 2, 4 … s after each failure. getconn() pings.
             check=self._bounded(None if check is ConnectionPool.check_connection else check),
             reset=self._bounded(reset),
             open=False,
@@ -85,8 +85,8 @@ class Pool(ConnectionPool[Connection]):
             | {"name": f"database-{self.alias}", "timeout": setup.limits.acquire_timeout}
             | options,
         )
-        # It admits one request for each connection. psycopg's own bound would also refuse requests
-        # that wait for a connection which is being opened.
+        # The queue admits one request for each connection. psycopg's own bound would also refuse
+        # requests that wait for a connection which is being opened.
         self._admission = AdmissionQueue(
             self.max_size, max_waiting or inf, max_waiting_when_stalled
         )
@@ -107,7 +107,7 @@ class Pool(ConnectionPool[Connection]):
         self._admission.close()
 
     def get_stats(self) -> dict[str, int]:
-        """As psycopg's. "requests_waiting" counts both queues, ours and psycopg's."""
+        """psycopg's statistics. "requests_waiting" counts both queues, ours and psycopg's."""
         waiting = max(0, self._admission.clients - self.in_use)
         return super().get_stats() | {"requests_waiting": waiting}
 
@@ -134,7 +134,9 @@ class Pool(ConnectionPool[Connection]):
             metrics.ACQUIRES.labels(self.alias, "timeout").inc()
             self._forget_timed_out()
             waited = monotonic() - started
-            raise PoolTimeout(f"no connection within {waited:.2f} s: {self._why()}") from None
+            raise PoolTimeout(
+                f"no connection within {waited:.2f} s: {self._timeout_cause()}"
+            ) from None
         except PoolClosed:
             metrics.ACQUIRES.labels(self.alias, "closed").inc()
             raise
@@ -156,11 +158,11 @@ class Pool(ConnectionPool[Connection]):
             raise
 
     def _forget_timed_out(self) -> None:
-        """Remove the clients that timed out from psycopg's queue.
+        """Remove timed-out clients from psycopg's queue.
 
-        psycopg keeps each until a connection is returned, with the variables of its request: 100 kB
-        and more. This uses private names of psycopg_pool 3.3.3 (`_waiting`, `WaitingClient.error`):
-        no public method does it.
+        psycopg keeps each client, with the variables of its request (100 kB and more), until a
+        connection is returned. This uses private names of psycopg_pool 3.3.3 (`_waiting`,
+        `WaitingClient.error`), because no public method removes a client.
         """
         with self._lock:
             self._waiting = deque(client for client in self._waiting if not client.error)
@@ -189,7 +191,7 @@ class Pool(ConnectionPool[Connection]):
             conn.clean(self._configure_session)
         finally:
             broken = conn.closed
-            if broken:  # or closed by clean(); then some pings are needless
+            if broken:  # clean() closes healthy connections too, which costs a few needless pings
                 self._breakages.note()
             try:
                 super().putconn(conn)
@@ -218,7 +220,7 @@ class Pool(ConnectionPool[Connection]):
         self.drain()
 
     def _bounded(self, callback: Callback | None) -> Callable[[Connection], None] | None:
-        """The same callback, cut after the ping timeout if the server is frozen."""
+        """The callback, with a bound: after the ping timeout, its connection is cut."""
         if callback is None:
             return None
 
@@ -228,7 +230,7 @@ class Pool(ConnectionPool[Connection]):
 
         return bounded
 
-    def _why(self) -> str:
+    def _timeout_cause(self) -> str:
         if self.setup.outage.cause:
             return self.setup.outage.cause
         if self.in_use >= self.max_size:

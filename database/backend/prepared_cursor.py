@@ -14,7 +14,8 @@ from psycopg.errors import error_from_result
 from database.backend.connection import Connection
 from database.backend.cursors import ObservedCursor
 
-# "cached plan must not change result type", after a change of a table; and a lost statement.
+# A prepared statement whose table was changed ("cached plan must not change result type"), and one
+# that the server does not have any more.
 OUTDATED = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
 
 
@@ -28,7 +29,7 @@ class PreparedCursor(ObservedCursor, base.CursorMixin, psycopg.RawCursor[Any]):
         except OUTDATED:
             if self.connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
                 raise  # only a rollback helps; psycopg then forgets its statements
-            # psycopg sees this command, and forgets its statements too.
+            # psycopg notices this command, and empties its own list of statements.
             psycopg.Cursor(self.connection).execute("DEALLOCATE ALL")
             return super().execute(query, params, prepare=True, binary=True)
 
@@ -88,8 +89,8 @@ class FastPreparedCursor:
         return transformer.load_rows(0, result.ntuples, tuple)
 
     def _statement_name(self, query: str, types: Sequence[int]) -> bytes:
-        """Prepare the statement, if this connection has not done so. The declared queries bound
-        the number of statements."""
+        """The name of the prepared statement. Prepares it if this connection has not done so. Only
+        declared queries are prepared, so the number of statements is limited."""
         connection = self.connection
         if connection.outdated:
             self._raise_error_of(connection.pgconn.exec_(b"DEALLOCATE ALL"))

@@ -12,8 +12,8 @@ class RunningRequest:
     """Returns the name of the request for the log. Called only when there is something to log."""
     deadline: float
     """When its connection is cut (`time.monotonic()`)."""
-    try_again_until: float = -inf
-    """It is run again if its connection breaks before this time."""
+    no_ping_until: float = -inf
+    """Until when the pool may lend a connection without a ping; -inf for a write or a retry."""
     acquire_by: float | None = None
     """Until when a retry may wait for a connection; None in the first try."""
     cut: bool = False

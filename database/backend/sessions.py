@@ -14,7 +14,7 @@ from database.backend.outages import Outage
 from database.backend.running import running_request
 from database.settings import Limits
 
-# Seconds after its last answer during which a connection needs no ping. The value is HikariCP's.
+# Seconds. A connection that answered less than this ago needs no ping. The value is HikariCP's.
 TRUSTED_FOR = 0.5
 
 
@@ -49,7 +49,7 @@ class SessionSetup:
             self.outage.failed(error)
             raise
         self.outage.ended()
-        # The next request needs the state that configuring has set.
+        # Configuring runs SET statements on purpose: their effect must not be reset.
         connection.cleanup = Cleanup.NONE
 
 
@@ -79,10 +79,10 @@ class Breakages:
         return connection.opened_at <= self._restarted_at
 
     def needs_ping(self, connection: Connection) -> bool:
-        """False if it answered a moment ago, and the request can be run again. If the connection is
-        broken, the retry pings."""
+        """False if the connection answered within TRUSTED_FOR, and the request is in its first try
+        and only reads. If the connection is broken, the request is run again with a ping."""
         request, now = running_request(), monotonic()
-        if request is None or now > request.try_again_until:
+        if request is None or now > request.no_ping_until:
             return True
-        # After one connection broke, answers from before that prove nothing.
+        # When one connection has broken, an earlier answer of another one proves nothing.
         return connection.answered_at <= max(now - TRUSTED_FOR, self._broken_at)

@@ -29,7 +29,7 @@ TICK = 0.1  # seconds between two rounds, which take 0.1 % of a core: a cut may 
 class Bound:
     connection: Connection
     until: float
-    passed: bool = False
+    was_cut: bool = False
     """After the block: whether the watchdog has cut the connection."""
 
 
@@ -41,13 +41,13 @@ class Watchdog:
         self.forget_everything()
 
     def forget_everything(self) -> None:
-        """Also after a fork, in the child: it does not have the parent's connections."""
+        """Start empty, also in a forked child, which does not have the parent's connections."""
         self.bounds: dict[int, Bound] = {}
-        self._something = threading.Event()
+        self._has_work = threading.Event()
 
     def wake(self) -> None:
-        if not self._something.is_set():  # set() takes a lock
-            self._something.set()
+        if not self._has_work.is_set():  # set() takes a lock
+            self._has_work.set()
         self._thread.ensure_running()
 
     @contextmanager
@@ -60,15 +60,15 @@ class Watchdog:
             yield bound
         finally:
             # pop() is atomic: None means that the watchdog has already cut the connection.
-            bound.passed = self.bounds.pop(id(bound), None) is None
+            bound.was_cut = self.bounds.pop(id(bound), None) is None
 
     def _run(self) -> None:
         while True:
             if not self.bounds and not checked_out:
-                self._something.clear()
+                self._has_work.clear()
                 # Checked again: a thread that came between saw the event set, and did not set it.
                 if not self.bounds and not checked_out:
-                    self._something.wait()
+                    self._has_work.wait()
             time.sleep(TICK)
             survive(self._look, monotonic())
 
@@ -78,7 +78,7 @@ class Watchdog:
             if now >= bound.until and self.bounds.pop(id(bound), None) is not None:
                 survive(self._cut_connection, bound.connection)
         checkouts = list(checked_out.values())
-        # After the copy: a thread of the copy that is not in this set has ended.
+        # Read after the copy: a thread of a copied checkout that is not in this set has ended.
         alive = set(threading.enumerate())
         for checkout in checkouts:
             survive(self._look_at, checkout, now, alive)
@@ -93,7 +93,7 @@ class Watchdog:
         if not checkout.reported and now - checkout.since >= checkout.leak_after:
             checkout.reported = True
             logger.warning(
-                "A connection has been out for %.1f s. Checked out here:\n%s"
+                "A connection has been checked out for %.1f s. Checked out here:\n%s"
                 "The thread is here now:\n%s",
                 now - checkout.since,
                 checkout.stack(),
@@ -133,7 +133,7 @@ class Watchdog:
                 checkout.thread.name,
                 checkout.stack(),
             )
-            # Cut first: a returned connection would be rolled back, which waits for the server.
+            # Cut first, so that nothing below waits for the server.
             checkout.connection.cut()
         finally:
             checkout.pool.reclaim(checkout.connection)

@@ -1,6 +1,6 @@
 """Prepared queries: written in the ORM, compiled to SQL once, checked before the server starts."""
 
-from database.prepared.checking import mismatches, queries_of, without_database
+from database.prepared.checking import mismatches, queries_of, queries_of_other_engines
 from database.prepared.compiling import Compiled, CompileError
 from database.prepared.declaring import Prepared, Shape, declared_queries, prepared
 from database.prepared.slicing import Slice, sliced
@@ -15,6 +15,6 @@ __all__ = [
     "mismatches",
     "prepared",
     "queries_of",
+    "queries_of_other_engines",
     "sliced",
-    "without_database",
 ]

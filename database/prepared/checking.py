@@ -78,8 +78,8 @@ def queries_of(using: str) -> list[Prepared[..., Any]]:
     return [query for query in declared_queries if query.using == using]
 
 
-def without_database() -> Iterator[str]:
-    """A sentence for each query whose database is not one of `database.backend`: it cannot run."""
+def queries_of_other_engines() -> Iterator[str]:
+    """A sentence for each query that cannot run, because its database has another ENGINE."""
     autodiscover_modules("queries")
     usable = database_wrappers()
     for query in declared_queries:
@@ -120,7 +120,7 @@ def _query_mismatches(session: BoundedSession, query: Prepared[..., Any]) -> Ite
         )
     )
     shapes = [*query.shapes()]
-    # A problem of one shape is usually a problem of a hundred.
+    # A problem usually affects many shapes. Each is reported once.
     shapes_by_problem: dict[str, list[Shape]] = defaultdict(list)
     for shape in shapes:
         for problem in _shape_mismatches(session, query, shape, fields, oids):

@@ -1,4 +1,4 @@
-"""From a queryset with parameters in place of values to SQL that can be prepared."""
+"""Compiles a queryset that has parameters in place of values to SQL that can be prepared."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from psycopg import sql
 
 from database.prepared.parameters import PlaceholderValue
 
-# The types that a parameter can have, and what the ORM and PostgreSQL call them.
+# The types that a parameter can have. The field of the ORM gives the type in PostgreSQL.
 FIELDS: dict[type, type["Field[Any, Any]"]] = {
     bool: BooleanField,
     datetime: DateTimeField,
@@ -53,7 +53,7 @@ def compile_queryset(queryset: QuerySet[Any, Any]) -> Compiled:
     except EmptyResultSet:
         raise CompileError("it returns no rows, with any parameters") from None
     for column, *_ in compiler.select:
-        # The converters of expressions are left out: they only make an int of an int.
+        # Converters of expressions are ignored: they only convert an int to an int.
         if column.output_field.get_db_converters(compiler.connection):
             raise CompileError(f"{column} is converted in Python, which is not done here")
     numbers: dict[str, int] = {}  # of the parameters, by name

@@ -101,7 +101,7 @@ class Prepared[**P, Row]:
 
     def _value(self, name: str, value: Any) -> Any:
         if value is None:
-            # In SQL no value equals NULL.
+            # `column = NULL` finds no row in SQL. None is possible only as the default.
             raise TypeError(f"{self.name}: {name} can't be None")
         # Always a bigint: psycopg would choose the smallest type for each value, and PostgreSQL
         # would prepare one text once for each type.
@@ -170,13 +170,13 @@ def prepared[**P, Row](
 ) -> Callable[[Callable[P, QuerySet[Any, Any]]], Prepared[P, Row]]:
     """Declare a query: a function with keyword arguments that returns a queryset.
 
-    `row` is a NamedTuple whose fields have the names that the ORM gives the columns, or a model;
-    a model has all its columns fetched. The types of the arguments are those in `FIELDS`, the
+    `row` is a model, or a NamedTuple whose fields have the names that the ORM gives the columns.
+    For a model, all its columns are fetched. The types of the arguments are those in `FIELDS`, the
     same with None, or `Slice`.
 
     `indexes` names the indexes without which the query is slow: `manage.py check` looks for them.
-    `literals` has values that become constants too; each makes shapes of its own. PostgreSQL
-    plans a `LIMIT 10` better than a limit that it does not know.
+    `literals` maps an argument to values that are compiled as constants; each value has shapes of
+    its own. PostgreSQL plans a `LIMIT 10` better than a limit that it does not know.
     `using` is the alias of the database that the query reads.
 
     Raises TypeError for an argument without a type, or with a type that can't be a parameter.

@@ -50,7 +50,7 @@ class DatabaseMiddleware:
             partial(route_of, request), deadline=started + self._limits.hard_deadline
         )
         if request.method in RETRIED_METHODS:
-            current.try_again_until = acquire_by
+            current.no_ping_until = acquire_by
         outer = running_requests.get(get_ident())  # a request made by a view, or a test
         running_requests[get_ident()] = current
         try:
@@ -72,7 +72,7 @@ class DatabaseMiddleware:
             if not retries_left or not _may_retry(request, current, error):
                 break
             current.acquire_by = acquire_by
-            current.try_again_until = -inf  # so the pool pings the next connection
+            current.no_ping_until = -inf  # so the pool pings the next connection
             if monotonic() >= acquire_by:
                 break
             metrics.RETRIES.inc()

@@ -8,7 +8,7 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 
 from database.backend import Connection, DatabaseWrapper, database_wrappers
-from database.prepared import mismatches, without_database
+from database.prepared import mismatches, queries_of_other_engines
 from database.serving import checks
 from database.serving.startup import ConnectError, Problem, connect, unreachable
 
@@ -29,7 +29,7 @@ def problems(*, workers: int, threads: int, patience: float) -> Iterator[Problem
     if not databases:
         yield Problem("DATABASES has no database with the ENGINE 'database.backend'.")
         return
-    yield from map(Problem, without_database())
+    yield from map(Problem, queries_of_other_engines())
     for alias, database in databases.items():
         prefix = f"Database {alias!r}: " if len(databases) > 1 else ""
         for problem in _problems(database, workers, threads, patience):

@@ -7,7 +7,7 @@ import psycopg
 from django.core.checks import CheckMessage, Error, Warning
 
 from database.backend import DatabaseWrapper, database_wrappers
-from database.prepared import mismatches, queries_of, without_database
+from database.prepared import mismatches, queries_of, queries_of_other_engines
 from database.serving.checks import lacks_privileges, missing_migrations
 from database.serving.startup import ConnectError, connect, unreachable
 
@@ -16,7 +16,9 @@ def check_queries(databases: Sequence[str] | None = None, **_: object) -> list[C
     """An error for each problem of a declared query, in the given databases."""
     if not databases:
         return []
-    messages: list[CheckMessage] = [Error(text, id="database.E004") for text in without_database()]
+    messages: list[CheckMessage] = [
+        Error(text, id="database.E004") for text in queries_of_other_engines()
+    ]
     for alias, database in database_wrappers().items():
         if alias in databases and queries_of(alias):
             messages += _check(database)

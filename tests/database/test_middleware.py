@@ -75,7 +75,7 @@ def breaks(request: HttpRequest) -> JsonResponse:
 @csrf_exempt
 def breaks_once(request: HttpRequest) -> JsonResponse:
     """Records whether the pool may give it a connection without a ping."""
-    trusts = running_requests[get_ident()].try_again_until > time.monotonic()
+    trusts = running_requests[get_ident()].no_ping_until > time.monotonic()
     calls.append("trusts" if trusts else "asks")
     if len(calls) == 1:
         break_connection()

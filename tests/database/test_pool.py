@@ -68,11 +68,11 @@ def request(
     route: str = "GET test",
     *,
     deadline: float = math.inf,
-    try_again_until: float = math.inf,
+    no_ping_until: float = math.inf,
     acquire_by: float | None = None,
 ) -> Iterator[RunningRequest]:
     """Run the block as part of a request that is retried if its connection breaks."""
-    current = RunningRequest(lambda: route, deadline, try_again_until, acquire_by)
+    current = RunningRequest(lambda: route, deadline, no_ping_until, acquire_by)
     running_requests[get_ident()] = current
     try:
         yield current
@@ -220,15 +220,15 @@ def test_a_request_with_a_retry_gets_a_recently_used_connection_without_a_ping(
         assert backend(pool) == broken
 
 
-@pytest.mark.parametrize("try_again_until", [-math.inf, 0])
+@pytest.mark.parametrize("no_ping_until", [-math.inf, 0])
 def test_a_request_without_a_retry_gets_a_pinged_connection(
-    make_pool: MakePool, try_again_until: float
+    make_pool: MakePool, no_ping_until: float
 ) -> None:
     pool = make_pool()
     broken = backend_after_use(pool)
     terminate(broken)
 
-    with request(try_again_until=try_again_until):
+    with request(no_ping_until=no_ping_until):
         assert backend(pool) != broken
 
 
@@ -410,7 +410,7 @@ def test_a_connection_held_for_long_is_reported_with_two_stack_traces(
         wait_until(lambda: value(metrics.LEAKS, kind="held") - leaks == 1, "the leak is reported")
         done.set()
 
-    report = next(r.getMessage() for r in caplog.records if "has been out" in r.getMessage())
+    report = next(r.getMessage() for r in caplog.records if "has been checked out" in r.getMessage())
     taken_here, is_here = report.split("The thread is here now")
     assert "in hold_until_done" in taken_here
     assert "done.wait(10)" in is_here

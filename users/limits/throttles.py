@@ -11,8 +11,8 @@ from users.limits.keys import hashed
 
 
 class RateThrottle(ScopedRateThrottle):
-    """Limits writes to the rate of the view's `throttle_scope`, for each account, or for each
-    client address without a login. Reads are not limited.
+    """Limits writes to the rate of the view's `throttle_scope`: for each account, or without a
+    login, for each client address. Reads are not limited.
 
     DRF's own throttle stores a list of request times in Django's cache, where two simultaneous
     requests overwrite each other. This one uses atomic counters.

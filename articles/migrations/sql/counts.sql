@@ -7,23 +7,24 @@
 --   4  favorites of an article   the article
 --   5  favorites of a user       the user
 --
--- A count is the sum of its rows. The triggers run once a statement: a COPY of a million articles
--- changes the count of all articles once. INSERT and DELETE share a function: the trigger passes the
--- sign as its argument.
+-- A count is the sum of its rows. The triggers run once for each statement: a COPY of a million
+-- articles changes the count of all articles once. INSERT and DELETE share a function: the trigger
+-- passes the sign as its argument.
 --
--- The functions keep the search path of the migration, because pg_restore writes without one.
--- enable_seqscan is off because a session keeps its plans: a plan that was made while the table was
--- small would read the whole table for every key.
+-- The functions keep the search path of the migration, because pg_restore inserts rows with an
+-- empty search path. enable_seqscan is off because a session keeps its plans: a plan that was made
+-- while the table was small would read the whole table for every key.
 --
 -- This file also runs on a database that has these functions and triggers, or those of version 0.1.0.
 
--- Adds changes to the stored counts. The triggers call it, with their settings. Each change is a
--- row of articles_tally without an id.
+-- Adds changes to the stored counts. The trigger functions call it, so it runs with their settings.
+-- Each change is a row of articles_tally without an id.
 --
--- A tally row that another transaction has locked is skipped, so no writer waits. An increase takes
--- one row, because a search for more makes a favorite a tenth slower. A decrease merges all free
--- rows, so that a deleted article leaves no row. More than ten changes are merged in one statement:
--- for 200,000 favorites a loop takes two to four times as long. For a few, the loop is faster.
+-- A tally row that another transaction has locked is skipped, so no writer waits. An increase
+-- updates one row: to search for more rows would make a new favorite a tenth slower. A decrease
+-- merges all free rows, so that a deleted article leaves no row. More than ten changes are merged
+-- in one statement: for 200,000 favorites a loop takes two to four times as long. For a few
+-- changes, the loop is faster.
 CREATE OR REPLACE FUNCTION change_tallies(changes articles_tally[]) RETURNS void
     LANGUAGE plpgsql AS $$
 DECLARE
@@ -59,7 +60,8 @@ BEGIN
                 FOR UPDATE SKIP LOCKED
             ) AS tally;
         END IF;
-        -- A second statement: the first may return row versions that it could not update.
+        -- A separate statement: the first may lock a row version that is newer than its snapshot.
+        -- Only a later statement can change that version.
         IF free IS NULL THEN
             INSERT INTO articles_tally (counted, key, count)
                 VALUES (change.counted, change.key, change.count);
@@ -101,7 +103,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- 0011 replaces this function: before it, no article can be hidden.
+-- Migration 0011 replaces this function. Before that migration, no article can be hidden.
 CREATE OR REPLACE FUNCTION is_visible_article(article_id bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE AS $$
 BEGIN

@@ -1,16 +1,20 @@
--- The counts (counts.sql lists their kinds) are those of visible rows. An article is visible when
--- neither it nor its author is hidden. A missing parent counts as visible: the foreign key refuses
--- it at COMMIT. The count of kind 4, favorites of an article, includes hidden articles.
+-- The counts (counts.sql lists their kinds) include visible rows only. An article is visible if
+-- neither the article nor its author is hidden. A row whose parent is missing counts as visible:
+-- the foreign key refuses the row at COMMIT. Only the count of kind 4, favorites of an article,
+-- includes hidden articles.
 --
--- How a row is counted once, or not at all, when its article or author is hidden at that moment:
+-- The mark of a hidden row is `hidden_at`. A transaction that hides an article or a user can run at
+-- the same time as one that adds or deletes rows below it. Each row is still counted exactly once,
+-- or not at all:
 --
--- * Hiding locks the article or the user FOR UPDATE. A new article, tagging or favorite holds the
---   lock of its foreign key, FOR KEY SHARE. Either it waits and then sees the mark, or the hiding
---   waits and then sees the row.
--- * Hiding locks the rows that it subtracts. Either it waits for a deletion of a favorite and then
---   does not subtract it, or the deletion waits and then sees the mark.
+-- * The hiding transaction locks the article or the user FOR UPDATE. A new article, tagging or
+--   favorite locks its parent FOR KEY SHARE, because of its foreign key. Either the new row waits
+--   and then sees the mark, or the hiding transaction waits and then sees the new row.
+-- * The hiding transaction locks the rows that it subtracts. Either it waits for the deletion of a
+--   favorite and then does not subtract the favorite, or the deletion waits and then sees the mark.
 --
--- So no deletion has to lock a parent: it would deadlock with the deletion of that parent.
+-- So a deletion does not have to lock a parent. Such a lock would deadlock with the deletion of the
+-- parent.
 
 -- Hidden parents are found by `id = ANY (ARRAY(…))`, which is always an index scan. A session keeps
 -- its plans: after a statement of very many rows, a join could read a whole table for each later row.
@@ -84,9 +88,10 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- For count_changed_taggings() and count_changed_favorites() of counts.sql. They compare old and new
--- rows as the article is now. count_changed_articles() counts a change of the article itself, although
--- that also updates the copies in its rows.
+-- For count_changed_taggings() and count_changed_favorites() of counts.sql. They count old and new
+-- rows by the present visibility of the article. count_changed_articles() counts a change of the
+-- article itself. That change also updates the copies in taggings and favorites, which changes no
+-- count.
 CREATE OR REPLACE FUNCTION is_visible_article(article_id bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -112,7 +117,7 @@ BEGIN
     ));
 END $$;
 
--- Another author, or another mark. Taggings have a copy of the mark.
+-- Counts a change of the author or of the mark, and copies the mark to the taggings.
 CREATE OR REPLACE FUNCTION count_changed_articles() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
@@ -165,8 +170,9 @@ CREATE TRIGGER wait_for_mark BEFORE UPDATE ON articles_article FOR EACH ROW
     WHEN ((OLD.hidden_at IS NULL) <> (NEW.hidden_at IS NULL))
     EXECUTE FUNCTION wait_for_copies();
 
--- A user is hidden, or visible again, together with their articles. The articles are locked before
--- the user, as by an author who likes their own article; then those published in between.
+-- Hiding a user hides all articles of the user. The articles are locked before the user, in the
+-- order in which an author who likes their own article takes the locks. Articles that were
+-- published in between are locked at the end.
 CREATE FUNCTION lock_user_with_articles() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$
 BEGIN
@@ -223,10 +229,10 @@ CREATE OR REPLACE TRIGGER copy_from_article
         OR UPDATE OF article_id, article_created_at, article_author_id, article_hidden
     ON articles_tagging FOR EACH ROW EXECUTE FUNCTION copy_to_tagging();
 
--- These triggers delete the rows below a hidden row before it; the foreign keys would do so after
--- it. The statement triggers of a cascade run after all cascades of the statement: they would not
--- find the hidden row, and would subtract its rows a second time. The same holds for the favorites
--- of a deleted user whose articles are deleted in the same statement.
+-- These triggers delete the rows below a hidden row before the hidden row itself. The foreign keys
+-- would delete them afterwards. The statement triggers of a cascade run after all cascades of the
+-- statement: they would not find the hidden row, and would subtract its rows a second time. The
+-- same holds for the favorites of a deleted user whose articles are deleted in the same statement.
 
 CREATE FUNCTION delete_below_user() RETURNS trigger LANGUAGE plpgsql
     SET search_path FROM CURRENT AS $$

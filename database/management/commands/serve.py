@@ -25,7 +25,7 @@ class Command(BaseCommand):
         add_size(parser)
 
     def handle(self, *, host: str, port: int, workers: int, threads: int, **_: Any) -> None:
-        # Process 1 of a container ignores signals without a handler.
+        # Only until the server starts: process 1 of a container ignores signals without a handler.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         address = _free_address(host, port)
         call_command("dbcheck", workers=workers, threads=threads, verbosity=0)
