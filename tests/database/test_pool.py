@@ -410,7 +410,9 @@ def test_a_connection_held_for_long_is_reported_with_two_stack_traces(
         wait_until(lambda: value(metrics.LEAKS, kind="held") - leaks == 1, "the leak is reported")
         done.set()
 
-    report = next(r.getMessage() for r in caplog.records if "has been checked out" in r.getMessage())
+    report = next(
+        r.getMessage() for r in caplog.records if "has been checked out" in r.getMessage()
+    )
     taken_here, is_here = report.split("The thread is here now")
     assert "in hold_until_done" in taken_here
     assert "done.wait(10)" in is_here
