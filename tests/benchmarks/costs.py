@@ -45,11 +45,14 @@ class Cost(NamedTuple):
 
 
 @contextmanager
-def this_backend(mode: str = "pool", workers: int = 1) -> Iterator[Subject]:
-    """This project's backend; `mode` as in DATABASE_CONNECTIONS."""
+def this_backend(mode: str = "pool", workers: int = 1, access_log: str = "on") -> Iterator[Subject]:
+    """This project's backend; `mode` as in DATABASE_CONNECTIONS.
+
+    Turn the access log off to compare with `django_pool`, which has none.
+    """
     # Autovacuum would run at unpredictable times.
     with migrated(autovacuum="off") as postgresql:
-        variables = {"DATABASE_CONNECTIONS": mode}
+        variables = {"DATABASE_CONNECTIONS": mode, "ACCESS_LOG": access_log}
         with application.serving(postgresql.url(), variables, workers=workers) as site:
             yield Subject(postgresql, site)
 

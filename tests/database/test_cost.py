@@ -31,7 +31,7 @@ def test_a_pool_serves_five_times_the_requests_of_one_connection_per_request(
 def test_a_request_takes_at_most_a_tenth_more_cpu_time_than_with_the_pool_of_django(
     figures: Callable[[str], None],
 ) -> None:
-    with this_backend() as layer, django_pool() as django:
+    with this_backend(access_log="off") as layer, django_pool() as django:
         costs = measure_interleaved({"ours": layer, "django": django}, rounds=11, seconds=1)
 
     cpu = {name: [cost.cpu for cost in each] for name, each in costs.items()}
