@@ -30,7 +30,7 @@ from database.backend.running import running_request
 from database.backend.sessions import SessionSetup
 from database.backend.watchdog import watchdog
 from database.errors import NotConnected
-from database.settings import Limits
+from database.settings import PREPARED_MAX, Limits
 
 READY = (pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS)
 
@@ -99,7 +99,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """The parameters for psycopg. Reads the password file at each call, and starts the embedded
         server if the database is on it.
 
-        Raises NotConnected, which callers handle like any other failed connection.
+        Raises NotConnected, which callers handle like any other failed connection, and
+        ImproperlyConfigured.
         """
         if self._takes_from_pool:
             # Django calls this at every checkout. The pool calls it to open a connection.
@@ -109,6 +110,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         params.pop("limits", None)
         # psycopg's default is 130 s: a pool and a probe would notice late that the network is back.
         params.setdefault("connect_timeout", math.ceil(self.limits.acquire_timeout))
+        prepared_max = params.setdefault("prepared_max", PREPARED_MAX)
+        if type(prepared_max) is not int or prepared_max < 1:
+            raise ImproperlyConfigured(
+                f"DATABASES[{self.alias!r}]['OPTIONS']['prepared_max'] must be a whole number, 1 or"
+                f" more, and is {prepared_max!r}."
+            )
         pgbouncer, fast = params.pop("pgbouncer", False), params.pop("prepared_fast_path", True)
         if not pgbouncer and not fast and params["prepare_threshold"] is None:
             # Without a threshold psycopg prepares nothing, not even with `prepare=True`.

@@ -1,10 +1,12 @@
 """A psycopg connection that another thread can cut, and that knows how to clean its session."""
 
+import itertools
 import logging
 import os
 import socket
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
@@ -22,7 +24,7 @@ from database.backend.cursors import observed
 from database.backend.outages import Outage
 from database.backend.running import running_request
 from database.backend.watchdog import Bound, watchdog
-from database.settings import Limits
+from database.settings import PREPARED_MAX, Limits
 
 logger = logging.getLogger("database.statements")
 
@@ -49,8 +51,10 @@ class Connection(psycopg.Connection[Any]):
 
     def __init__(self, pgconn: pq.abc.PGconn, *args: Any) -> None:
         super().__init__(pgconn, *args)
-        # The names of the prepared statements, by text and parameter types.
-        self.statement_names: dict[tuple[str, Sequence[int]], bytes] = {}
+        # The names of the prepared statements, by text and parameter types; the least recently
+        # used one is the first.
+        self.statement_names: OrderedDict[tuple[str, Sequence[int]], bytes] = OrderedDict()
+        self._statement_numbers = itertools.count()
         self.opened_at = monotonic()
         self.answered_at = self.opened_at  # when the server last answered
         # Our own descriptor of the socket. libpq may close its descriptor at any time; its number
@@ -69,9 +73,11 @@ class Connection(psycopg.Connection[Any]):
         alias: str = DEFAULT_DB_ALIAS,
         outage: Outage | None = None,
         limits: Limits | None = None,
+        prepared_max: int = PREPARED_MAX,
         **kwargs: Any,
     ) -> Self:
-        """Like psycopg's, but reports a failure to `outage`. Raises psycopg.OperationalError."""
+        """Like psycopg's, but reports a failure to `outage`. `prepared_max` is the largest number
+        of prepared statements. Raises psycopg.OperationalError."""
         try:
             connection = super().connect(conninfo, **kwargs)
         except OSError as error:  # no file descriptor is left for the handle
@@ -84,7 +90,12 @@ class Connection(psycopg.Connection[Any]):
         metrics.CONNECTS.labels(connection.alias).inc()
         if limits:
             connection.limits = limits
+        connection.prepared_max = prepared_max
         return connection
+
+    def new_statement_name(self) -> bytes:
+        """A name that no statement of this session has or had."""
+        return b"query_%d" % next(self._statement_numbers)
 
     def cursor(self, name: str = "", *, row_factory: Any = None, **options: Any) -> Any:
         """A cursor as psycopg makes it, but of a subclass of `cursor_factory` that reports its

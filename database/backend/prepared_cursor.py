@@ -89,19 +89,32 @@ class FastPreparedCursor:
         return transformer.load_rows(0, result.ntuples, tuple)
 
     def _statement_name(self, query: str, types: Sequence[int]) -> bytes:
-        """The name of the prepared statement. Prepares it if this connection has not done so. Only
-        declared queries are prepared, so the number of statements is limited."""
+        """The name of the prepared statement. Prepares it if this connection does not have it."""
         connection = self.connection
+        names = connection.statement_names
         if connection.outdated:
             self._raise_error_of(connection.pgconn.exec_(b"DEALLOCATE ALL"))
-            connection.statement_names.clear()
+            names.clear()
             connection.outdated = False
-        name = connection.statement_names.get((query, types))
-        if name is None:
-            name = b"query_%d" % len(connection.statement_names)
-            self._raise_error_of(connection.pgconn.prepare(name, query.encode(), types))
-            connection.statement_names[query, types] = name
+        statement = query, types
+        name = names.get(statement)
+        if name is not None:
+            names.move_to_end(statement)
+            return name
+        self._make_room()
+        name = connection.new_statement_name()
+        self._raise_error_of(connection.pgconn.prepare(name, query.encode(), types))
+        names[statement] = name
         return name
+
+    def _make_room(self) -> None:
+        """Deallocate the least recently used statement if the connection is at its limit."""
+        connection = self.connection
+        names = connection.statement_names
+        if len(names) == connection.prepared_max:
+            statement, name = next(iter(names.items()))
+            self._raise_error_of(connection.pgconn.exec_(b"DEALLOCATE " + name))
+            del names[statement]  # afterwards, because the server keeps it after an error
 
     def _raise_error_of(self, result: pq.abc.PGresult) -> None:
         if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):

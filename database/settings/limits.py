@@ -1,6 +1,9 @@
-"""The time limits of the connection layer."""
+"""The limits of the connection layer."""
 
 from dataclasses import dataclass
+
+# Prepared statements of a connection. PostgreSQL needs up to 0.3 MB for each.
+PREPARED_MAX = 40
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from database.settings.environment import EmbeddedServer, Environment
-from database.settings.limits import Limits
+from database.settings.limits import PREPARED_MAX, Limits
 from database.settings.tls import set_tls
 
 BACKEND = "database.backend"
@@ -58,6 +58,7 @@ def database(
     _set_socket_bounds(entry["OPTIONS"], env, name)
     _set_session_bounds(entry, env, limits.hard_deadline)
     entry["OPTIONS"]["limits"] = limits
+    entry["OPTIONS"]["prepared_max"] = env.count("DATABASE_PREPARED_MAX", PREPARED_MAX, minimum=1)
     return entry
 
 

@@ -93,6 +93,7 @@ def test_a_url_is_enough(entry: Entry) -> None:
                 leak_warning=10,
                 slow_query=0.2,
             ),
+            "prepared_max": 40,
         },
     }
 
@@ -112,6 +113,7 @@ def test_every_limit_can_be_set_in_the_environment(entry: Entry) -> None:
         DATABASE_HARD_DEADLINE="4",
         DATABASE_LEAK_WARNING="3",
         DATABASE_SLOW_QUERY="50",
+        DATABASE_PREPARED_MAX="1",
     )["OPTIONS"]
 
     assert options["pool"] == {
@@ -123,6 +125,7 @@ def test_every_limit_can_be_set_in_the_environment(entry: Entry) -> None:
         "max_idle": 30,
     }
     assert options["limits"] == Limits(0.75, 0.5, 4, 3, 0.05)
+    assert options["prepared_max"] == 1
     assert options["tcp_user_timeout"] == 1500
     assert options["options"].startswith(
         "-c statement_timeout=2500 -c idle_in_transaction_session_timeout=1 "
@@ -406,6 +409,10 @@ MODES = "disable, allow, prefer, require, verify-ca, verify-full"
         (
             {"DATABASE_MAX_WAITING": "0"},
             "DATABASE_MAX_WAITING must be a whole number, 1 or more, and is '0'",
+        ),
+        (
+            {"DATABASE_PREPARED_MAX": "0"},
+            "DATABASE_PREPARED_MAX must be a whole number, 1 or more, and is '0'",
         ),
         (
             {"DATABASE_CONNECTIONS": "many"},

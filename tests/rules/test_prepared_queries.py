@@ -17,11 +17,15 @@ from articles.models import Article, Comment
 from database.backend.cleanup import Cleanup, cleanup_after
 from database.prepared import Prepared, Shape, Slice, declared_queries
 from tests.builders import follow, like, make_user, write_article, write_comment
+from tests.database.test_prepared import another_pool, with_pool
 from users.models import User
 
 autodiscover_modules("queries")
 QUERIES = [query for query in declared_queries if not query.name.startswith("tests.")]
 CALLS = 600  # the most calls of one query
+# PostgreSQL keeps the plan of a statement from the 6th execution on. There is room for two more.
+EXECUTIONS_UNTIL_KEPT = 8
+MAX_SESSION_MEMORY = 14 * 2**20  # bytes
 # The smallest share of shapes that must find rows: two empty lists are equal and prove nothing.
 SHAPES_WITH_ROWS = 0.8
 
@@ -157,3 +161,23 @@ def test_each_shape_has_its_own_sql(query: Prepared[..., Any]) -> None:
     texts = [query.compiled(shape).text for shape in query.shapes()]
 
     assert len({*texts}) == len(texts)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_has_served_every_shape_stays_small() -> None:
+    content = Content()
+    with another_pool(with_pool({"min_size": 1, "max_size": 1})):
+        calls = [(query, shape) for query in QUERIES for shape in query.shapes()]
+        # The largest statements last: they are the ones that the session still has at the end.
+        calls.sort(key=lambda call: len(call[0].compiled(call[1]).text))
+        for (query, shape), _ in itertools.product(calls, range(EXECUTIONS_UNTIL_KEPT)):
+            query(**content.arguments(query, shape))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT sum(total_bytes) FROM pg_backend_memory_contexts")
+            ((memory,),) = cursor.fetchall()
+            cursor.execute("SELECT count(*), sum(generic_plans) FROM pg_prepared_statements")
+            ((count, generic_plans),) = cursor.fetchall()
+
+    assert len(calls) > count == connection.settings_dict["OPTIONS"]["prepared_max"]
+    assert generic_plans > count
+    assert memory < MAX_SESSION_MEMORY, f"{memory / 2**20:.1f} MiB"
