@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce, Collate, Now
 from django.utils import timezone
 
 from articles.counts import CountKind, stored_count
+from articles.page_keys import PageKey, comes_after
 from articles.texts import one_line
 from users.models import User, row_exists
 
@@ -17,6 +18,11 @@ class ArticleEntryQuerySet[Row: "ArticleEntry"](models.QuerySet[Row]):
     def newest_first(self) -> Self:
         """Newest article first."""
         return self.order_by("-article_created_at", "-article_id")
+
+    def after(self, key: PageKey | None) -> Self:
+        """The rows that come after the key in the order `newest_first`. None is no limit."""
+        columns = ("article_created_at", "article")
+        return self if key is None else self.filter(comes_after(key, *columns))
 
 
 class ArticleEntry(models.Model):

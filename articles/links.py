@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 from django.urls import resolve, reverse
 from rest_framework import status
@@ -11,12 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from articles.queries import current_slug
+from articles.page_keys import PageKey
+from articles.queries import ArticleInListRow, current_slug
 from users.serializer_fields import refuse_nul
 
 # The characters allowed in a query string (RFC 3986, section 3.4), and brackets, which clients
 # send unescaped.
 QUERY_CHARACTERS = "!$&'()*+,;=:@/?%[]"
+# The parameters that say where a page begins.
+POSITIONS = ("offset", "before")
 
 
 class ArticleNotFound(NotFound):
@@ -54,7 +57,7 @@ class SlugInPathMixin(APIView):
         route = resolve(self.request.path_info).view_name
         location = reverse(route, kwargs={**self.kwargs, "slug": slug})
         if query := query_string(self.request):
-            location += "?" + quote(query.encode("latin-1"), safe=QUERY_CHARACTERS)
+            location += "?" + _quoted(query)
         return Response(
             status=status.HTTP_301_MOVED_PERMANENTLY,
             # By default browsers cache a 301 forever. If the article gets its old slug back, two
@@ -69,13 +72,29 @@ def query_string(request: Request) -> str:
     return text
 
 
-def link_to_next(
+def link_by_offset(
     request: Request, rows: Sequence[Any], *, limit: int, offset: int
 ) -> dict[str, str]:
     """The header `Link` of a page, or no header if `rows` has at most `limit` rows."""
-    if len(rows) <= limit:
-        return {}
-    parameters = request.query_params.copy()
-    parameters["offset"] = str(offset + limit)
-    url = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+    return _link_to_next(request, f"offset={offset + limit}") if len(rows) > limit else {}
+
+
+def link_by_key(request: Request, last: ArticleInListRow) -> dict[str, str]:
+    """The header `Link` of a page that ends with this article."""
+    return _link_to_next(request, f"before={PageKey(last.created_at, last.pk).encoded()}")
+
+
+def _link_to_next(request: Request, position: str) -> dict[str, str]:
+    """The header `Link`: the URL of the request with another position, such as "offset=20"."""
+    # The text is edited. To parse it and build it again takes three times as long.
+    others = [
+        part
+        for part in query_string(request).split("&")
+        if part and unquote_plus(part.partition("=")[0]) not in POSITIONS
+    ]
+    url = request.build_absolute_uri(request.path) + "?" + _quoted("&".join([*others, position]))
     return {"Link": f'<{url}>; rel="next"'}
+
+
+def _quoted(query: str) -> str:
+    return quote(query.encode("latin-1"), safe=QUERY_CHARACTERS)

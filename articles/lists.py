@@ -5,9 +5,11 @@ and the articles of hidden users are in no list. A list for a name that does not
 
 The ids are read first, from an index in the order of the list, and only as far as the page
 reaches. The other columns are read only for the rows of the page. So the first page of a list
-with one filter costs the same however many articles there are. The cost of a feed grows with the
-number of authors whom the reader follows. For two filters all articles that pass both are
-counted; for a user's favorites with other filters all favorites are read.
+with one filter costs the same however many articles there are, and so does a page after a key
+(`page_keys.py`). A page after an offset reads the index entries of all articles before it. The
+cost of a feed grows with the number of authors whom the reader follows. For two filters all
+articles that pass both are counted; for a user's favorites with other filters all favorites are
+read.
 
 A filter may be a value or an expression.
 """
@@ -32,16 +34,18 @@ from django.db.models.lookups import Exact
 
 from articles.counts import CountKind, stored_count, sum_of_stored_counts
 from articles.models import Article, ArticleQuerySet, Favorite, Tag, Tagging
+from articles.page_keys import PageKey
 from database.prepared import sliced
 from profiles.models import Follow
 from users.models import User, is_hidden
 
 
 class Page(NamedTuple):
-    """The `limit` articles after the first `offset` articles of a list."""
+    """`limit` articles of a list: those after the first `offset` articles, or those after a key."""
 
     limit: int
-    offset: int
+    offset: int = 0
+    after: PageKey | None = None
 
     def of(self, ids: QuerySet[Any], *, total: Expression | Subquery) -> ArticleQuerySet:
         """The page of the list whose article ids are `ids`, in this order."""
@@ -53,7 +57,8 @@ def all_articles(page: Page) -> ArticleQuerySet:
     total = stored_count(CountKind.ARTICLES, 0)
     if page.offset == 0:
         # Reading the ids first costs PostgreSQL 16 % more. It helps only if rows must be skipped.
-        first = sliced(Article.objects.visible().newest_first(), limit=page.limit)
+        articles = Article.objects.visible().after(page.after).newest_first()
+        first = sliced(articles, limit=page.limit)
         return first.annotate(total=total)
     articles = Article.objects.filter(hidden_at=None).exclude(is_hidden("author"))
     return page.of(articles.newest_first().values("pk"), total=total)
@@ -66,14 +71,14 @@ def by_author(author: str, page: Page, *, feed_of: int | None) -> ArticleQuerySe
     if feed_of is not None:
         articles = articles.filter(author__in=_follows(feed_of).values("followed"))
         total = _count(articles)
-    return page.of(articles.newest_first().values("pk"), total=total)
+    return page.of(articles.after(page.after).newest_first().values("pk"), total=total)
 
 
 def tagged(tag: str, page: Page) -> ArticleQuerySet:
     taggings = Tagging.objects.filter(tag=_tag_id(tag), article_hidden=False)
     visible = taggings.exclude(is_hidden("article_author"))
     total = stored_count(CountKind.ARTICLES_OF_TAG, _tag_id(tag))
-    return page.of(visible.newest_first().values("article"), total=total)
+    return page.of(visible.after(page.after).newest_first().values("article"), total=total)
 
 
 def tagged_by_author(tag: str, author: str, page: Page, *, feed_of: int | None) -> ArticleQuerySet:
@@ -83,7 +88,8 @@ def tagged_by_author(tag: str, author: str, page: Page, *, feed_of: int | None) 
     )
     if feed_of is not None:
         taggings = taggings.filter(article_author__in=_follows(feed_of).values("followed"))
-    return page.of(taggings.newest_first().values("article"), total=_count(taggings))
+    ids = taggings.after(page.after).newest_first().values("article")
+    return page.of(ids, total=_count(taggings))
 
 
 def favorites(
@@ -107,7 +113,7 @@ def favorites(
     total: Expression | Subquery = _count(rows)
     if tag is None and author is None and feed_of is None:
         total = stored_count(CountKind.FAVORITES_OF_USER, _user_id(username))
-    return page.of(rows.newest_first().values("article"), total=total)
+    return page.of(rows.after(page.after).newest_first().values("article"), total=total)
 
 
 def feed(reader: int, page: Page) -> ArticleQuerySet:
@@ -115,6 +121,7 @@ def feed(reader: int, page: Page) -> ArticleQuerySet:
     articles = Article.objects.filter(hidden_at=None, author=OuterRef("followed"))
     # Hidden authors need no filter here: their stored count is 0.
     total = sum_of_stored_counts(CountKind.ARTICLES_OF_AUTHOR, _follows(reader).values("followed"))
+    articles = articles.after(page.after)
     ids = _merged(reader, articles, "created_at", "pk", depth=page.offset + page.limit)
     return page.of(ids, total=total)
 
@@ -127,6 +134,7 @@ def feed_tagged(reader: int, tag: str, page: Page) -> ArticleQuerySet:
     # A count for each author. For one count PostgreSQL would read all taggings of the tag.
     counts = Cast(Func(_count(taggings), function="SUM"), BigIntegerField())
     total = Coalesce(Subquery(_visible_follows(reader).values_list(counts)), 0)
+    taggings = taggings.after(page.after)
     ids = _merged(reader, taggings, "article_created_at", "article", depth=page.offset + page.limit)
     return page.of(ids, total=total)
 

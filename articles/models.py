@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce, Length
 from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
+from articles.page_keys import PageKey, comes_after
 from articles.slugs import slugs_for
 from articles.texts import one_line, visible
 from database.errors import violated_constraint
@@ -41,6 +42,10 @@ class AuthoredQuerySet[Row: "Authored"](models.QuerySet[Row]):
     def newest_first(self) -> Self:
         # Rows may have the same time. The id makes their order unique.
         return self.order_by("-created_at", "-id")
+
+    def after(self, key: PageKey | None) -> Self:
+        """The rows that come after the key in the order `newest_first`. None is no limit."""
+        return self if key is None else self.filter(comes_after(key, "created_at", "id"))
 
 
 class Authored(Hideable):

@@ -10,6 +10,7 @@ from django.http import QueryDict
 from rest_framework import serializers
 
 from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag
+from articles.page_keys import InvalidPageKey, PageKey
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
 from articles.texts import one_line, visible
 from users.serializer_fields import LongText, Name, Text
@@ -105,14 +106,36 @@ class Limit(WholeNumber):
         return min(super().run_validation(data), self.largest)
 
 
+class Before(serializers.Field[PageKey, str, str, Any]):
+    """The key of a page, from the `Link` of the page before."""
+
+    default_error_messages = {"foreign": "was not made by this server"}
+
+    def to_internal_value(self, data: str) -> PageKey:
+        try:
+            return PageKey.decoded(data)
+        except InvalidPageKey:
+            self.fail("foreign")
+
+
 class ArticleListQuery(serializers.Serializer[Any]):
-    """`?tag=&author=&favorited=&limit=&offset=`. Filters match exactly, white space included."""
+    """`?tag=&author=&favorited=&limit=`, and `offset=` or `before=`. Filters match exactly, white
+    space included."""
+
+    default_error_messages = {"with_offset": "can't be combined with offset"}
 
     tag = LongText(required=False, allow_blank=True)
     author = Name(trim_whitespace=False, required=False, allow_blank=True)
     favorited = Name(source="favorited_by", trim_whitespace=False, required=False, allow_blank=True)
     limit = Limit(default=DEFAULT_LIMIT, largest=LARGEST_LIMIT)
-    offset = WholeNumber(min_value=0, default=0)
+    offset = WholeNumber(min_value=0)
+    before = Before(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "offset" in attrs and "before" in attrs:
+            message = self.error_messages["with_offset"]
+            raise serializers.ValidationError({"before": message}, code="with_offset")
+        return attrs
 
 
 class CommentListQuery(serializers.Serializer[Any]):

@@ -12,7 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from articles.links import ArticleNotFound, SlugInPathMixin, link_to_next, query_string
+from articles.links import (
+    ArticleNotFound,
+    SlugInPathMixin,
+    link_by_key,
+    link_by_offset,
+    query_string,
+)
 from articles.models import Article, Comment, Favorite, Tag
 from articles.permissions import IsAuthorOrReadOnly
 from articles.queries import (
@@ -23,6 +29,7 @@ from articles.queries import (
     comment_with_id,
     comments_on,
     list_articles,
+    list_articles_after,
     tags_most_used_first,
 )
 from articles.representations import article, article_in_list, comment
@@ -129,15 +136,25 @@ class ArticleViewSet(
     def _page(self, feed_of: int | None = None) -> Response:
         """The page for the query parameters, with the number of all matching articles."""
         filters = list_query(article_list, query_string(self.request))
-        limit, offset = filters.pop("limit"), filters.pop("offset")
+        limit, offset = filters.pop("limit"), filters.pop("offset", 0)
+        key = filters.pop("before", None)
         if feed_of is not None:
             filters["feed_of"] = feed_of
-        viewer = self.request.user.pk
-        rows = list_articles(**filters, viewer=viewer, limit=limit, offset=offset)
+        seen = filters | {"viewer": self.request.user.pk, "limit": limit}
+        if key is None:
+            rows = list_articles(**seen, offset=offset)
+            has_next = bool(rows) and offset + len(rows) < rows[0].total
+        else:
+            rows = list_articles_after(**seen, created_at=key.created_at, article_id=key.article_id)
+            has_next = len(rows) > limit
         # Every row has the total, but a page past the end of the list has no row.
-        counted = rows or (list_articles(**filters, limit=1) if offset else [])
+        counted = rows or (list_articles(**filters, limit=1) if offset or key else [])
         count = counted[0].total if counted else 0
-        return Response({"results": [article_in_list(row) for row in rows], "count": count})
+        shown = rows[:limit]
+        return Response(
+            {"results": [article_in_list(row) for row in shown], "count": count},
+            headers=link_by_key(self.request, shown[-1]) if has_next else None,
+        )
 
 
 class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[Comment]):
@@ -160,7 +177,7 @@ class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[C
         if not rows:
             self._article_id()  # 404 for an unknown article, [] for one without comments
         shown = [comment(row) for row in rows[: page["limit"]]]
-        return Response(shown, headers=link_to_next(request, rows, **page))
+        return Response(shown, headers=link_by_offset(request, rows, **page))
 
     def create(self, request: Request, slug: str) -> Response:
         article_id = self._article_id()  # first, so that 404 comes before 422
@@ -226,4 +243,4 @@ class TagViewSet(GenericViewSet[Tag]):
         page = list_query(tag_list, query_string(request))
         rows = tags_most_used_first(**page)
         shown = [row.name for row in rows[: page["limit"]]]
-        return Response(shown, headers=link_to_next(request, rows, **page))
+        return Response(shown, headers=link_by_offset(request, rows, **page))

@@ -6,6 +6,7 @@ as in production, and planned in both modes: with a generic plan and with a cust
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 
 import psycopg
@@ -18,6 +19,7 @@ from articles.queries import (
     comments_on,
     current_slug,
     list_articles,
+    list_articles_after,
     tags_most_used_first,
 )
 from database.prepared.declaring import Prepared, Shape
@@ -33,6 +35,7 @@ QUERIES = [
     comments_on,
     current_slug,
     list_articles,
+    list_articles_after,
     tags_most_used_first,
     profile_named,
     active_user,
@@ -156,6 +159,8 @@ VALUES = {
     "slug": "slug-7",
     "any_slug": "old-slug-7",
     "username": "user1",
+    "created_at": datetime(2001, 2, 6, tzinfo=UTC),
+    "article_id": 8640,
 }
 
 
@@ -188,34 +193,39 @@ def test_every_parameter_is_an_index_condition(
         for number, name in enumerate(query.compiled(shape).parameters, start=1):
             if name in ("limit", "offset"):
                 continue
-            alone = re.compile(rf"= \${number}\)")
+            alone = re.compile(rf"= \${number}\)|< ROW\(.*\${number}\b.*\)")
             assert any(alone.search(scan.index_condition) for scan in scans), (shape, name)
             assert not any(alone.search(scan.filters) for scan in scans), (shape, name)
 
 
 # An article of a page reads about ten other rows: its author, tags and taggings, the number of its
 # favorites, and whether the viewer favorited it and follows the author.
+PAGES: list[tuple[dict[str, Any], str, int]] = [
+    ({}, "newest_visible_articles", 300),
+    ({"tag": "tag1"}, "newest_of_tag", 300),
+    ({"tag": "tag2"}, "newest_of_tag", 300),
+    ({"author": "user1"}, "newest_of_author", 300),
+    ({"favorited_by": "user20"}, "newest_favorites_of_user", 300),
+    # Also reads the newest article of each followed author, then 20 of each of 20 authors.
+    ({"feed_of": 21}, "newest_of_author", 800),
+    ({"feed_of": 22}, "newest_of_author", 900),
+    ({"feed_of": 23}, "newest_of_author", 3500),
+    ({"feed_of": 24}, "newest_of_author", 900),  # of 10,000
+    # Also reads the articles that match both filters, but no others of the author or the tag.
+    ({"tag": "tag1", "author": "user1"}, "newest_of_tag_by_author", 700),
+    ({"tag": "tag1", "feed_of": 22}, "newest_of_tag_by_author", 800),
+    ({"tag": "tag2", "feed_of": 24}, "newest_of_tag_by_author", 100),
+    # Also reads the reader's favorites twice, but no others of the 6,667 articles with the tag.
+    ({"tag": "tag1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
+    ({"author": "user1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
+    ({"feed_of": 24, "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
+]
+
+
 @pytest.mark.parametrize(
     ("arguments", "index", "rows"),
     [
-        ({}, "newest_visible_articles", 300),
-        ({"tag": "tag1"}, "newest_of_tag", 300),
-        ({"tag": "tag2"}, "newest_of_tag", 300),
-        ({"author": "user1"}, "newest_of_author", 300),
-        ({"favorited_by": "user20"}, "newest_favorites_of_user", 300),
-        # Also reads the newest article of each followed author, then 20 of each of 20 authors.
-        ({"feed_of": 21}, "newest_of_author", 800),
-        ({"feed_of": 22}, "newest_of_author", 900),
-        ({"feed_of": 23}, "newest_of_author", 3500),
-        ({"feed_of": 24}, "newest_of_author", 900),  # of 10,000
-        # Also reads the articles that match both filters, but no others of the author or the tag.
-        ({"tag": "tag1", "author": "user1"}, "newest_of_tag_by_author", 700),
-        ({"tag": "tag1", "feed_of": 22}, "newest_of_tag_by_author", 800),
-        ({"tag": "tag2", "feed_of": 24}, "newest_of_tag_by_author", 100),
-        # Also reads the reader's favorites twice, but no others of the 6,667 articles with the tag.
-        ({"tag": "tag1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
-        ({"author": "user1", "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
-        ({"feed_of": 24, "favorited_by": "user20"}, "newest_favorites_of_user", 2500),
+        *PAGES,
         # Of the rows before the page, only the index entries are read.
         ({"offset": 5000}, "newest_visible_articles", 5300),
         ({"tag": "tag1", "offset": 5000}, "newest_of_tag", 5300),
@@ -225,11 +235,37 @@ def test_every_parameter_is_an_index_condition(
 def test_a_page_of_articles_reads_few_other_rows(
     session: psycopg.Connection, arguments: dict[str, Any], index: str, rows: int
 ) -> None:
-    arguments = {"viewer": 21} | arguments
-    shape = list_articles.shape_of(arguments)
+    check_page(session, list_articles, arguments, index, rows)
 
-    for mode in modes_of(list_articles, shape):
-        scans = scans_of(session, list_articles, shape, mode, **arguments)
+
+# 90 % of all articles come before the key. They are not read.
+@pytest.mark.parametrize("limit", [{}, {"limit": 19}], ids=str)
+@pytest.mark.parametrize(("arguments", "index", "rows"), PAGES, ids=str)
+def test_a_page_after_a_key_reads_no_more_rows_than_the_first(
+    session: psycopg.Connection,
+    arguments: dict[str, Any],
+    index: str,
+    rows: int,
+    limit: dict[str, int],
+) -> None:
+    key = {"created_at": datetime(2001, 2, 3, 16, 40, tzinfo=UTC), "article_id": 2000}
+
+    check_page(session, list_articles_after, arguments | key | limit, index, rows)
+
+
+def check_page(
+    session: psycopg.Connection,
+    query: Prepared[..., Any],
+    arguments: dict[str, Any],
+    index: str,
+    rows: int,
+) -> None:
+    """The query uses the index, and reads at most this number of rows."""
+    arguments = {"viewer": 21} | arguments
+    shape = query.shape_of(arguments)
+
+    for mode in modes_of(query, shape):
+        scans = scans_of(session, query, shape, mode, **arguments)
 
         assert index in {scan.index_name for scan in scans}, mode
         assert sum(scan.rows for scan in scans) <= rows, (mode, scans)

@@ -5,7 +5,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -81,6 +81,7 @@ class Content:
             "tag": ["css", "java", "python", "cobol"],
             "pk": [*ids, *(row.pk for row in (*self.articles[:3], *self.comments[:3])), 0],
             "slug": [self.articles[0].slug, "no-article"],
+            "article_id": [row.pk for row in self.articles],
             "any_slug": [self.old_slug, self.articles[0].slug, "no-article"],
             "author": names,
             "favorited_by": names,
@@ -89,6 +90,7 @@ class Content:
         of_type: dict[Any, Sequence[Any]] = {
             Slice: [1, 2, 3, 50],
             bool: [True, False],
+            datetime: [*{row.created_at for row in self.articles}],
             int: [*ids, 0],
             str: ["", *names],
         }

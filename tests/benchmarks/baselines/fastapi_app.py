@@ -62,7 +62,7 @@ async def list_articles(
 
 def article(row: asyncpg.Record) -> dict[str, Any]:
     # Unpacked by position: asyncpg is slower at reading columns by name.
-    (slug, title, description, tags, created_at, updated_at, favorited, favorites_count,
+    (_, slug, title, description, tags, created_at, updated_at, favorited, favorites_count,
      username, bio, image, following, _) = row  # fmt: skip
     return {
         "slug": slug,

@@ -1,0 +1,66 @@
+"""The key of a page: the position in a list where the page begins.
+
+With an offset, PostgreSQL reads all rows before the page: 2.8 s near the end of a million articles.
+With a key, it starts to read the index at the page. And a page by key neither repeats nor skips an
+article when others are published or deleted.
+"""
+
+import re
+import struct
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Self
+
+from django.db.models import Field, Func
+from django.db.models.lookups import LessThan
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_PARTS = struct.Struct(">qq8s")  # the time in microseconds, the id, the signature
+_TEXT = re.compile("[A-Za-z0-9_-]{32}")
+
+
+class InvalidPageKey(ValueError):
+    """This server did not make the text."""
+
+
+class PageKey(NamedTuple):
+    """The last article before the page. The article itself may have been deleted."""
+
+    created_at: datetime
+    article_id: int
+
+    def encoded(self) -> str:
+        """32 characters that need no escapes in a URL. They are signed with SECRET_KEY."""
+        time = (self.created_at - _EPOCH) // _MICROSECOND
+        signature = _signature(time, self.article_id)
+        return urlsafe_b64encode(_PARTS.pack(time, self.article_id, signature)).decode()
+
+    @classmethod
+    def decoded(cls, text: str) -> Self:
+        """The key that `encoded()` made this text of. Raises InvalidPageKey for any other text."""
+        if not _TEXT.fullmatch(text):
+            raise InvalidPageKey
+        time, article_id, signature = _PARTS.unpack(urlsafe_b64decode(text))
+        if not constant_time_compare(signature, _signature(time, article_id)):
+            raise InvalidPageKey
+        return cls(_EPOCH + time * _MICROSECOND, article_id)
+
+
+def comes_after(key: PageKey, created_at: str, article: str) -> LessThan:
+    """Whether an article comes after the key in a list, newest first.
+
+    The arguments name the columns with the time and the id of the article. Two rows are compared,
+    because PostgreSQL then starts to read an index of both columns at the key.
+    """
+    return LessThan(_row(created_at, article), _row(*key))
+
+
+def _row(*columns: object) -> Func:
+    return Func(*columns, function="ROW", output_field=Field())
+
+
+def _signature(time: int, article_id: int) -> bytes:
+    value = f"{time} {article_id}"
+    return salted_hmac("articles.page_keys", value, algorithm="sha256").digest()[:8]
