@@ -19,6 +19,19 @@ class CountKind(models.IntegerChoices):
     FAVORITES_OF_USER = 5, "favorites of a user"  # the id of the user
 
 
+class TagOfKey(models.ForeignObject):  # type: ignore[type-arg]  # only the stubs have arguments
+    """The tag whose id is the `key`, for joins in queries. Only counts of tags have one.
+
+    It has no column and no constraint. It is a private field, so migrations and fixtures do not
+    include it.
+    """
+
+    def contribute_to_class(
+        self, cls: type[models.Model], name: str, private_only: bool = True, **options: Any
+    ) -> None:
+        super().contribute_to_class(cls, name, private_only, **options)
+
+
 class Tally(models.Model):
     """A part of a count: the count is the sum of all rows with its kind and key.
 
@@ -36,6 +49,14 @@ class Tally(models.Model):
     key = models.BigIntegerField()
     # May be negative while another row of the count is larger.
     count = models.IntegerField()
+    tag = TagOfKey(
+        "Tag",
+        models.DO_NOTHING,
+        from_fields=["key"],
+        to_fields=["id"],
+        related_name="+",
+        editable=False,
+    )
 
     class Meta:
         # Without the count: an update that changes no indexed column writes to no index.

@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models import QuerySet, Subquery, Sum
 from django.db.models.functions import Collate
 
 from articles import lists
 from articles.counts import CountKind, Tally
 from articles.lists import Page
-from articles.models import Article, ArticleQuerySet, Comment, Tag
+from articles.models import Article, ArticleQuerySet, Comment
 from articles.page_keys import PageKey
 from database.prepared import Slice, prepared, sliced
 from users.models import is_hidden
@@ -120,18 +120,17 @@ def comment_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Comment]:
     return comments.seen_by(viewer).filter(pk=pk)
 
 
-@prepared(TagRow, indexes=["tally_of_key", "articles_tag_pkey"])
+@prepared(TagRow, indexes=["tally_of_key"])
 def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> QuerySet[Tally, Any]:
     """A page of the names of the tags that have articles.
 
     There is one extra row if there is a next page.
     """
-    # The query starts from the tallies. A query that starts from the tags would look up each count
-    # twice, for the filter and for the order, and take twice as long.
     counts = Tally.objects.filter(counted=CountKind.ARTICLES_OF_TAG).values("key")
     used = counts.annotate(articles_count=Sum("count")).filter(articles_count__gt=0)
-    name = Tag.objects.filter(pk=OuterRef("key")).values("name")[:1]
-    named = used.annotate(name=Collate(Subquery(name), "C"))
+    # A join and not a subquery for each name: PostgreSQL estimates that reading all of a few
+    # hundred tags costs less than an index lookup, and would read them all for each name.
+    named = used.annotate(name=Collate("tag__name", "C"))
     ordered = named.order_by("-articles_count", "name")
     return sliced(ordered, limit=limit + 1, offset=offset)
 

@@ -7,7 +7,7 @@ as in production, and planned in both modes: with a generic plan and with a cust
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, LiteralString, NamedTuple, Self
 
 import psycopg
 import pytest
@@ -41,6 +41,7 @@ QUERIES = [
     active_user,
 ]
 MODES = ["force_generic_plan", "force_custom_plan"]
+NO_ARGUMENTS = Shape(frozenset(), frozenset())
 
 # user1 to user10 wrote 1,000 articles each, the others about six. tag1 is on 6,667 articles, tag2
 # on 20. user20 favorited 1,053 articles. user21 follows 20 users, user22 50, user23 500, and user24
@@ -108,7 +109,7 @@ class Scan(NamedTuple):
     index_condition: str
     filters: str
     rows: float
-    """The number of rows read, with the rows that filters removed."""
+    """The number of rows read in all loops, with the rows that filters removed."""
 
     @classmethod
     def of(cls, node: dict[str, Any]) -> Self:
@@ -288,3 +289,37 @@ def test_a_page_of_comments_reads_few_other_rows(
 
         assert "newest_comments_of_article" in {scan.index_name for scan in scans}, mode
         assert sum(scan.rows for scan in scans) <= rows, (mode, scans)
+
+
+# The counts of some tags have two parts. Every second tag has no articles.
+TAGS = """
+    TRUNCATE articles_tag, articles_tagging;
+    DELETE FROM articles_tally WHERE counted = 2;
+    INSERT INTO articles_tag (id, name)
+        SELECT n, 'tag' || n FROM generate_series(1, {tags} * 2) AS n;
+    INSERT INTO articles_tally (counted, key, count)
+        SELECT 2, n * 2, 1 + n % 7 FROM generate_series(1, {tags}) AS n
+        UNION ALL SELECT 2, n * 2, 1 FROM generate_series(1, {tags}, 10) AS n;
+"""
+ANALYZE = "ANALYZE articles_tag, articles_tally"
+FORGET_STATISTICS = """
+    DELETE FROM pg_statistic
+        WHERE starelid IN ('articles_tag'::regclass, 'articles_tally'::regclass);
+    UPDATE pg_class SET reltuples = -1, relpages = 0
+        WHERE relname IN ('articles_tag', 'articles_tally')
+"""
+
+
+@pytest.mark.parametrize("statistics", [ANALYZE, FORGET_STATISTICS], ids=["analyzed", "never"])
+@pytest.mark.parametrize("tags", [0, 10, 116, 5000])
+def test_the_names_of_all_tags_are_read_once(
+    session: psycopg.Connection, tags: int, statistics: LiteralString
+) -> None:
+    for mode in MODES:
+        with session.transaction(force_rollback=True):
+            session.execute(sql.SQL(TAGS).format(tags=sql.Literal(tags)))
+            session.execute(statistics)
+            scans = scans_of(session, tags_most_used_first, NO_ARGUMENTS, mode)
+
+        names = sum(scan.rows for scan in scans if scan.table == "articles_tag")
+        assert names <= 2 * tags, (mode, scans)
