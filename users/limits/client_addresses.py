@@ -7,7 +7,6 @@ from ipaddress import IPv6Address, ip_address
 from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
-from rest_framework.throttling import BaseThrottle
 
 logger = logging.getLogger(__name__)
 
@@ -15,9 +14,17 @@ logger = logging.getLogger(__name__)
 def client_address(request: HttpRequest | Request) -> str:
     """The IP address of the client. The setting TRUSTED_PROXIES determines which entry of
     X-Forwarded-For it is."""
-    if "HTTP_X_FORWARDED_FOR" in request.META and api_settings.NUM_PROXIES == 0:
+    # Not DRF's `get_ident`, which copies all headers of the request: 4 % of the cost of a read.
+    address: str = request.META.get("REMOTE_ADDR") or ""
+    forwarded_for = request.META.get("HTTP_X_FORWARDED_FOR")
+    if forwarded_for is None:
+        return address
+    proxies = api_settings.NUM_PROXIES
+    if not proxies:
         _warn_of_untrusted_proxy()
-    return BaseThrottle().get_ident(request) or ""  # type: ignore[arg-type]  # reads META and headers
+        return address
+    # Each proxy appends the address of its client.
+    return str(forwarded_for.split(",")[-proxies:][0]).strip()
 
 
 @cache  # one line for each process
