@@ -23,7 +23,7 @@ from config.bodies import receiving  # noqa: E402
 from config.bodies.reader_pool import Body  # noqa: E402
 from config.semaphore import FairSemaphore  # noqa: E402
 from database.backend import close_pools, database_wrapper, open_pools  # noqa: E402
-from database.health import close_probes  # noqa: E402
+from database.health import answer_probe, close_probes  # noqa: E402
 from users.deletion_worker import worker as deletion_worker  # noqa: E402
 
 
@@ -70,6 +70,10 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     environ.pop("wsgi.file_wrapper", None)
     slots.acquire()
     try:
+        # After the slot: a process whose slots never become free must fail /livez.
+        if (probe := answer_probe(environ, start_response)) is not None:
+            _finish(body)
+            return probe
         response = django_application(environ, start_response)
     except BaseException:
         _finish(body)

@@ -38,7 +38,8 @@ def health(request: HttpRequest) -> JsonResponse:
 @require_safe
 def livez(request: HttpRequest) -> JsonResponse:
     """200 without a query to the database, because a restart of the server would not repair it."""
-    return JsonResponse({"status": "ok"})
+    status, answer = liveness()
+    return JsonResponse(answer, status=status)
 
 
 @never_cache
@@ -49,9 +50,20 @@ def readyz(request: HttpRequest) -> JsonResponse:
     The reasons: "draining", "unreachable" (a database) and "queue full" (of a pool, which would
     refuse the next request).
     """
+    status, answer = readiness()
+    return JsonResponse(answer, status=status)
+
+
+def liveness() -> tuple[int, dict[str, str]]:
+    """The status and the content of /livez."""
+    return 200, {"status": "ok"}
+
+
+def readiness() -> tuple[int, dict[str, str]]:
+    """The status and the content of /readyz."""
     if reason := _reason_to_refuse():
-        return JsonResponse({"status": "error", "reason": reason}, status=503)
-    return JsonResponse({"status": "ok"})
+        return 503, {"status": "error", "reason": reason}
+    return 200, {"status": "ok"}
 
 
 def _reason_to_refuse() -> str | None:

@@ -24,7 +24,7 @@ from database.metrics.figures import (
 )
 from database.metrics.histogram import flush
 from database.metrics.page import may_read_metrics, metrics
-from database.metrics.timing import metrics_middleware
+from database.metrics.timing import count_request, metrics_middleware
 
 __all__ = [
     "ACQUIRES",
@@ -39,6 +39,7 @@ __all__ = [
     "STATEMENTS",
     "USE",
     "WAIT",
+    "count_request",
     "flush",
     "may_read_metrics",
     "metrics",

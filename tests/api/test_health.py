@@ -1,13 +1,19 @@
 import socket
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
+from prometheus_client import REGISTRY
 from pytest_django import DjangoDbBlocker, Settings
 
+from database.health import answer_probe
+from database.metrics import flush
 from tests.client import ApiClient
+
+type Answer = tuple[int, dict[str, str], bytes]
 
 Api = Callable[..., ApiClient]
 
@@ -188,3 +194,61 @@ def test_a_session_cookie_causes_no_query(api: Api, unreachable_database: int, p
     client.cookies["sessionid"] = "somebody's"
 
     assert client.get(path).status_code == {"/livez": 200}.get(path, 503)
+
+
+def answer_before_django(path: str, method: str = "GET") -> Answer | None:
+    """The status, the headers and the body that `answer_probe` gives."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": method}
+    setup_testing_defaults(environ)
+    body = answer_probe(environ, lambda *given: started.append(given))  # type: ignore[arg-type]  # no write()
+    if body is None:
+        assert not started
+        return None
+    [(status, headers)] = started
+    return int(status.split()[0]), dict(headers), b"".join(body)
+
+
+def assert_same_answers(api: Api, path: str) -> None:
+    for method in ("GET", "HEAD"):
+        view = api().generic(method, path)
+        answer = answer_before_django(path, method)
+
+        assert answer is not None
+        status, headers, body = answer
+        assert (status, body) == (view.status_code, view.content)
+        for name in ("Content-Type", "Content-Length", "Cache-Control", "X-Content-Type-Options"):
+            assert headers[name] == view.headers[name]
+        assert "Expires" in headers
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_a_probe_gets_the_answer_of_the_view_before_django(api: Api, path: str) -> None:
+    assert_same_answers(api, path)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_a_probe_gets_the_answer_of_the_view_without_the_database(
+    api: Api, unreachable_database: int, path: str
+) -> None:
+    assert_same_answers(api, path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/livez"), ("OPTIONS", "/readyz"), ("GET", "/livez/"), ("GET", "/health")],
+)
+def test_other_requests_are_left_to_django(method: str, path: str) -> None:
+    assert answer_before_django(path, method) is None
+
+
+def test_a_probe_is_counted_like_other_requests() -> None:
+    labels = {"method": "GET", "route": "livez", "status": "200"}
+    flush()
+    before = REGISTRY.get_sample_value("http_request_seconds_count", labels) or 0
+
+    answer_before_django("/livez")
+    flush()
+
+    assert REGISTRY.get_sample_value("http_request_seconds_count", labels) == before + 1
