@@ -26,16 +26,22 @@ class UserSerializer(serializers.Serializer[User]):
     """Shows and changes the current user."""
 
     email = Email()
-    token = serializers.SerializerMethodField()
     username = Name(max_length=USERNAME_LENGTH)
     password = Password(write_only=True)
     bio = LongText(max_length=BIO_LENGTH, required=False, allow_blank=True, allow_null=True)
     image = LongText(max_length=IMAGE_LENGTH, required=False, allow_blank=True, allow_null=True)
 
-    def get_token(self, user: User) -> str:
-        """The token in use; a new one after a registration or a login."""
+    def to_representation(self, instance: User) -> dict[str, Any]:
+        """The user with the token in use; with a new one after a registration or a login."""
+        # The base class would create all fields: a third of the cost of GET /user.
         token: tokens.Token | None = self.context["request"].auth
-        return token.text if token else tokens.issue(user.pk, user.token_generation)
+        return {
+            "email": instance.email,
+            "token": token.text if token else tokens.issue(instance.pk, instance.token_generation),
+            "username": instance.username,
+            "bio": instance.bio,
+            "image": instance.image,
+        }
 
     def validate_username(self, username: str) -> str:
         # An unchanged name is accepted: it may be older than the rule, and front ends send it back.
