@@ -36,9 +36,9 @@ test-redis: .venv/installed  ## test the counters that machines share; needs red
 test-django: .venv/installed  ## run Django's own tests with this backend; downloads Django's source once
 	$(BIN)/python -m tests.django_suite
 
-bench: .venv/installed  ## compare the cost of connections and requests with others; QUICK=1 takes 3 minutes
-	@$(BIN)/python -m tests.benchmarks.pooling $(if $(QUICK),--quick)
+bench: .venv/installed  ## compare the cost of requests and connections with others; QUICK=1 takes 4 minutes
 	@$(BIN)/python -m tests.benchmarks.speed $(if $(QUICK),--quick)
+	@$(BIN)/python -m tests.benchmarks.pooling $(if $(QUICK),--quick)
 
 check: .venv/installed  ## check format, lint, types, import contracts, missing migrations
 	$(BIN)/ruff format --check .

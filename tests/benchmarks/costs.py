@@ -33,6 +33,16 @@ class Subject(NamedTuple):
     site: Application
 
 
+class Cpu(NamedTuple):
+    """CPU time in seconds."""
+
+    server: float
+    postgresql: float
+
+    def __sub__(self, earlier: "Cpu") -> "Cpu":
+        return Cpu(self.server - earlier.server, self.postgresql - earlier.postgresql)
+
+
 class Cost(NamedTuple):
     """The result of one round."""
 
@@ -138,13 +148,13 @@ def _sessions(postgresql: PostgreSQL) -> Iterator[list[int]]:
 
 
 def _cpu(subject: Subject) -> float:
-    return cpu_with(subject.postgresql, subject.site.process.pid)
+    return sum(cpu_with(subject.postgresql, subject.site.process.pid))
 
 
-def cpu_with(postgresql: PostgreSQL, pid: int) -> float:
-    """The CPU time that a server and PostgreSQL have used since their start, in seconds."""
+def cpu_with(postgresql: PostgreSQL, pid: int) -> Cpu:
+    """The CPU time that a server and PostgreSQL have used since their start."""
     postmaster = (postgresql.folder / "data/postmaster.pid").read_text().split()[0]
-    return _cpu_of(str(pid)) + _cpu_of(postmaster)
+    return Cpu(_cpu_of(str(pid)), _cpu_of(postmaster))
 
 
 def _cpu_of(pid: str) -> float:

@@ -1,10 +1,14 @@
-"""Whether every count is exact after many threads wrote at random."""
+"""Whether counts and tag names are exact after many threads wrote at random."""
 
 import json
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import LiteralString
+
+import psycopg
 
 from tests.benchmarks import content, subjects
 from tests.benchmarks.kept import copied, manage, site
@@ -17,7 +21,8 @@ THREADS = 16
 READERS = range(content.PEOPLE + 1, content.PEOPLE + 41)
 ARTICLES = range(1_000, 1_020)
 TAGS = [f"tag{number}" for number in range(5, 13)]
-CHECKED = "counts after {threads} threads wrote at random for {seconds:g} s"
+CHECKED = "counts and tag names after {threads} threads wrote for {seconds:g} s"
+MAINTAINERS = 2
 
 
 class Writer:
@@ -74,23 +79,84 @@ class Writer:
         return self.client.ask(Question(method, f"/api/articles{path}", body, headers))
 
 
+class Maintainer:
+    """Renames and merges tags at random, by SQL: the API has no such requests."""
+
+    def __init__(self, url: str, number: int) -> None:
+        self.session = psycopg.connect(url, autocommit=True)
+        self.random = random.Random(-number)  # noqa: S311 -- no secret
+
+    def write(self) -> str:
+        """Returns what was done, or why not."""
+        tag, other = self.random.sample(TAGS, 2)
+        renamed = f"renamed-{tag}"
+        changes: list[Callable[[], str]] = [
+            lambda: self._rename(tag, renamed),
+            lambda: self._rename(renamed, tag),
+            lambda: self._merge(renamed, into=tag),
+            lambda: self._merge(tag, into=other),
+        ]
+        try:
+            with self.session.transaction():
+                return self.random.choice(changes)()
+        except (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation):
+            return "conflict"  # a writer was faster
+        except psycopg.errors.DeadlockDetected:
+            return "deadlock"
+
+    def _rename(self, tag: str, name: str) -> str:
+        query = "UPDATE articles_tag SET name = %s WHERE name = %s"
+        return "renamed" if self.session.execute(query, [name, tag]).rowcount else "no such tag"
+
+    def _merge(self, tag: str, *, into: str) -> str:
+        """Move the taggings to the other tag, and delete this one."""
+        query = "SELECT name, id FROM articles_tag WHERE name IN (%s, %s)"
+        found: dict[str, int] = dict(self.session.execute(query, [tag, into]).fetchall())
+        if len(found) < 2:
+            return "no such tag"
+        ids = {"old": found[tag], "new": found[into]}
+        for statement in MERGE:
+            self.session.execute(statement, ids)
+        return "merged"
+
+
+# The articles are locked first, and in the order of their ids, like in other writes.
+MERGE: tuple[LiteralString, ...] = (
+    """
+    SELECT FROM articles_article
+    WHERE id IN (SELECT article_id FROM articles_tagging WHERE tag_id = %(old)s)
+    ORDER BY id FOR UPDATE
+    """,
+    """
+    UPDATE articles_tagging AS tagging SET tag_id = %(new)s
+    WHERE tag_id = %(old)s AND NOT EXISTS (
+        SELECT FROM articles_tagging WHERE article_id = tagging.article_id AND tag_id = %(new)s
+    )
+    """,
+    "DELETE FROM articles_tag WHERE id = %(old)s",
+)
+
+
 def check(seconds: float) -> list[Row]:
     with site("small") as postgresql, copied(postgresql, "written") as url:
         with (
             subjects.this_project(postgresql, url) as server,
-            ThreadPoolExecutor(THREADS) as threads,
+            ThreadPoolExecutor(THREADS + MAINTAINERS) as threads,
         ):
             end = time.monotonic() + seconds
-            each = threads.map(lambda number: _write(server.port, number, end), range(THREADS))
-            statuses = sum(each, Counter[int]())
+            maintained = threads.map(lambda number: _maintain(url, number, end), range(MAINTAINERS))
+            written = threads.map(lambda number: _write(server.port, number, end), range(THREADS))
+            statuses, done = sum(written, Counter[int]()), sum(maintained, Counter[str]())
         verified = manage(url, "verify_counts", seconds=300)
     said = " ".join(verified.stdout.split()) or verified.stderr
-    print(f"\n{statuses.total()} writes, statuses {dict(statuses)}; verify_counts: {said}")
-    what = CHECKED.format(threads=THREADS, seconds=seconds)
-    failures = sum(count for status, count in statuses.items() if status >= 500)
+    print(f"\n{statuses.total()} writes, statuses {dict(statuses)}; tags: {dict(done)}; {said}")
+    assert done["renamed"], done
+    assert done["merged"], done
+    failures = sum(count for status, count in statuses.items() if status >= 500 or status == 0)
     reached = "all exact" if verified.returncode == 0 else "not exact"
     if failures:
-        reached += f", but {failures} answers had a status of 500 or more"
+        reached += f", but {failures} answers had a status of 500 or more, or none"
+    what = CHECKED.format(threads=THREADS, seconds=seconds)
     return [Row(what, "all exact", reached, reached == "all exact")]
 
 
@@ -101,3 +167,13 @@ def _write(port: int, number: int, end: float) -> Counter[int]:
         statuses[writer.write().status] += 1
     writer.client.close()
     return statuses
+
+
+def _maintain(url: str, number: int, end: float) -> Counter[str]:
+    maintainer = Maintainer(url, number)
+    done = Counter[str]()
+    while time.monotonic() < end:
+        done[maintainer.write()] += 1
+        time.sleep(0.05)
+    maintainer.session.close()
+    return done

@@ -1,18 +1,19 @@
 """The costs of a request on a small site and on one that is fifty times larger."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import psycopg
 
-from tests.benchmarks import rounds, sql, subjects
+from tests.benchmarks import everyday, rounds, sql, subjects
 from tests.benchmarks.kept import site
-from tests.benchmarks.questions import BELOVED, FLAT, PLAIN
+from tests.benchmarks.questions import BELOVED, FLAT, PLAIN, Question, next_page
 from tests.benchmarks.report import Row, at_most
 from tests.benchmarks.rounds import Case
+from tests.benchmarks.subjects import Server
 from tests.database.servers import PostgreSQL
 
-CLIENTS = 8
 LIMIT = 1.15
 COMBINED = {
     "author and tag": "an author of 2,000 and a tag of 50,000",
@@ -23,37 +24,60 @@ COMBINED = {
 
 def compare(times: int, seconds: float) -> list[Row]:
     """Compare 1,000,000 articles with 20,000; print all figures, return those with a target."""
-    with ExitStack() as stack:
-        small, large = [stack.enter_context(site(name)) for name in ("small", "large")]
-        few, many = [stack.enter_context(subjects.this_project(each)) for each in (small, large)]
-        cases = {}
-        for name, question in FLAT.items():
-            cases[name, "small"] = Case(few, question)
-            cases[name, "large"] = Case(many, question)
-        cases["beloved", "large"] = Case(many, BELOVED)
-        cases["plain", "large"] = Case(many, PLAIN)
-        costs = rounds.measure_interleaved(cases, rounds=times, seconds=seconds, clients=CLIENTS)
-        print(f"\nCPU µs a request, {CLIENTS} clients; medians of {times} rounds\n")
-        print(f"{'':34} small   large   ratio")
-        rows = [
-            _row(f"CPU at 1,000,000 articles against 20,000: {name}", name, few_costs, many_costs)
-            for name in FLAT
-            for few_costs, many_costs in [(costs[name, "small"], costs[name, "large"])]
-        ]
-        beloved = _row(
-            "CPU of articles with 200,000 favorites each against 5 each",
-            "200,000 favorites against 5",
-            costs["plain", "large"],
-            costs["beloved", "large"],
+    print(f"\n1,000,000 articles against 20,000; {rounds.CLIENTS} clients, {times} rounds\n")
+    print(f"{'CPU µs a request':45}fewer    more   ratio  least to most")
+    return [*_compare_demo(times, seconds), *_compare_extremes(times, seconds)]
+
+
+def _compare_demo(times: int, seconds: float) -> list[Row]:
+    with _sites("demo-small", "demo-large") as (few, many):
+        asked = everyday.questions(many.postgresql)
+        pairs = {
+            f"demo content, {name}": (Case(few, question), Case(many, asked[name]))
+            for name, question in everyday.questions(few.postgresql).items()
+        }
+        first = asked["list of 20"]
+        deep = Question(next_page(many, Question(f"{first.path}&offset=900000")))
+        assert "before=" in deep.path, deep
+        pairs["demo content, a deep page by key against the first"] = (
+            Case(many, first),
+            Case(many, deep),
         )
-        return [*rows, beloved, *combine(large)]
+        return _rows(pairs, times, seconds)
 
 
-def _row(what: str, name: str, fewer: list[rounds.Cost], more: list[rounds.Cost]) -> Row:
-    ratio = rounds.ratio_of_cpu(more, fewer)
+def _compare_extremes(times: int, seconds: float) -> list[Row]:
+    with _sites("small", "large") as (few, many):
+        pairs = {
+            name: (Case(few, question), Case(many, question)) for name, question in FLAT.items()
+        }
+        pairs["200,000 favorites each against 5"] = (Case(many, PLAIN), Case(many, BELOVED))
+        return [*_rows(pairs, times, seconds), *combine(many.postgresql)]
+
+
+@contextmanager
+def _sites(small: str, large: str) -> Iterator[tuple[Server, Server]]:
+    with (
+        site(small) as few,
+        site(large) as many,
+        subjects.this_project(few) as few_server,
+        subjects.this_project(many) as many_server,
+    ):
+        yield few_server, many_server
+
+
+def _rows(pairs: dict[str, tuple[Case, Case]], times: int, seconds: float) -> list[Row]:
+    cases = {(name, place): case for name, pair in pairs.items() for place, case in enumerate(pair)}
+    costs = rounds.measure_interleaved(cases, rounds=times, seconds=seconds)
+    return [_row(name, costs[name, 0], costs[name, 1]) for name in pairs]
+
+
+def _row(name: str, fewer: list[rounds.Cost], more: list[rounds.Cost]) -> Row:
+    ratios = rounds.ratios_of_cpu(more, fewer)
     columns = f"{rounds.typical(fewer).cpu:6.0f}{rounds.typical(more).cpu:8.0f}"
-    print(f"{name:34}{columns}{ratio:8.2f}")
-    return at_most(what, ratio, LIMIT, " x")
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    print(f"{name:44}{columns}{median(ratios):8.2f}{spread:>15}")
+    return at_most(f"CPU at 1,000,000 articles: {name}", median(ratios), LIMIT, " x")
 
 
 def combine(large: PostgreSQL, times: int = 31) -> list[Row]:

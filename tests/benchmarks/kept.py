@@ -1,7 +1,10 @@
 """Clusters that are filled once and kept, because a million articles take minutes to load.
 
-They are in `.bench/`, named by size and by a digest of their sources. A benchmark starts the
+They are in `.bench/`, named by site and by a digest of their sources. A benchmark starts the
 cluster in place and does not change the content; benchmarks that write use a copy of the database.
+
+`demo-small` and `demo-large` have the content of `manage.py demo_data`: users have such content.
+`small` and `large` have extremes, such as an author of thousands of articles (`content.py`).
 """
 
 import hashlib
@@ -9,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -18,13 +21,18 @@ import psycopg
 from psycopg import sql
 
 from config.settings import BASE_DIR
-from tests.benchmarks import content
-from tests.database.clusters import DATABASE
+from tests.benchmarks import content, copies
+from tests.database.clusters import DATABASE, DEBIAN, Kind, embedded
 from tests.database.servers import PostgreSQL, migrated
 from tests.processes import environment
 
 FOLDER = BASE_DIR / ".bench"
 APPS = ("articles", "database", "profiles", "users")
+# The number of copies of the same demo site. Both sizes have the content of this command.
+DEMO_SITES = {"demo-small": 1, "demo-large": 50}
+DEMO = ("demo_data", "--articles=20000", "--users=1000", "--until=2026-01-01")
+EMBEDDED = embedded()
+OLDEST = Kind(DEBIAN / "15/bin")  # the oldest PostgreSQL that the project supports
 
 LOADING: dict[str, object] = {
     "shared_buffers": "2GB",
@@ -43,8 +51,9 @@ SERVING: dict[str, object] = {"shared_buffers": "2GB", "autovacuum": "off", "fsy
 class InPlace(PostgreSQL):
     """A server over a data directory that stays where it is, in `folder`."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, kind: Kind, **settings: Any) -> None:
         super().__init__(**settings)
+        self.kind = kind
         self.folder = folder
         self.log = folder / "log"
 
@@ -64,9 +73,11 @@ class InPlace(PostgreSQL):
 
 
 @contextmanager
-def site(name: str, **settings: object) -> Iterator[PostgreSQL]:
-    """A running server with the content of this size, loaded if it is not kept yet."""
-    with InPlace(kept(name), **SERVING | settings) as server:
+def site(
+    name: str, kind: Kind = EMBEDDED, settings: Mapping[str, object] = {}
+) -> Iterator[PostgreSQL]:
+    """A running server with the content of this site, loaded if it is not kept yet."""
+    with InPlace(kept(name, kind), kind, **SERVING, **settings) as server:
         yield server
 
 
@@ -90,21 +101,21 @@ def copied(postgresql: PostgreSQL, name: str) -> Iterator[str]:
             session.execute(drop)
 
 
-def kept(name: str) -> Path:
-    """The folder of the content of this size; creates it if it is missing."""
-    folder = FOLDER / f"{name}-{_digest()}"
+def kept(name: str, kind: Kind) -> Path:
+    """The folder of the content of this site; creates it if it is missing."""
+    prefix = f"{name}-{'embedded' if kind == EMBEDDED else 'oldest'}"
+    folder = FOLDER / f"{prefix}-{_digest(kind)}"
     if not folder.exists():
-        for old in FOLDER.glob(f"{name}-*"):
+        for old in FOLDER.glob(f"{prefix}-*"):
             shutil.rmtree(old)
-        articles = content.SIZES[name].articles
-        print(f"Loading {articles:,} articles. The next runs use them again.", flush=True)
-        _make(folder, name)
+        print(f"Loading the site {name}. The next runs use it again.", flush=True)
+        _make(folder, name, kind)
     return folder
 
 
 def program(name: str) -> str:
-    """The path of another program of the same PostgreSQL, such as pgbench."""
-    return str(migrated().kind.programs / name)
+    """The path of a program of the embedded PostgreSQL, such as pgbench."""
+    return str(EMBEDDED.programs / name)
 
 
 def manage(url: str, *arguments: str, seconds: float) -> "subprocess.CompletedProcess[str]":
@@ -119,28 +130,40 @@ def manage(url: str, *arguments: str, seconds: float) -> "subprocess.CompletedPr
     )
 
 
-def _make(folder: Path, name: str) -> None:
+def _make(folder: Path, name: str, kind: Kind) -> None:
     part = folder.with_suffix(".part")
-    template = migrated()
     part.mkdir(parents=True)
-    shutil.copytree(template.template(template.kind), part / "data")
-    with InPlace(part, **LOADING) as server:
+    shutil.copytree(migrated().template(kind), part / "data")
+    with InPlace(part, kind, **LOADING) as server:
         with server.session() as session:
-            content.load(session, content.SIZES[name])
+            if name in content.SIZES:
+                content.load(session, content.SIZES[name])
+            else:
+                _manage(server, *DEMO, f"--password={content.PASSWORD}")
+                copies.multiply(session, DEMO_SITES[name])
+        # Both load without triggers, so the counts are missing.
+        _manage(server, "verify_counts", "--repair")
         server.execute("VACUUM (ANALYZE, FREEZE)")
-        # The load turns off the triggers, so the counts are missing.
-        counted = manage(server.url(), "verify_counts", "--repair", seconds=600)
-        assert counted.returncode == 0, counted.stderr
-        server.execute("VACUUM (ANALYZE, FREEZE) articles_tally")
     os.sync()  # the load ran without fsync
     part.rename(folder)
 
 
-def _digest() -> str:
+def _manage(server: PostgreSQL, *arguments: str) -> None:
+    process = manage(server.url(), *arguments, seconds=1200)
+    assert process.returncode == 0, process.stderr
+
+
+def _digest(kind: Kind) -> str:
     """Changes with the content, the schema and the version of PostgreSQL."""
-    version = [program("postgres"), "--version"]
+    version = [str(kind.programs / "postgres"), "--version"]
     digest = hashlib.sha256(subprocess.check_output(version))  # noqa: S603 -- PostgreSQL's own
-    files = [Path(content.__file__)]
+    digest.update(repr((DEMO_SITES, DEMO)).encode())
+    demo = BASE_DIR / "articles/demo"
+    files = [
+        Path(content.__file__),
+        Path(copies.__file__),
+        *sorted([*demo.glob("*.py"), *demo.rglob("*.toml")]),
+    ]
     for app in APPS:
         migrations = BASE_DIR / app / "migrations"
         files += sorted([*migrations.glob("*.py"), *migrations.glob("sql/*.sql")])

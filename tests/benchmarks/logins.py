@@ -1,6 +1,5 @@
 """Many clients log in at the same time: the effect on readers, and the rate of logins."""
 
-import itertools
 import json
 import time
 from collections import Counter
@@ -13,14 +12,12 @@ from argon2 import PasswordHasher
 
 from tests.benchmarks import content, subjects
 from tests.benchmarks.kept import site
-from tests.benchmarks.questions import HEADERS
 from tests.benchmarks.report import Row, at_least, at_most
 from tests.database.load import Client, Question
 from tests.database.servers import PostgreSQL
 
-CLIENTS = 64  # twice as many as the server has threads
-# All clients have the same address.
-UNTHROTTLED = {"LOGIN_RATE": "1000000/second"}
+THREADS = 16  # of each of the two workers
+CLIENTS = 64  # twice as many
 
 
 class Answered(NamedTuple):
@@ -49,7 +46,7 @@ def measure(seconds: float) -> list[Row]:
     """Measure logins with one reader beside them, and print all figures."""
     with site("small") as postgresql:
         before = _hashes(postgresql, seconds / 4)
-        with subjects.this_project(postgresql, **UNTHROTTLED) as server:
+        with subjects.this_project(postgresql, threads=THREADS) as server:
             _read(server.port, 1)
             quiet = _read(server.port, seconds / 4)
             crowd = _crowd(server.port, seconds, patient=True)
@@ -63,13 +60,10 @@ def measure(seconds: float) -> list[Row]:
         refused, read = median(one.refused() or [0]), median(one.reads)
         print(f"{name:30}{one.rate():10.1f}{refused * 1e3:9.1f} ms{read * 1e3:18.1f} ms")
     statuses = dict(sorted(crowd.statuses().items()))
+    during = f"GET /api/tags, median, {CLIENTS} logins in flight"
     return [
-        at_most(
-            f"GET /api/tags, median, {CLIENTS} logins in flight",
-            median(crowd.reads) * 1e3,
-            20,
-            " ms",
-        ),
+        at_most(during, median(crowd.reads) * 1e3, 5, " ms"),
+        at_most(f"{during}, retried at once", median(rude.reads) * 1e3, 20, " ms"),
         at_least("logins/s against what one core can hash", crowd.rate() / alone, 0.8, " x"),
         Row("answers to logins", "200 and 429", f"{statuses}", {*statuses} <= {200, 429}),
     ]
@@ -87,18 +81,19 @@ def _crowd(port: int, seconds: float, *, patient: bool) -> Crowd:
 def log_in(port: int, seconds: float, patient: bool) -> list[Answered]:
     """The answers to clients that log in repeatedly; `patient` clients wait for Retry-After."""
     end = time.monotonic() + seconds
-    people = itertools.islice(itertools.cycle(range(1, content.LOGINS + 1)), CLIENTS)
     with ThreadPoolExecutor(CLIENTS) as threads:
-        each = threads.map(lambda person: _log_in(port, f"login{person}", end, patient), people)
+        each = threads.map(lambda number: _log_in(port, number, end, patient), range(CLIENTS))
         return [answer for answers in each for answer in answers]
 
 
-def _log_in(port: int, name: str, end: float, patient: bool) -> list[Answered]:
+def _log_in(port: int, number: int, end: float, patient: bool) -> list[Answered]:
+    name = f"login{number % content.LOGINS + 1}"
     user = {"email": f"{name}@example.com", "password": content.PASSWORD}
-    headers = HEADERS | {"Content-Type": "application/json"}
+    headers = {"Content-Type": "application/json"}
     body = json.dumps({"user": user}).encode()
     question = Question("POST", "/api/users/login", body, headers)
-    client, answers = Client(port), []
+    # The rate of logins is limited for each address, so each client has its own.
+    client, answers = Client(port, f"127.0.1.{number + 1}"), []
     while time.monotonic() < end:
         reply = client.ask(question)
         answers.append(Answered(reply.status, reply.seconds))
@@ -112,7 +107,7 @@ def _read(port: int, seconds: float) -> list[float]:
     """The seconds of each answer; the requests are sequential."""
     client, end, times = Client(port), time.monotonic() + seconds, []
     while time.monotonic() < end:
-        reply = client.ask(Question("GET", "/api/tags", headers=HEADERS))
+        reply = client.ask(Question("GET", "/api/tags"))
         assert reply.succeeded, reply
         times.append(reply.seconds)
     client.close()

@@ -4,49 +4,47 @@ from typing import NamedTuple
 
 from tests.benchmarks import content
 from tests.benchmarks.subjects import Server
-from tests.database.load import Client
+from tests.database.load import Client, Reply
 from tests.database.load import Question as HttpQuestion
-
-# The header of a proxy in front of the server, because HTTPS is on.
-HEADERS = {"X-Forwarded-Proto": "https"}
 
 
 def headers_of(user_id: int) -> dict[str, str]:
     """The headers with a token of this user. Needs `django.setup()`."""
     from users import tokens  # imports models, so the apps must be loaded
 
-    return HEADERS | {"Authorization": f"Token {tokens.issue(user_id)}"}
+    return {"Authorization": f"Token {tokens.issue(user_id)}"}
 
 
 class Question(NamedTuple):
     path: str
-    reader: str = ""
-    """The user of the token; empty means no token."""
+    reader: int = 0
+    """The id of the user of the token; 0 means no token."""
 
     def headers(self) -> dict[str, str]:
-        if not self.reader:
-            return HEADERS
-        return headers_of(content.READERS[self.reader])
+        return headers_of(self.reader) if self.reader else {}
 
 
-LIST = Question("/api/articles?limit=20", "viewer")
-BELOVED = Question("/api/articles?tag=beloved&limit=20", "viewer")
-PLAIN = Question("/api/articles?tag=plain&limit=20", "viewer")
+VIEWER = content.READERS["viewer"]
+LIST = Question("/api/articles?limit=20", VIEWER)
+BELOVED = Question("/api/articles?tag=beloved&limit=20", VIEWER)
+PLAIN = Question("/api/articles?tag=plain&limit=20", VIEWER)
 
 # The cost of these requests must not grow with the site.
 FLAT = {
     "list": LIST,
-    "rare tag": Question("/api/articles?tag=rare&limit=20", "viewer"),
-    "common tag": Question("/api/articles?tag=common&limit=20", "viewer"),
-    "prolific author": Question("/api/articles?author=prolific&limit=20", "viewer"),
+    "rare tag": Question("/api/articles?tag=rare&limit=20", VIEWER),
+    "common tag": Question("/api/articles?tag=common&limit=20", VIEWER),
+    "prolific author": Question("/api/articles?author=prolific&limit=20", VIEWER),
     "favorited by a reader of 10,000": Question(
-        "/api/articles?favorited=reader-of-10000&limit=20", "viewer"
+        "/api/articles?favorited=reader-of-10000&limit=20", VIEWER
     ),
-    "article": Question("/api/articles/discussed", "viewer"),
-    "comments": Question("/api/articles/discussed/comments", "viewer"),
-    "feed, 20 followed": Question("/api/articles/feed?limit=20", "follows20"),
-    "feed, 500 followed": Question("/api/articles/feed?limit=20", "follows500"),
-    "feed, the 35 most prolific": Question("/api/articles/feed?limit=20", "follows-prolific"),
+    "article": Question("/api/articles/discussed", VIEWER),
+    "comments": Question("/api/articles/discussed/comments", VIEWER),
+    "feed, 20 followed": Question("/api/articles/feed?limit=20", content.READERS["follows20"]),
+    "feed, 500 followed": Question("/api/articles/feed?limit=20", content.READERS["follows500"]),
+    "feed, the 35 most prolific": Question(
+        "/api/articles/feed?limit=20", content.READERS["follows-prolific"]
+    ),
 }
 
 # Public reads, requested with a token and without.
@@ -67,10 +65,20 @@ PRIVATE_READS = ("/api/articles/feed?limit=20", "/api/user")
 
 def answer(server: Server, question: Question) -> object:
     """The JSON of the answer, which must be a success."""
+    return _reply(server, question).json()
+
+
+def next_page(server: Server, question: Question) -> str:
+    """The path of the page after this one, from the header `Link`."""
+    url = _reply(server, question).headers["link"].partition(">")[0]
+    return url.partition(f"127.0.0.1:{server.port}")[2]
+
+
+def _reply(server: Server, question: Question) -> Reply:
     client = Client(server.port)
     try:
         reply = client.ask(HttpQuestion("GET", question.path, headers=question.headers()))
     finally:
         client.close()
     assert reply.succeeded, reply
-    return reply.json()
+    return reply

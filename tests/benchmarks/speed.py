@@ -1,23 +1,25 @@
-"""The speed of this project, compared with other stacks and on a growing site, for the README.
+"""The speed of this project: compared with the limit, other stacks, and on a growing site.
 
     python -m tests.benchmarks.speed [--quick]
 
-The subjects are measured in turn, so that other load on the machine affects all equally; the
-ratios hold for other machines too. The first run loads the content and keeps it.
+The cases are measured in turn, so that other load on the machine affects all equally; the ratios
+hold for other machines too. The first run loads the content and keeps it.
 """
 
 import sys
 
 import django
 
-from tests.benchmarks import exactness, exit_on_sigterm, growth, logins, reads, stacks, writes
+from tests.benchmarks import everyday, exactness, exit_on_sigterm, growth, logins, reads, writes
 from tests.benchmarks.report import show
 
 
 def main(*, quick: bool) -> None:
     """A quick run has fewer rounds, and skips the million articles."""
     django.setup()
-    rows = stacks.compare(3 if quick else 11, 2)
+    rounds = 3 if quick else 11
+    rows = everyday.compare(rounds, 1)
+    rows += everyday.compare_oldest(rounds, 1)
     rows += reads.count()
     if not quick:
         rows += growth.compare(9, 1)

@@ -17,14 +17,14 @@ from typing import NamedTuple
 from django.conf import settings
 
 from config.settings import BASE_DIR
-from tests.benchmarks.costs import cpu_with
+from tests.benchmarks.costs import Cpu, cpu_with
 from tests.database.application import end
 from tests.database.load import ask
 from tests.database.servers import PostgreSQL, wait_until
 from tests.processes import environment, free_port
 
 WORKERS = 2
-THREADS = 16  # of each worker, like SERVER_THREADS
+THREADS = 8  # of each worker
 BASELINES = "tests.benchmarks.baselines"
 
 
@@ -33,32 +33,36 @@ class Server(NamedTuple):
     pid: int
     postgresql: PostgreSQL
 
-    def cpu(self) -> float:
-        """The CPU time that the server and PostgreSQL have used since their start, in seconds."""
+    def cpu(self) -> Cpu:
+        """The CPU time that the server and PostgreSQL have used since their start."""
         return cpu_with(self.postgresql, self.pid)
 
 
 @contextmanager
-def this_project(postgresql: PostgreSQL, url: str = "", **variables: str) -> Iterator[Server]:
-    """`manage.py serve` with the settings of production; no feature is switched off."""
-    size = {"SERVER_WORKERS": str(WORKERS), "SERVER_THREADS": str(THREADS)}
-    production = {
+def this_project(
+    postgresql: PostgreSQL, url: str = "", *, threads: int = THREADS
+) -> Iterator[Server]:
+    """`manage.py serve`. Only its size is set; all other settings have their defaults."""
+    variables = {
         "DATABASE_URL": url or postgresql.url(),
         "DJANGO_SETTINGS_MODULE": "config.settings",
-        "HTTPS": "on",
-        "METRICS_TOKEN": "nobody-asks-for-them",
+        "SERVER_WORKERS": str(WORKERS),
+        "SERVER_THREADS": str(threads),
     }
 
     def command(port: int) -> list[str]:
         return [sys.executable, "manage.py", "serve", f"--port={port}"]
 
-    with _serving(command, postgresql, "/livez", **production, **size, **variables) as server:
+    with _serving(command, postgresql, "/livez", **variables) as server:
         yield server
 
 
 @contextmanager
 def raw_wsgi(postgresql: PostgreSQL, statements: dict[str, str]) -> Iterator[Server]:
-    """A WSGI function and psycopg, with the SQL of this project."""
+    """A WSGI function and psycopg.
+
+    It checks the user by the statement `user`; without one, `page` checks the user too.
+    """
     with _baseline(postgresql, statements, "raw_wsgi:application", "wsgi") as server:
         yield server
 

@@ -14,7 +14,8 @@ from psycopg_pool import ConnectionPool
 
 SECRET_KEY = os.environ["BENCH_SECRET_KEY"]
 STATEMENTS = json.loads(Path(os.environ["BENCH_STATEMENTS"]).read_text())
-USER, PAGE = STATEMENTS["user"], STATEMENTS["page"]
+# Without a statement for the user, the statement of the page also checks the user.
+USER, PAGE = STATEMENTS.get("user"), STATEMENTS["page"]
 
 pool = ConnectionPool(
     os.environ["BENCH_DATABASE_URL"],
@@ -35,8 +36,8 @@ def application(
         start_response("401 Unauthorized", [("Content-Length", "0")])
         return [b""]
     with pool.connection() as connection:
-        user = connection.execute(USER, [viewer], prepare=True).fetchone()
-        rows = connection.execute(PAGE, [viewer], prepare=True).fetchall() if user else []
+        active = not USER or connection.execute(USER, [viewer], prepare=True).fetchone()
+        rows = connection.execute(PAGE, [viewer], prepare=True).fetchall() if active else []
     if not rows:
         start_response("404 Not Found", [("Content-Length", "0")])
         return [b""]
