@@ -2,6 +2,7 @@
 
 import re
 import time
+from statistics import median
 
 from tests.benchmarks.questions import Question, answer
 from tests.benchmarks.subjects import Server
@@ -14,14 +15,20 @@ _ENTRY = re.compile(r"LOG:  duration: [\d.]+ ms  (?:statement|execute [^:]*): ?(
 _RESETS = ("DISCARD", "RESET", "DEALLOCATE", "SELECT pg_advisory_unlock_all()")
 
 
-def statements_of(server: Server, question: Question, asked: int = 3) -> float:
-    """The mean number of statements of one answer, without pings and resets, after a warm-up."""
+def statements_of(server: Server, question: Question) -> float:
+    """The number of statements of one answer, without pings and resets, after a warm-up.
+
+    It is a median, because background threads run statements too.
+    """
     for _ in range(8):  # each worker runs some statements only once
         answer(server, question)
+    return median(_count(server, question) for _ in range(5))
+
+
+def _count(server: Server, question: Question) -> int:
     before = len(_logged(server))
-    for _ in range(asked):
-        answer(server, question)
-    return (len(_logged(server)) - before) / asked
+    answer(server, question)
+    return len(_logged(server)) - before
 
 
 def _logged(server: Server) -> list[str]:
