@@ -25,7 +25,7 @@ COMBINED = {
 def compare(times: int, seconds: float) -> list[Row]:
     """Compare 1,000,000 articles with 20,000; print all figures, return those with a target."""
     print(f"\n1,000,000 articles against 20,000; {rounds.CLIENTS} clients, {times} rounds\n")
-    print(f"{'CPU µs a request':45}fewer    more   ratio  least to most")
+    print(f"{'CPU µs a request':55}fewer    more   ratio  least to most")
     return [*_compare_demo(times, seconds), *_compare_extremes(times, seconds)]
 
 
@@ -39,7 +39,7 @@ def _compare_demo(times: int, seconds: float) -> list[Row]:
         first = asked["list of 20"]
         deep = Question(next_page(many, Question(f"{first.path}&offset=900000")))
         assert "before=" in deep.path, deep
-        pairs["demo content, a deep page by key against the first"] = (
+        pairs["demo content, a deep page by key against the first page"] = (
             Case(many, first),
             Case(many, deep),
         )
@@ -76,7 +76,7 @@ def _row(name: str, fewer: list[rounds.Cost], more: list[rounds.Cost]) -> Row:
     ratios = rounds.ratios_of_cpu(more, fewer)
     columns = f"{rounds.typical(fewer).cpu:6.0f}{rounds.typical(more).cpu:8.0f}"
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-    print(f"{name:44}{columns}{median(ratios):8.2f}{spread:>15}")
+    print(f"{name:54}{columns}{median(ratios):8.2f}{spread:>15}")
     return at_most(f"CPU at 1,000,000 articles: {name}", median(ratios), LIMIT, " x")
 
 

@@ -32,7 +32,7 @@ CREATE: tuple[LiteralString, ...] = (
 # Its columns are those of the query of this project, in the same order. OFFSET 0 keeps PostgreSQL
 # from a hash join, which would read all users: the page would take three times as long.
 PAGE: LiteralString = """
-SELECT slug, title, description, tags, article.created_at, updated_at,
+SELECT article.id, slug, title, description, tags, article.created_at, updated_at,
        EXISTS (SELECT FROM articles_favorite WHERE user_id = viewer.id AND article_id = article.id),
        favorites, author.username, author.bio, author.image,
        EXISTS (SELECT FROM profiles_follow WHERE follower_id = viewer.id

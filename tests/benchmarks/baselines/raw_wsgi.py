@@ -49,6 +49,7 @@ def application(
 
 
 def article(
+    _: int,
     slug: str,
     title: str,
     description: str,
