@@ -6,7 +6,8 @@ When a user or an article is deleted, the database deletes every row that belong
 
 from typing import Any, Self
 
-from django.db import IntegrityError, models, transaction
+from django.contrib.postgres.fields import ArrayField
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models.functions import Coalesce, Length
 from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
@@ -21,6 +22,14 @@ from users.visibility import Hideable
 
 BODY_LENGTH = 200_000
 COMMENT_LENGTH = 10_000
+
+
+# Those that the article does not have yet.
+LOCK_NEW_TAGS = """
+    SELECT FROM articles_tag WHERE id = ANY (%s) AND id NOT IN (
+        SELECT tag_id FROM articles_tagging WHERE article_id = %s
+    ) ORDER BY id FOR KEY SHARE
+"""
 
 
 class AuthoredQuerySet[Row: "Authored"](models.QuerySet[Row]):
@@ -82,11 +91,7 @@ class ArticleQuerySet(AuthoredQuerySet["Article"]):
         return (
             super()
             .seen_by(viewer)
-            .annotate(
-                favorited=favorited(viewer),
-                favorites_count=favorites_count(),
-                tag_names=tag_names(),
-            )
+            .annotate(favorited=favorited(viewer), favorites_count=favorites_count())
         )
 
 
@@ -98,6 +103,9 @@ class Article(Authored):
     tags: "models.ManyToManyField[Tag, Tagging]" = models.ManyToManyField(
         "Tag", through="Tagging", related_name="articles"
     )
+    # A copy, sorted by code point. Triggers set it and overwrite any value supplied
+    # (`migrations/sql/tag_names.sql`). A new article with the right names needs no second write.
+    tag_names = ArrayField(models.TextField(), db_default=[], editable=False)
 
     objects = ArticleQuerySet.as_manager()
 
@@ -153,6 +161,25 @@ class Article(Authored):
                 super().save(**options)
             else:
                 self._save_with_new_slug(stored.slug if stored else "", options)
+
+    def lock_tags(self, new: "list[Tag]") -> None:
+        """Lock what a change of the tags to `new` locks, in an order that prevents deadlocks
+        (`migrations/sql/tag_names.sql`). Call it in a transaction that holds no lock of the
+        article."""
+        with connection.cursor() as cursor:
+            cursor.execute(LOCK_NEW_TAGS, [[tag.pk for tag in new], self.pk])
+        taggings = Tagging.objects.filter(article=self.pk).order_by("pk").values("pk")
+        while True:
+            with transaction.atomic():
+                self._locked()
+                if len(taggings.select_for_update(skip_locked=True)) == taggings.count():
+                    return
+                transaction.set_rollback(True)
+            # A statement has locked taggings and will lock the article. Wait, without a lock of the
+            # article, until the transaction of the statement ends.
+            with transaction.atomic():
+                len(taggings.select_for_update())
+                transaction.set_rollback(True)
 
     def _locked(self) -> "Article | None":
         """Lock the row until the transaction ends; return its title and slug, or None.
@@ -233,4 +260,4 @@ class Comment(Authored):
 from articles.entries import Favorite as Favorite  # noqa: E402 -- Django looks for models here
 from articles.entries import Tag as Tag  # noqa: E402
 from articles.entries import Tagging as Tagging  # noqa: E402
-from articles.entries import favorited, favorites_count, tag_names  # noqa: E402
+from articles.entries import favorited, favorites_count  # noqa: E402

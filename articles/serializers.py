@@ -21,7 +21,7 @@ MOST_TAGS = 30
 
 
 class TagList(serializers.ListField):
-    """Tag names. `Tag.objects.named()` removes duplicates, and queries sort the names."""
+    """Tag names, in any order and with duplicates."""
 
     child = Text(max_length=64, validators=[one_line])
     default_error_messages = {
@@ -51,25 +51,30 @@ class ArticleSerializer(serializers.Serializer[Article]):
     tagList = TagList(source="tag_names", required=False)
 
     def create(self, validated_data: dict[str, Any]) -> Article:
-        tag_names = validated_data.pop("tag_names", [])
+        names = sorted(set(validated_data.pop("tag_names", [])))
         with transaction.atomic():
-            article = Article.objects.create(**validated_data)
-            article.tags.set(Tag.objects.named(tag_names))
+            tags = Tag.objects.named(names)
+            article = Article.objects.create(**validated_data, tag_names=names)
+            article.tags.add(*tags)
         return article
 
     def update(self, instance: Article, validated_data: dict[str, Any]) -> Article:
         if not validated_data:
             return instance
-        tag_names = validated_data.pop("tag_names", None)
+        names = validated_data.pop("tag_names", None)
         for name, value in validated_data.items():
             setattr(instance, name, value)
         # Only the fields of the request are written, so that two requests at the same time do
         # not overwrite each other's fields. The article is saved before the tags for its row
         # lock: without it, the tags of two requests could mix.
         with transaction.atomic():
-            instance.save(update_fields=validated_data.keys())
-            if tag_names is not None:
-                instance.tags.set(Tag.objects.named(tag_names))
+            if names is None:
+                instance.save(update_fields=validated_data.keys())
+            else:
+                tags = Tag.objects.named(names)
+                instance.lock_tags(tags)
+                instance.save(update_fields=validated_data.keys())
+                instance.tags.set(tags)
         return instance
 
 

@@ -123,20 +123,6 @@ FROM ranked JOIN authors USING (place)
 ORDER BY n
 """
 
-ARTICLES: LiteralString = """
-INSERT INTO articles_article (id, author_id, slug, title, description, body,
-                              created_at, updated_at)
-SELECT n, author,
-       CASE WHEN is_discussed THEN 'discussed' ELSE 'article-number-' || n END,
-       'Article number ' || n,
-       pg_temp.words(%(text)s, n, 3, 100),
-       pg_temp.words(%(text)s, n, 4, 800 + pg_temp.chance(n, 5, 400)::int),
-       created_at,
-       created_at + CASE mod(n, 3) WHEN 0 THEN interval '1 minute' * pg_temp.chance(n, 6, 10000)
-                                   ELSE interval '0' END
-FROM draft ORDER BY n
-"""
-
 # Three tags for each article: one of 20 common tags, one of 80, and one of the other 900.
 TAGGINGS: LiteralString = """
 INSERT INTO articles_tagging (article_id, tag_id, article_created_at, article_author_id)
@@ -147,6 +133,25 @@ FROM draft, LATERAL (VALUES
     (CASE special WHEN 1 THEN 3 WHEN 2 THEN 4 WHEN 3 THEN 2
                   ELSE 104 + pg_temp.chance(n, 9, %(tags)s - 103) END)
 ) AS tags(tag)
+"""
+
+ARTICLES: LiteralString = """
+INSERT INTO articles_article (id, author_id, slug, title, description, body,
+                              created_at, updated_at, tag_names)
+SELECT n, author,
+       CASE WHEN is_discussed THEN 'discussed' ELSE 'article-number-' || n END,
+       'Article number ' || n,
+       pg_temp.words(%(text)s, n, 3, 100),
+       pg_temp.words(%(text)s, n, 4, 800 + pg_temp.chance(n, 5, 400)::int),
+       created_at,
+       created_at + CASE mod(n, 3) WHEN 0 THEN interval '1 minute' * pg_temp.chance(n, 6, 10000)
+                                   ELSE interval '0' END,
+       names
+FROM draft JOIN (
+    SELECT article_id AS n, array_agg(name::text ORDER BY name COLLATE "C") AS names
+    FROM articles_tagging JOIN articles_tag ON articles_tag.id = tag_id GROUP BY article_id
+) AS tagged USING (n)
+ORDER BY n
 """
 
 # Five favorites for each article, by different users: `step` is at most a fifth of the crowd.
@@ -214,7 +219,7 @@ SELECT setval(pg_get_serial_sequence('users_user', 'id'), (SELECT max(id) FROM u
               (SELECT max(id) FROM articles_article))
 """
 
-STEPS = (USERS, TAG_NAMES, DRAFT, ARTICLES, TAGGINGS, FAVORITES, FOLLOWS, COMMENTS, SEQUENCES)
+STEPS = (USERS, TAG_NAMES, DRAFT, TAGGINGS, ARTICLES, FAVORITES, FOLLOWS, COMMENTS, SEQUENCES)
 
 
 def load(session: psycopg.Connection, size: Size) -> None:

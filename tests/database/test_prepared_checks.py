@@ -78,7 +78,7 @@ class MatchingRow(NamedTuple):
     created_at: datetime
     author__bio: str | None
     author__is_active: bool
-    tag_names: list[str]
+    names: list[str]
     average: Decimal | None
     tag_count: int
 
@@ -87,7 +87,7 @@ def test_rows_may_have_every_type_of_column(session: Connection, nothing_declare
     @prepared(MatchingRow)
     def query() -> QuerySet[Article]:
         return Article.objects.annotate(
-            tag_names=ArrayAgg("tags__name"), average=Avg("pk"), tag_count=Count("tags")
+            names=ArrayAgg("tags__name"), average=Avg("pk"), tag_count=Count("tags")
         )
 
     assert check_queries(session) == []
@@ -99,7 +99,7 @@ class WrongRow(NamedTuple):
     created_at: bool
     author__bio: bytes
     author__is_active: list[bool]
-    tag_names: list[int]
+    names: list[int]
     total: int
     slug: dict[str, str]
     description: int | str
@@ -110,7 +110,7 @@ def test_a_wrong_type_is_reported_with_the_type_of_the_column(
 ) -> None:
     @prepared(WrongRow)
     def query() -> QuerySet[Article]:
-        return Article.objects.annotate(tag_names=ArrayAgg("tags__name"), total=Sum("pk"))
+        return Article.objects.annotate(names=ArrayAgg("tags__name"), total=Sum("pk"))
 
     test = test_a_wrong_type_is_reported_with_the_type_of_the_column.__name__
     name = f"{__name__}.{test}.<locals>.query"
@@ -122,7 +122,7 @@ def test_a_wrong_type_is_reported_with_the_type_of_the_column(
             "created_at is bool, the column is timestamp with time zone",
             "author__bio is bytes, the column is character varying",
             "author__is_active is list[bool], the column is boolean",
-            "tag_names is list[int], the column is character varying[]",
+            "names is list[int], the column is character varying[]",
             "total is int, the column is numeric",
             "slug is dict, the column is character varying",
             "description is int | str, the column is character varying",

@@ -152,6 +152,28 @@ def test_a_wrong_copy_is_found_and_repaired(
     )
 
 
+@pytest.mark.parametrize("wrong", ["{}", "{dragons}", "{training,dragons}", "{dragons,NULL}"])
+def test_wrong_tag_names_are_found_and_repaired(
+    favorited_article: Article, alice: User, wrong: str
+) -> None:
+    untagged = write_article(alice)
+    with transaction.atomic():
+        execute("ALTER TABLE articles_article DISABLE TRIGGER USER")
+        execute(
+            f"UPDATE articles_article SET tag_names = '{wrong}'"  # noqa: S608 -- no input
+            f" WHERE id = {favorited_article.pk}"
+        )
+        execute(f"UPDATE articles_article SET tag_names = '{{x}}' WHERE id = {untagged.pk}")  # noqa: S608 -- no input
+        execute("ALTER TABLE articles_article ENABLE TRIGGER USER")
+
+    line = f"tag names of articles: 2 wrong, for example id {favorited_article.pk}."
+    assert line in differences()
+    assert verify("--repair") == "tag names of articles corrected: 2\n"
+    assert verify() == RIGHT
+    favorited_article.refresh_from_db()
+    assert favorited_article.tag_names == ["dragons", "training"]
+
+
 def test_a_count_in_many_rows_is_right_and_is_merged_into_one(favorited_article: Article) -> None:
     of_article = Tally.objects.filter(
         counted=CountKind.FAVORITES_OF_ARTICLE, key=favorited_article.pk
@@ -272,7 +294,7 @@ def write_at_random(seed: int, until: float) -> int:
         do = dice.choice(
             [
                 *[publish, publish, favorite, favorite, favorite_many, unfavorite, retag, delete],
-                *[hide, show, hide_author, show_everybody],
+                *[hide, show, hide_author, show_everybody, rename_tag],
             ]
         )
         # Raised when another thread has deleted the article.
@@ -307,10 +329,17 @@ def unfavorite(me: User, article: Article, names: list[str]) -> None:
 
 def retag(me: User, article: Article, names: list[str]) -> None:
     with transaction.atomic():
-        # Lock the article first, as an update of the API does: a deletion then waits before it
-        # holds a lock, so the two cannot deadlock.
+        # Lock as an update of the API does: a deletion then waits before it holds a lock, so the
+        # two cannot deadlock.
+        tags = Tag.objects.named(names)
+        article.lock_tags(tags)
         if Article.objects.filter(pk=article.pk).update(title="Another"):
-            article.tags.set(Tag.objects.named(names))
+            article.tags.set(tags)
+
+
+def rename_tag(me: User, article: Article, names: list[str]) -> None:
+    old, new = names
+    Tag.objects.filter(name=old).update(name=new)
 
 
 def delete(me: User, article: Article, names: list[str]) -> None:

@@ -86,6 +86,25 @@ CORRECT_COPIES = """
     FROM articles_article AS article
     WHERE article.id = article_id AND ({columns}) IS DISTINCT FROM ({originals})
 """
+TAG_NAMES = """
+    articles_article AS article LEFT JOIN (
+        SELECT article_id, array_agg(name::text ORDER BY name COLLATE "C") AS names
+        FROM articles_tagging JOIN articles_tag ON articles_tag.id = tag_id GROUP BY article_id
+    ) AS tagged ON article_id = article.id
+    WHERE tag_names IS DISTINCT FROM coalesce(names, '{}')
+"""
+SHOW_WRONG_TAG_NAMES = f"SELECT count(*), min(article.id) FROM {TAG_NAMES}"  # noqa: S608 -- no input
+LOCK_ARTICLES_OF_WRONG_TAG_NAMES = f"""
+    SELECT count(*) FROM (
+        SELECT FROM articles_article WHERE id IN (SELECT article.id FROM {TAG_NAMES})
+        ORDER BY id FOR NO KEY UPDATE
+    ) AS locked
+"""  # noqa: S608 -- no input
+# A trigger replaces any written value by the names that are right after the row is locked.
+CORRECT_TAG_NAMES = f"""
+    UPDATE articles_article SET tag_names = array_append(tag_names, NULL)
+    WHERE id IN (SELECT article.id FROM {TAG_NAMES})
+"""  # noqa: S608 -- no input
 
 
 # The columns that the rows of a table copy from their article. The name is for the report.
@@ -107,9 +126,9 @@ COPIES = (
 
 class Command(BaseCommand):
     help = (
-        "Compare all stored counts with the tables, and the columns that taggings and favorites "
-        "copy from their article with the article. Exits with 1 if any differ. Blocks no reader "
-        "and no writer."
+        "Compare all stored counts with the tables, the columns that taggings and favorites copy "
+        "from their article with the article, and the tag names of articles with the tags. Exits "
+        "with 1 if any differ. Blocks no reader and no writer."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -146,6 +165,10 @@ def _differences() -> list[str]:
                 lines.append(
                     f"copies in {copies['name']}: {number:,} wrong, for example id {first}."
                 )
+        cursor.execute(SHOW_WRONG_TAG_NAMES)
+        number, first = cursor.fetchone()
+        if number:
+            lines.append(f"tag names of articles: {number:,} wrong, for example id {first}.")
     return lines
 
 
@@ -168,4 +191,7 @@ def _repair() -> list[str]:
             cursor.execute(LOCK_ARTICLES_OF_WRONG_COPIES.format(**copies))
             cursor.execute(CORRECT_COPIES.format(**copies))
             done[f"copies in {copies['name']} corrected"] = cursor.rowcount
+        cursor.execute(LOCK_ARTICLES_OF_WRONG_TAG_NAMES)
+        cursor.execute(CORRECT_TAG_NAMES)
+        done["tag names of articles corrected"] = cursor.rowcount
     return [f"{what}: {number:,}" for what, number in done.items() if number]
