@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from articles.models import Article, Favorite
-from articles.queries import list_articles
+from articles.queries import list_articles, list_articles_after
 from profiles.models import Follow
 from tests.builders import follow, like, make_user, write_article
 from users.models import User
@@ -46,12 +46,16 @@ def site(db: None) -> Site:
     return Site(users, articles)
 
 
+def position(article: Article) -> tuple[datetime, int]:
+    return article.created_at, article.pk
+
+
 def expected(
     site: Site, tag: str | None, author: str | None, favorited_by: str | None, feed_of: int | None
 ) -> Iterator[Article]:
     liked = {*Favorite.objects.values_list("user__username", "article")}
     follows = {*Follow.objects.values_list("follower", "followed")}
-    for article in sorted(site.articles, key=lambda a: (a.created_at, a.pk), reverse=True):
+    for article in sorted(site.articles, key=position, reverse=True):
         if (
             (tag is None or tag in {tag.name for tag in article.tags.all()})
             and (author is None or author == article.author.username)
@@ -87,4 +91,19 @@ def test_every_combination_of_filters_finds_the_articles_that_pass_all_of_them(
             shown = fitting[offset : offset + limit]
             assert [*found.values_list("pk", "total")] == [
                 (article.pk, len(fitting)) for article in shown
+            ]
+        # The key may be an article that is not in the list: it may have been deleted.
+        for key, limit in product(site.articles[::9], (20, 2)):
+            found = list_articles_after.queryset(
+                created_at=key.created_at,
+                article_id=key.pk,
+                tag=tag,
+                author=author,
+                favorited_by=favorited_by,
+                feed_of=feed_of,
+                limit=limit,
+            )
+            after = [article for article in fitting if position(article) < position(key)]
+            assert [*found.values_list("pk", "total")] == [
+                (article.pk, len(fitting)) for article in after[: limit + 1]
             ]
