@@ -52,6 +52,7 @@ from users.authentication import (
 )
 from users.limits.throttles import RateThrottle
 from users.partial_put import PartialPutMixin
+from users.viewers import ViewerMixin, rows_for_viewer
 
 
 def _first_or_404(rows: list[ArticleRow]) -> ArticleRow:
@@ -62,6 +63,7 @@ def _first_or_404(rows: list[ArticleRow]) -> ArticleRow:
 
 
 class ArticleViewSet(
+    ViewerMixin,
     SlugInPathMixin,
     mixins.CreateModelMixin,
     PartialPutMixin[Article],
@@ -131,7 +133,7 @@ class ArticleViewSet(
         return _first_or_404(article_with_id(pk=pk, viewer=self.request.user.pk))
 
     def _with_slug(self, slug: str) -> ArticleRow:
-        return _first_or_404(article_with_slug(slug=slug, viewer=self.request.user.pk))
+        return _first_or_404(rows_for_viewer(self.request, article_with_slug, slug=slug))
 
     def _page(self, feed_of: int | None = None) -> Response:
         """The page for the query parameters, with the number of all matching articles."""
@@ -140,12 +142,15 @@ class ArticleViewSet(
         key = filters.pop("before", None)
         if feed_of is not None:
             filters["feed_of"] = feed_of
-        seen = filters | {"viewer": self.request.user.pk, "limit": limit}
         if key is None:
-            rows = list_articles(**seen, offset=offset)
+            rows = rows_for_viewer(
+                self.request, list_articles, **filters, limit=limit, offset=offset
+            )
             has_next = bool(rows) and offset + len(rows) < rows[0].total
         else:
-            rows = list_articles_after(**seen, created_at=key.created_at, article_id=key.article_id)
+            rows = rows_for_viewer(
+                self.request, list_articles_after, **filters, limit=limit, **key._asdict()
+            )
             has_next = len(rows) > limit
         # Every row has the total, but a page past the end of the list has no row.
         counted = rows or (list_articles(**filters, limit=1) if offset or key else [])
@@ -157,7 +162,9 @@ class ArticleViewSet(
         )
 
 
-class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[Comment]):
+class CommentViewSet(
+    ViewerMixin, SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[Comment]
+):
     """The comments of the article whose slug is in the path."""
 
     envelope = "comment"
@@ -173,7 +180,7 @@ class CommentViewSet(SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[C
         except ValidationError:
             self._article_id()  # 404 comes before 422
             raise
-        rows = comments_on(slug=slug, viewer=request.user.pk, **page)
+        rows = rows_for_viewer(request, comments_on, slug=slug, **page)
         if not rows:
             self._article_id()  # 404 for an unknown article, [] for one without comments
         shown = [comment(row) for row in rows[: page["limit"]]]

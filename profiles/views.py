@@ -12,9 +12,10 @@ from users.authentication import TokenRequired, authenticated_user, refuse_delet
 from users.limits.throttles import RateThrottle
 from users.names import nfc
 from users.serializer_fields import refuse_nul
+from users.viewers import ViewerMixin, rows_for_viewer
 
 
-class ProfileViewSet(GenericViewSet[Profile]):
+class ProfileViewSet(ViewerMixin, GenericViewSet[Profile]):
     envelope = "profile"
     throttle_classes = (RateThrottle,)
     throttle_scope = "follow"
@@ -51,7 +52,7 @@ class ProfileViewSet(GenericViewSet[Profile]):
 
     def _named(self, username: str) -> ProfileRow:
         refuse_nul(username, self.envelope)
-        return _first_or_404(profile_named(username=nfc(username), viewer=self.request.user.pk))
+        return _first_or_404(rows_for_viewer(self.request, profile_named, username=nfc(username)))
 
 
 def _first_or_404(rows: list[ProfileRow]) -> ProfileRow:

@@ -1,7 +1,7 @@
 """Authentication by `Authorization: Token <jwt>` or `Bearer <jwt>`, and which requests need it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import connection
 from django.http import HttpRequest
@@ -33,36 +33,44 @@ class TokenAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[User, tokens.Token] | None:
-        django_request: Any = request._request
-        django_request.token_status = MISSING
-        header = request.META.get("HTTP_AUTHORIZATION", "").split()
-        if not header:
-            return None
-        try:
-            authenticated = _user_and_token(header)
-        except tokens.InvalidToken as error:
-            django_request.token_status = error.code
-            return None
-        django_request.token_status = VALID
-        return authenticated
+        token = signed_token(request)
+        user = token and user_of(token, active_user(pk=token.user_id), request)
+        return (user, token) if user and token else None
 
     def authenticate_header(self, request: Request) -> str:
         """The challenge of a 401. Without one, DRF answers 403."""
         return "Token"
 
 
-def _user_and_token(header: list[str]) -> tuple[User, tokens.Token]:
-    """Raises InvalidToken."""
-    if len(header) != 2 or header[0].lower() not in SCHEMES:
-        raise tokens.InvalidToken
-    token = tokens.read(header[1])
+def signed_token(request: Request) -> tokens.Token | None:
+    """The token in the header, if its signature is good. Sets `token_status`; VALID holds only if
+    `user_of` finds the user."""
+    header = request.META.get("HTTP_AUTHORIZATION", "").split()
+    if not header:
+        _set_status(request, MISSING)
+        return None
     try:
-        users = active_user(pk=token.user_id)
-    except OverflowError as error:
-        raise tokens.InvalidToken from error
-    if not users or not token.is_current(users[0]):
-        raise tokens.InvalidToken
-    return users[0], token
+        if len(header) != 2 or header[0].lower() not in SCHEMES:
+            raise tokens.InvalidToken
+        token = tokens.read(header[1])
+    except tokens.InvalidToken as error:
+        _set_status(request, error.code)
+        return None
+    _set_status(request, VALID)
+    return token
+
+
+def user_of(token: tokens.Token, users: list[User], request: Request) -> User | None:
+    """The user that `active_user` found for the token. None if it found none, or if the token has
+    ended; then `token_status` says so."""
+    if users and token.is_current(users[0]):
+        return users[0]
+    _set_status(request, tokens.InvalidToken.code)
+    return None
+
+
+def _set_status(request: Request, status: str) -> None:
+    request._request.token_status = status  # type: ignore[attr-defined]  # ours
 
 
 def authenticated_user(request: Request) -> User:

@@ -13,6 +13,7 @@ from users.models import User
 from users.revocation import digest
 
 ALGORITHM = "HS256"
+LARGEST_ID = 2**63 - 1  # of a bigint column
 LEEWAY = 30  # seconds by which the clocks of two machines may differ
 
 
@@ -89,9 +90,12 @@ def _verified(text: str, key: str) -> Token:
         leeway=LEEWAY,
         options={"require": ["sub", "iat", "exp"]},
     )
+    user_id = int(claims["sub"])
+    if not 0 < user_id <= LARGEST_ID:
+        raise ValueError("no user can have this id")
     return Token(
         text=text,
-        user_id=int(claims["sub"]),
+        user_id=user_id,
         # Old tokens have no generation, and belong to the first one.
         generation=claims.get("gen", 0),
         expires_at=int(claims["exp"]),

@@ -13,6 +13,9 @@ from psycopg.errors import error_from_result
 
 from database.backend.connection import Connection
 from database.backend.cursors import ObservedCursor
+from database.backend.pipeline import Bound, results_of
+
+Statement = tuple[str, Sequence[Any]]
 
 # A prepared statement whose table was changed ("cached plan must not change result type"), and one
 # that the server does not have any more.
@@ -33,6 +36,9 @@ class PreparedCursor(ObservedCursor, base.CursorMixin, psycopg.RawCursor[Any]):
             psycopg.Cursor(self.connection).execute("DEALLOCATE ALL")
             return super().execute(query, params, prepare=True, binary=True)
 
+    def announce(self, query: str, params: Sequence[Any]) -> None:
+        """Does nothing: each statement has a round trip of its own."""
+
 
 class FastPreparedCursor:
     """A cursor that executes a prepared statement with one call of libpq, and converts values,
@@ -46,7 +52,17 @@ class FastPreparedCursor:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._transformer = Transformer(connection)
         self._rows: list[tuple[Any, ...]] = []
+        self._announced: Statement | None = None
+        self._received: tuple[Statement, pq.abc.PGresult] | None = None
+
+    def announce(self, query: str, params: Sequence[Any]) -> None:
+        """Say which statement follows the next one. The next `execute` then sends both in one round
+        trip, and the `execute` after it only returns the result."""
+        # With a limit of 1, the statement that is prepared last would be the only one.
+        if self.connection.prepared_max != 1:
+            self._announced = query, params
 
     def execute(self, query: str, params: Sequence[Any] = ()) -> Self:
         """Raises psycopg.Error."""
@@ -71,22 +87,39 @@ class FastPreparedCursor:
         """There is nothing to close."""
 
     def _run(self, query: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-        connection, pgconn = self.connection, self.connection.pgconn
+        result = self._result(query, params)
+        self._raise_error_of(result)
+        self._transformer.set_pgresult(result)
+        return self._transformer.load_rows(0, result.ntuples, tuple)
+
+    def _result(self, query: str, params: Sequence[Any]) -> pq.abc.PGresult:
+        received, self._received = self._received, None
+        announced, self._announced = self._announced, None
+        # Another statement may come: execute wrappers of Django can change the text.
+        if received and received[0] == (query, params):
+            return received[1]
+        pgconn = self.connection.pgconn
         idle = pgconn.transaction_status == pq.TransactionStatus.IDLE
-        if idle and not connection.autocommit:
-            psycopg.Cursor(connection).execute("")  # psycopg sends BEGIN before it
-        transformer = Transformer(connection)
+        if idle and not self.connection.autocommit:
+            psycopg.Cursor(self.connection).execute("")  # psycopg sends BEGIN before it
+        statement = self._bound(query, params)
+        if announced is None:
+            return pgconn.exec_prepared(
+                statement.name,
+                statement.values,  # type: ignore[arg-type]  # NULL is None, which psycopg's types leave out
+                statement.formats,
+                pq.Format.BINARY,
+            )
+        result, result_of_next = results_of(self.connection, [statement, self._bound(*announced)])
+        if result_of_next.status != pq.ExecStatus.PIPELINE_ABORTED:
+            self._received = announced, result_of_next
+        return result
+
+    def _bound(self, query: str, params: Sequence[Any]) -> Bound:
+        transformer = self._transformer
         values = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
         name = self._statement_name(query, transformer.types or ())
-        result = pgconn.exec_prepared(
-            name,
-            values,  # type: ignore[arg-type]  # NULL is None, which psycopg's types leave out
-            transformer.formats,
-            pq.Format.BINARY,
-        )
-        self._raise_error_of(result)
-        transformer.set_pgresult(result)
-        return transformer.load_rows(0, result.ntuples, tuple)
+        return Bound(name, values, transformer.formats)
 
     def _statement_name(self, query: str, types: Sequence[int]) -> bytes:
         """The name of the prepared statement. Prepares it if this connection does not have it."""

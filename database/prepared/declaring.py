@@ -37,6 +37,7 @@ from django.db.models import Model, QuerySet
 from psycopg.types.numeric import Int8
 
 from database.backend import database_wrapper
+from database.prepared.calls import Call
 from database.prepared.compiling import FIELDS, Compiled, CompileError, compile_queryset
 from database.prepared.parameters import Parameter, UnknownValue
 from database.prepared.slicing import Slice, SliceParameter
@@ -87,13 +88,17 @@ class Prepared[**P, Row]:
         Raises what a queryset raises; TypeError for None where the default is not None;
         OverflowError for an integer of more than 64 bits, where a queryset finds no row.
         """
+        call = self.call(*args, **kwargs)
+        with database_wrapper(self.using).prepared_cursor() as cursor:
+            return call.rows(cursor)
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call[Row]:
+        """The query with these arguments, for `together`. Raises TypeError as a call does."""
         if args:
             raise TypeError(f"{self.name} takes keyword arguments only")
         text, parameters = self.compiled(self.shape_of(kwargs))
         values = [self._value(name, kwargs[name]) for name in parameters]
-        with database_wrapper(self.using).prepared_cursor() as cursor:
-            cursor.execute(text, values)
-            return [*map(self._make_row, cursor.fetchall())]
+        return Call(text, values, self._make_row, self.using)
 
     def queryset(self, *args: P.args, **kwargs: P.kwargs) -> QuerySet[Any, Any]:
         """The queryset of the declaration: the same rows as tuples."""

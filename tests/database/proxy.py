@@ -14,6 +14,7 @@ class Proxy:
     `lost_commits`: for so many next transactions, the client's connection is closed instead of
     answering the COMMIT. `commits_arrive`: whether PostgreSQL gets these COMMITs; the client cannot
     tell the difference. `commit`: the bytes that mark a commit; a single INSERT commits too.
+    `messages` counts what the clients have sent, each write to a socket once.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -21,6 +22,7 @@ class Proxy:
         self.lost_commits = 0
         self.commits_arrive = True
         self.commit = COMMIT
+        self.messages = 0
         self._counting = threading.Lock()
         self._sockets: set[socket.socket] = set()
 
@@ -63,6 +65,7 @@ class Proxy:
     def _ask(self, client: socket.socket, server: socket.socket, losing: threading.Event) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
+                self.messages += 1
                 if self.commit in data and self._takes_commit():
                     losing.set()
                     if not self.commits_arrive:
