@@ -96,7 +96,7 @@ def _against_limit(
         cases |= {name: Case(ours, question) for name, question in asked.items()}
         costs = rounds.measure_interleaved(cases, rounds=times, seconds=seconds)
     version = postgresql.execute("SHOW server_version")[0][0].split()[0]
-    print(f"\nPostgreSQL {version}, demo content, 20,000 articles, {CLIENTS} clients, ")
+    print(f"\nPostgreSQL {version}, demo content, 20,000 articles, {CLIENTS} clients,")
     print(f"2 workers of {subjects.THREADS} threads; medians of {times} rounds of {seconds:g} s\n")
     _print(costs)
     return costs, [
