@@ -67,36 +67,29 @@ COLUMNS: LiteralString = """
 
 
 def multiply(session: psycopg.Connection, times: int) -> None:
-    """Make `times - 1` copies of the site. The ids of users and articles must have no gaps.
+    """Make `times - 1` copies of the site.
 
     `session` belongs to a superuser, has autocommit, and must not be used afterwards. The counts
     that triggers maintain are missing: run `verify_counts --repair`.
     """
     session.execute(BEGIN)
-    numbers = {
-        name: sql.Literal(session.execute(query).fetchall()[0][0])
-        for name, query in NUMBERS.items()
-    }
+    numbers = {name: session.execute(query).fetchall()[0][0] for name, query in NUMBERS.items()}
     for table, changed in CHANGED.items():
-        columns = [
-            name
-            for (name,) in session.execute(COLUMNS, [table]).fetchall()
-            if name != "id" or name in changed
-        ]
+        found = [name for (name,) in session.execute(COLUMNS, [table]).fetchall()]
+        columns = [name for name in found if name != "id" or name in changed]
         values = [
             sql.SQL(changed[name]).format(**numbers) if name in changed else sql.Identifier(name)
             for name in columns
         ]
-        insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}, generate_series(1, {}) AS copy {}")
-        session.execute(
-            insert.format(
-                sql.Identifier(table),
-                sql.SQL(", ").join(map(sql.Identifier, columns)),
-                sql.SQL(", ").join(values),
-                sql.Identifier(table),
-                times - 1,
-                # The articles of a site are in the order of their time.
-                sql.SQL("ORDER BY " + OLDER if "created_at" in changed else ""),
-            )
+        copy = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}, generate_series(1, {}) AS copy {}")
+        statement = copy.format(
+            sql.Identifier(table),
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            sql.SQL(", ").join(values),
+            sql.Identifier(table),
+            times - 1,
+            # The articles of a real site are stored in the order of their time.
+            sql.SQL("ORDER BY " + OLDER if "created_at" in changed else ""),
         )
+        session.execute(statement)
     session.execute(SEQUENCES)
