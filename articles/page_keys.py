@@ -5,15 +5,17 @@ With a key, it starts to read the index at the page. And a page by key neither r
 article when others are published or deleted.
 """
 
+import hmac
 import re
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
+from django.conf import settings
 from django.db.models import Field, Func
 from django.db.models.lookups import LessThan
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -67,5 +69,6 @@ def _row(*columns: str | Func) -> Func:
 
 
 def _signature(time: int, article_id: int) -> bytes:
-    value = f"{time} {article_id}"
-    return salted_hmac("articles.page_keys", value, algorithm="sha256").digest()[:8]
+    # Django's `salted_hmac` takes six times as long: 2 % of a list request.
+    key = b"articles.page_keys" + settings.SECRET_KEY.encode()
+    return hmac.digest(key, b"%d %d" % (time, article_id), "sha256")[:8]
