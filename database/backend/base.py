@@ -130,17 +130,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Connection:
-        if self.pool:
-            connection: Connection = super().get_new_connection(conn_params)
-            checked_out[id(connection)].wrapper = weakref.ref(self)
-            return connection
-        level = self._isolation_level()
-        connection = self._connect(conn_params)
-        self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        level, pool = self._isolation_level(), self.pool
+        if pool is None:
+            connection = self._connect(conn_params)
+            checkout = Checkout(connection, pool=None).begin()
+            watchdog.wake()
+        else:
+            if pool.closed:  # not at every checkout: open() takes a lock
+                pool.open()
+            connection = pool.getconn()
+            checkout = checked_out[id(connection)]
+        checkout.wrapper = weakref.ref(self)
+        self.isolation_level = level or psycopg.IsolationLevel.READ_COMMITTED
         if level is not None:
-            connection.isolation_level = self.isolation_level = level
-        Checkout(connection, pool=None).begin().wrapper = weakref.ref(self)
-        watchdog.wake()
+            connection.isolation_level = level
         return connection
 
     def _isolation_level(self) -> psycopg.IsolationLevel | None:

@@ -71,10 +71,13 @@ class Checkout:
         # Code and positions only: frames would keep the variables of the request alive.
         self._frames: list[tuple[CodeType, int]] = []
         frame: FrameType | None = sys._getframe(1)
-        name = ""
-        while frame is not None and name != VIEW_CALLER and len(self._frames) < MAX_FRAMES:
-            name = frame.f_code.co_name
-            self._frames.append((frame.f_code, frame.f_lasti))
+        for _ in range(MAX_FRAMES):
+            if frame is None:
+                break
+            code = frame.f_code
+            self._frames.append((code, frame.f_lasti))
+            if code.co_name == VIEW_CALLER:
+                break
             frame = frame.f_back
 
     def begin(self) -> Self:

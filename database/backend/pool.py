@@ -97,7 +97,7 @@ class Pool(ConnectionPool[Connection]):
         return sum(checkout.pool is self for checkout in list(checked_out.values()))
 
     def open(self, wait: bool = False, timeout: float = 30.0) -> None:
-        opens = self.closed  # Django calls open() at every checkout
+        opens = self.closed
         super().open(wait, timeout)
         if opens:
             housekeeping.look_after(self)
