@@ -10,7 +10,11 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import django
 from django.conf import settings
+from django.core.cache import close_caches
+from django.core.handlers.base import reset_urlconf
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from psycopg import OperationalError
@@ -38,6 +42,15 @@ class Handler(WSGIHandler):
         response.wsgi_request = request  # type: ignore[attr-defined]  # for the access log
         return response
 
+
+# What Django does around each request, and this project does not need, takes 4 % of a read. There
+# are no caches, no URLs that depend on the request, and no log of queries, which only tests read.
+request_started.disconnect(reset_queries)
+request_finished.disconnect(close_caches)
+request_finished.disconnect(reset_urlconf)
+if not settings.DATABASES["default"]["CONN_MAX_AGE"]:
+    # The end of each request has closed its connections.
+    request_started.disconnect(close_old_connections)
 
 django_application = Handler()
 # The process opens its connections before it accepts requests, so that the first requests do not
