@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -170,6 +171,25 @@ def list_query(query: serializers.Serializer[Any], query_string: str) -> dict[st
     """
     validated = _validated if len(query_string) <= _LONGEST_CACHED else _validated.__wrapped__
     return dict(validated(query, query_string))
+
+
+# As in the header `Link`.
+_KEY_AT_END = re.compile("(?:^|&)before=([A-Za-z0-9_-]+)$")
+
+
+def article_list_query(query_string: str) -> dict[str, Any]:
+    """The validated parameters of a list of articles: `list_query(article_list, query_string)`.
+
+    A valid key at the end is read apart. Each page has another key, so the parameters with it are
+    not in the cache, and the page takes 10 % longer.
+    """
+    if found := _KEY_AT_END.search(query_string):
+        with suppress(InvalidPageKey, serializers.ValidationError):  # reported below
+            key = PageKey.decoded(found[1])
+            parameters = list_query(article_list, query_string[: found.start()])
+            if "offset" not in parameters:
+                return parameters | {"before": key}
+    return list_query(article_list, query_string)
 
 
 @lru_cache(maxsize=1_000)

@@ -36,7 +36,7 @@ from articles.representations import article, article_in_list, comment
 from articles.serializers import (
     ArticleSerializer,
     CommentSerializer,
-    article_list,
+    article_list_query,
     comment_list,
     list_query,
     tag_list,
@@ -137,7 +137,7 @@ class ArticleViewSet(
 
     def _page(self, feed_of: int | None = None) -> Response:
         """The page for the query parameters, with the number of all matching articles."""
-        filters = list_query(article_list, query_string(self.request))
+        filters = article_list_query(query_string(self.request))
         limit, offset = filters.pop("limit"), filters.pop("offset", 0)
         key = filters.pop("before", None)
         if feed_of is not None:

@@ -283,6 +283,57 @@ def test_an_empty_key_counts_as_absent(api: Api, alice: User, limit: str) -> Non
     assert page_at(api(), f"{PATH}?{limit}before={KEY.encoded()}&before=").slugs
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=2&before={key}",
+        "before={key}&limit=2",
+        "limit=2&before={key}&",
+        "limit=2&&before={key}",
+        "limit=2&before={key}&tag=",
+        "limit=2&b%65fore={key}",
+        "limit=2&before={escaped}",
+        "limit=2&before=x&before={key}",
+        "limit=2&before={key}&x=before=x",
+        "limit=2&offset=&before={key}",
+    ],
+)
+def test_a_key_may_be_anywhere_in_the_query_string(api: Api, alice: User, query: str) -> None:
+    article = write_numbered(alice, 4)[2]
+    key = PageKey(article.created_at, article.pk).encoded()
+    escaped = "".join(f"%{ord(character):02x}" for character in key)
+
+    page = page_at(api(), f"{PATH}?{query.format(key=key, escaped=escaped)}")
+
+    assert page == (["article-1", "article-0"], 4, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "key"),
+    [
+        ("before={key}&before=x", "before"),
+        ("x=before={key}&before=x", "before"),
+        ("offset=1&before={key}", "before"),
+        ("before={key}&offset=1", "before"),
+        ("limit=0&before={key}", "limit"),
+        ("before={key}&limit=0", "limit"),
+        ("tag=%00&before={key}", "tag"),
+        ("offset=-1&before={key}", "offset"),
+    ],
+)
+def test_a_valid_key_does_not_hide_another_invalid_parameter(
+    api: Api, article: Article, query: str, key: str
+) -> None:
+    response = api().get(f"{PATH}?{query.format(key=KEY.encoded())}")
+
+    assert response.status_code == 422
+    assert [*response.json()["errors"]] == [key]
+
+
+def test_a_name_that_ends_in_before_is_no_key(api: Api, article: Article) -> None:
+    assert page_at(api(), f"{PATH}?limit=5&not-before={KEY.encoded()}").slugs == [article.slug]
+
+
 def invalid_keys() -> Iterator[str]:
     key = KEY.encoded()
     for n, character in enumerate(key):
