@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet, Subquery, Sum
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Collate
 
 from articles import lists
@@ -12,7 +12,7 @@ from articles.lists import Page
 from articles.models import Article, ArticleQuerySet, Comment
 from articles.page_keys import PageKey
 from database.prepared import Slice, prepared, sliced
-from users.models import is_hidden
+from users.models import is_hidden, row_exists
 
 # Rows of a page if the client sends no limit.
 DEFAULT_LIMIT = 20
@@ -116,7 +116,8 @@ def comments_on(
 @prepared(CommentRow, indexes=["articles_comment_pkey"])
 def comment_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Comment]:
     """The comment with this id, unless the comment or its article is hidden."""
-    comments = Comment.objects.visible().filter(article__in=Article.objects.visible())
+    article = Article.objects.visible().filter(pk=OuterRef("article"))
+    comments = Comment.objects.visible().filter(row_exists(article))
     return comments.seen_by(viewer).filter(pk=pk)
 
 

@@ -74,6 +74,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA public GRANT USAGE ON SEQUE
     ALTER ROLE :"app" IN DATABASE :"DBNAME" SET TimeZone = 'UTC';
     ALTER ROLE :"app" IN DATABASE :"DBNAME" SET statement_timeout = '10s';
     ALTER ROLE :"app" IN DATABASE :"DBNAME" SET idle_in_transaction_session_timeout = '10s';
+    ALTER ROLE :"app" IN DATABASE :"DBNAME" SET random_page_cost = 1.1;
 \endif
 
 COMMIT;

@@ -150,19 +150,20 @@ def test_a_password_changes_only_when_a_new_one_is_given(server: PostgreSQL) -> 
     set_roles(server, **PASSWORDS)
 
 
-def test_for_pgbouncer_the_role_has_the_time_zone_and_the_timeouts(server: PostgreSQL) -> None:
+def test_for_pgbouncer_the_role_has_the_settings_of_the_startup_options(server: PostgreSQL) -> None:
     server.execute("CREATE DATABASE pooled")
     set_roles(server, "--set=pgbouncer=on", database="pooled")
 
     with psycopg.connect(url_of(server, APP, database="pooled")) as app:
         settings = app.execute(
             "SELECT current_setting('TimeZone'), current_setting('statement_timeout'),"
-            " current_setting('idle_in_transaction_session_timeout')"
+            " current_setting('idle_in_transaction_session_timeout'),"
+            " current_setting('random_page_cost')"
         ).fetchone()
     with psycopg.connect(url_of(server, OWNER, database="pooled")) as owner:
         migration = owner.execute("SHOW statement_timeout").fetchone()
 
-    assert settings == ("UTC", "10s", "10s")
+    assert settings == ("UTC", "10s", "10s", "1.1")
     assert migration == ("0",)
 
 

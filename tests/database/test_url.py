@@ -19,7 +19,7 @@ URL = "postgresql://alice:hidden@127.0.0.1/conduit"
 ELSEWHERE = "postgresql://alice:hidden@db.example/conduit"
 BOUNDS = (
     "-c statement_timeout=10000 -c idle_in_transaction_session_timeout=10000"
-    " -c client_connection_check_interval=1000"
+    " -c client_connection_check_interval=1000 -c random_page_cost=1.1"
 )
 
 Entry = Callable[..., dict[str, Any]]
