@@ -1,8 +1,8 @@
 """The key of a page: the position in a list where the page begins.
 
-With an offset, PostgreSQL reads all rows before the page: 2.8 s near the end of a million articles.
-With a key, it starts to read the index at the page. And a page by key neither repeats nor skips an
-article when others are published or deleted.
+For an offset, PostgreSQL reads the index entries of all articles before the page: 0.5 s near the
+end of a million articles. For a key, it starts to read the index at the page: 0.4 ms. Also, a page
+after a key repeats and skips no article when others are published or deleted.
 """
 
 import hmac
