@@ -4,6 +4,7 @@ import atexit
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from multiprocessing.util import Finalize
 from time import monotonic
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -17,6 +18,7 @@ from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import ResolverMatch, get_resolver
 from psycopg import OperationalError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -32,6 +34,14 @@ from users.deletion_worker import worker as deletion_worker  # noqa: E402
 
 
 class Handler(WSGIHandler):
+    def resolve_request(self, request: HttpRequest) -> ResolverMatch:
+        """The view of the path, as Django finds it, but from a cache: Django tries one pattern
+        after the other, which takes 4 % of a read."""
+        path = request.path_info
+        resolve = _resolved if len(path) <= LONGEST_CACHED else _resolved.__wrapped__
+        match = request.resolver_match = resolve(path)
+        return match
+
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         response = super().get_response(request)
         # CommonMiddleware sets the length, but not for errors of the middleware outside of it. The
@@ -41,6 +51,15 @@ class Handler(WSGIHandler):
             response.setdefault("Content-Length", str(len(response.content)))
         response.wsgi_request = request  # type: ignore[attr-defined]  # for the access log
         return response
+
+
+# Characters. Longer paths are not cached, so that clients cannot fill the memory.
+LONGEST_CACHED = 200
+
+
+@lru_cache(maxsize=1_000)
+def _resolved(path: str) -> ResolverMatch:
+    return get_resolver().resolve(path)
 
 
 # What Django does around each request, and this project does not need, takes 4 % of a read. There
