@@ -2,7 +2,7 @@ import re
 from typing import Any
 
 from django.db import IntegrityError
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -52,6 +52,7 @@ from users.authentication import (
 )
 from users.limits.throttles import RateThrottle
 from users.partial_put import PartialPutMixin
+from users.reads import ReadMixin
 from users.viewers import ViewerMixin, rows_for_viewer
 
 
@@ -65,6 +66,7 @@ def _first_or_404(rows: list[ArticleRow]) -> ArticleRow:
 class ArticleViewSet(
     ViewerMixin,
     SlugInPathMixin,
+    ReadMixin,
     mixins.CreateModelMixin,
     PartialPutMixin[Article],
     mixins.DestroyModelMixin,
@@ -79,15 +81,15 @@ class ArticleViewSet(
     lookup_field = "slug"
     lookup_value_regex = "[^/]+"
 
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> HttpResponse:
         return self._page()
 
     @action(detail=False, permission_classes=[TokenRequired])
-    def feed(self, request: Request) -> Response:
+    def feed(self, request: Request) -> HttpResponse:
         return self._page(feed_of=authenticated_user(request).pk)
 
-    def retrieve(self, request: Request, slug: str) -> Response:
-        return Response(article(self._with_slug(slug)))
+    def retrieve(self, request: Request, slug: str) -> HttpResponse:
+        return self.answer(article(self._with_slug(slug)))
 
     def create(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
@@ -135,7 +137,7 @@ class ArticleViewSet(
     def _with_slug(self, slug: str) -> ArticleRow:
         return _first_or_404(rows_for_viewer(self.request, article_with_slug, slug=slug))
 
-    def _page(self, feed_of: int | None = None) -> Response:
+    def _page(self, feed_of: int | None = None) -> HttpResponse:
         """The page for the query parameters, with the number of all matching articles."""
         filters = article_list_query(query_string(self.request))
         limit, offset = filters.pop("limit"), filters.pop("offset", 0)
@@ -156,14 +158,14 @@ class ArticleViewSet(
         counted = rows or (list_articles(**filters, limit=1) if offset or key else [])
         count = counted[0].total if counted else 0
         shown = rows[:limit]
-        return Response(
+        return self.answer(
             {"results": [article_in_list(row) for row in shown], "count": count},
             headers=link_by_key(self.request, shown[-1]) if has_next else None,
         )
 
 
 class CommentViewSet(
-    ViewerMixin, SlugInPathMixin, mixins.DestroyModelMixin, GenericViewSet[Comment]
+    ViewerMixin, SlugInPathMixin, ReadMixin, mixins.DestroyModelMixin, GenericViewSet[Comment]
 ):
     """The comments of the article whose slug is in the path."""
 
@@ -174,7 +176,7 @@ class CommentViewSet(
     throttle_scope = "comment"
     lookup_value_regex = "[^/]+"
 
-    def list(self, request: Request, slug: str) -> Response:
+    def list(self, request: Request, slug: str) -> HttpResponse:
         try:
             page = list_query(comment_list, query_string(request))
         except ValidationError:
@@ -184,7 +186,7 @@ class CommentViewSet(
         if not rows:
             self._article_id()  # 404 for an unknown article, [] for one without comments
         shown = [comment(row) for row in rows[: page["limit"]]]
-        return Response(shown, headers=link_by_offset(request, rows, **page))
+        return self.answer(shown, headers=link_by_offset(request, rows, **page))
 
     def create(self, request: Request, slug: str) -> Response:
         article_id = self._article_id()  # first, so that 404 comes before 422
@@ -239,15 +241,15 @@ class CommentViewSet(
             raise ArticleNotFound from error
 
 
-class TagViewSet(GenericViewSet[Tag]):
+class TagViewSet(ReadMixin, GenericViewSet[Tag]):
     """The tags of articles. A token in the request is ignored, also if it is invalid."""
 
     envelope = "tag"
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
-    def list(self, request: Request) -> Response:
+    def list(self, request: Request) -> HttpResponse:
         page = list_query(tag_list, query_string(request))
         rows = tags_most_used_first(**page)
         shown = [row.name for row in rows[: page["limit"]]]
-        return Response(shown, headers=link_by_offset(request, rows, **page))
+        return self.answer(shown, headers=link_by_offset(request, rows, **page))

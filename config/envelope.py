@@ -55,7 +55,8 @@ class EnvelopeRenderer(BaseRenderer):
     ) -> bytes:
         if data is None:
             return b""
-        if not renderer_context["response"].exception:
+        response = renderer_context.get("response")  # DRF's; None for the answer to a read
+        if response is None or not response.exception:
             data = _wrapped(renderer_context["view"].envelope, data)
         return orjson.dumps(data)
 

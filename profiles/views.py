@@ -1,3 +1,4 @@
+from django.http import HttpResponse
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
@@ -11,11 +12,12 @@ from profiles.representations import profile
 from users.authentication import TokenRequired, authenticated_user, refuse_deleted_account
 from users.limits.throttles import RateThrottle
 from users.names import nfc
+from users.reads import ReadMixin
 from users.serializer_fields import refuse_nul
 from users.viewers import ViewerMixin, rows_for_viewer
 
 
-class ProfileViewSet(ViewerMixin, GenericViewSet[Profile]):
+class ProfileViewSet(ViewerMixin, ReadMixin, GenericViewSet[Profile]):
     envelope = "profile"
     throttle_classes = (RateThrottle,)
     throttle_scope = "follow"
@@ -23,8 +25,8 @@ class ProfileViewSet(ViewerMixin, GenericViewSet[Profile]):
     # The router's default pattern does not allow a dot.
     lookup_value_regex = "[^/]+"
 
-    def retrieve(self, request: Request, username: str) -> Response:
-        return Response(profile(self._named(username)))
+    def retrieve(self, request: Request, username: str) -> HttpResponse:
+        return self.answer(profile(self._named(username)))
 
     @action(detail=True, methods=["post"], permission_classes=[TokenRequired])
     def follow(self, request: Request, username: str) -> Response:
