@@ -1,7 +1,8 @@
 """Several prepared statements in one round trip, with libpq's pipeline mode.
 
 Two round trips cost more than one: each wakes PostgreSQL and the thread that waits for it.
-psycopg's own pipeline costs ten times as much CPU time, because it serves every case.
+psycopg's `Connection.pipeline` costs more than it saves: 40 µs of CPU time more than two separate
+statements.
 """
 
 import select
