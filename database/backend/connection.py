@@ -36,6 +36,11 @@ RESET_SQL = (
 )
 BUSY_OR_BROKEN = (pq.TransactionStatus.ACTIVE, pq.TransactionStatus.UNKNOWN)
 LOGGED_LENGTH = 2_000  # characters of a slow statement
+# Seconds. PostgreSQL keeps the plan of a prepared statement until the statistics change. A plan for
+# an almost empty table reads the whole table, and gets slow if the table grows fast. Autovacuum
+# changes the statistics about once a minute too, but not while it is off or busy. A new plan takes
+# about a millisecond for a list of articles.
+PLANS_LAST = 60.0
 
 # The open connections of this process. A child process must not use them (`forks.py`).
 open_connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
@@ -57,6 +62,7 @@ class Connection(psycopg.Connection[Any]):
         self._statement_numbers = itertools.count()
         self.opened_at = monotonic()
         self.answered_at = self.opened_at  # when the server last answered
+        self.plans_until = self.opened_at + PLANS_LAST  # then PostgreSQL must plan again
         # Our own descriptor of the socket. libpq may close its descriptor at any time; its number
         # could belong to another connection when another thread cuts this one.
         self._handle = os.dup(pgconn.socket)

@@ -11,7 +11,7 @@ from psycopg.abc import Params
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 
-from database.backend.connection import Connection
+from database.backend.connection import PLANS_LAST, Connection
 from database.backend.cursors import ObservedCursor
 from database.backend.pipeline import Bound, results_of
 
@@ -125,6 +125,9 @@ class FastPreparedCursor:
         """The name of the prepared statement. Prepares it if this connection does not have it."""
         connection = self.connection
         names = connection.statement_names
+        if (now := monotonic()) >= connection.plans_until:
+            self._raise_error_of(connection.pgconn.exec_(b"DISCARD PLANS"))
+            connection.plans_until = now + PLANS_LAST
         if connection.outdated:
             self._raise_error_of(connection.pgconn.exec_(b"DEALLOCATE ALL"))
             names.clear()

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -331,3 +332,31 @@ def test_behind_pgbouncer_no_statement_is_prepared(transactional_db: None) -> No
     assert found == [["css"], ["css", "java"]] * (calls // 2)
     assert log.count("execute <unnamed>: SELECT") == calls
     assert "execute _pg" not in log
+
+
+def test_a_statement_is_planned_again_after_a_minute_for_tables_that_have_grown(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan() -> str:
+        (name,) = session().statement_names.values()
+        rows = session().execute(f"EXPLAIN EXECUTE {name.decode()} (1)".encode()).fetchall()
+        return "\n".join(line for (line,) in rows)
+
+    session().outdated = True
+    session().execute("ANALYZE users_user")
+    session().execute("SET LOCAL session_replication_role = replica")  # this discards plans too
+    session().execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    user_with_id(pk=1)
+    session().execute(
+        "INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,"
+        " username_folded, is_active, is_staff, created_at)"
+        " SELECT n, '', false, n, n, n, n, true, false, now() FROM generate_series(1, 5000) AS n"
+    )
+    user_with_id(pk=1)
+    assert "Seq Scan" in plan()
+
+    monkeypatch.setattr(session(), "plans_until", monotonic())
+    user_with_id(pk=1)
+
+    assert "Index Scan using users_user_pkey" in plan()
+    assert session().plans_until > monotonic() + 50

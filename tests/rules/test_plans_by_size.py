@@ -15,7 +15,8 @@ knows this size only if the table was analyzed; else it plans for ten pages.
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -26,7 +27,8 @@ from tests.database import clusters
 from tests.database.servers import PostgreSQL, migrated
 from tests.processes import run
 from tests.rules.million import MILLION
-from tests.rules.planning import VALUES, modes_of, plan_of, session_of
+from tests.rules.planning import VALUES, explain, modes_of, plan_of, prepared, session_of
+from tests.rules.test_plans import CONTENT
 
 pytestmark = [
     pytest.mark.django_db,  # the compiled SQL depends on the version of the server
@@ -35,6 +37,13 @@ pytestmark = [
 ]
 
 QUERIES = queries_of("default")
+# The queries and shapes that PostgreSQL executes with generic plans.
+GENERIC = [
+    (query, shape)
+    for query in QUERIES
+    for shape in query.shapes()
+    if not shape.parameters & {"limit", "offset"}
+]
 UNKNOWN = dict.fromkeys(VALUES, "nobody") | {
     name: 0 if isinstance(value, int) else value
     for name, value in VALUES.items()
@@ -220,3 +229,30 @@ def test_no_plan_scans_a_whole_table_of_a_million_articles(
     million: Site, query: Prepared[..., Any]
 ) -> None:
     assert refused(million, query) == []
+
+
+@pytest.mark.parametrize("start", ["empty", "analyzed while empty"])
+def test_a_session_that_planned_on_the_empty_site_plans_again_after_analyze(start: str) -> None:
+    """Autovacuum runs ANALYZE on a table that has grown.
+
+    Without statistics PostgreSQL takes almost all rows for hidden, because it assumes that one row
+    in 200 has no value in `hidden_at`. So before ANALYZE, some plans read whole indexes.
+    """
+    with ExitStack() as stack:
+        server = stack.enter_context(migrated(autovacuum="off"))
+        SITES[start](server)
+        session = stack.enter_context(session_of(server))
+        session.execute("SET plan_cache_mode = force_generic_plan")
+        statements = [
+            stack.enter_context(prepared(session, query.compiled(shape), VALUES, f"query_{number}"))
+            for number, (query, shape) in enumerate(GENERIC)
+        ]
+        for statement in statements:
+            explain(session, statement)
+
+        execute(CONTENT)(server)
+        session.execute("ANALYZE")
+
+        site = Site(session)
+        scans = {*chain(*(site.whole_scans(explain(session, each)) for each in statements))}
+        assert {scan for scan in scans if site.is_refused(scan)} == set()
