@@ -10,7 +10,7 @@ from django.db import transaction
 from django.http import QueryDict
 from rest_framework import serializers
 
-from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag
+from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag, Tagging
 from articles.page_keys import InvalidPageKey, PageKey
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
 from articles.texts import one_line, visible
@@ -56,7 +56,7 @@ class ArticleSerializer(serializers.Serializer[Article]):
         with transaction.atomic():
             tags = Tag.objects.named(names)
             article = Article.objects.create(**validated_data, tag_names=names)
-            article.tags.add(*tags)
+            Tagging.objects.bulk_create(Tagging(article=article, tag=tag) for tag in tags)
         return article
 
     def update(self, instance: Article, validated_data: dict[str, Any]) -> Article:

@@ -125,3 +125,25 @@ def test_a_migration_lets_reads_pass_while_it_waits_for_a_slow_transaction() -> 
             slow.execute("COMMIT")
             migration.result()
         assert max(read.result() for read in reads) < 2.5  # seconds: one lock timeout, not two
+
+
+FUNCTIONS: LiteralString = """
+    SELECT pg_get_functiondef(oid) FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace
+        AND prorettype IN ('trigger'::regtype, 'void'::regtype)
+    ORDER BY 1
+"""
+TRIGGERS: LiteralString = """
+    SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1
+"""
+
+
+def test_a_reversed_migration_restores_the_triggers_before_it() -> None:
+    with migrated() as server:
+        migrate(server, "articles", "0014")
+        reversed_ = server.execute(FUNCTIONS), server.execute(TRIGGERS)
+        migrate(server, "articles", "0006")
+        assert server.execute(TRIGGERS) != reversed_[1]
+        migrate(server, "articles", "0014")
+
+        assert (server.execute(FUNCTIONS), server.execute(TRIGGERS)) == reversed_

@@ -274,6 +274,48 @@ def test_statements_with_many_rows_are_counted(scene: Article) -> None:
     assert rows_of(CountKind.FAVORITES_OF_ARTICLE, scene.pk) == 0
 
 
+@pytest.mark.parametrize("number", [10, 11])
+def test_few_rows_and_many_rows_are_counted_the_same(scene: Article, number: int) -> None:
+    """A statement of at most ten rows is counted row by row."""
+    names = [f"tag{n}" for n in range(number)]
+    write_article(scene.author, tags=tuple(names))
+    for n in range(number):
+        make_user(f"reader{n}")
+    readers = User.objects.filter(username__startswith="reader")
+    Favorite.objects.bulk_create(Favorite(user=reader, article=scene) for reader in readers)
+    Article.objects.bulk_create(
+        Article(
+            author=scene.author,
+            slug=f"slug{n}",
+            title="t",
+            description="d",
+            body="b",
+            updated_at=scene.updated_at,
+        )
+        for n in range(number)
+    )
+
+    assert stored_counts() == actual_counts()
+    assert stored_counts()[CountKind.FAVORITES_OF_ARTICLE, scene.pk] == 3 + number
+
+    Article.objects.filter(slug__startswith="slug").delete()
+    Favorite.objects.filter(user__in=readers).delete()
+    Tagging.objects.filter(tag__name__in=names).delete()
+    assert stored_counts() == actual_counts()
+    assert not Tally.objects.filter(count=0).exists()
+
+
+def test_an_increase_to_zero_deletes_the_row(scene: Article, alice: User) -> None:
+    of_article = Tally.objects.filter(counted=CountKind.FAVORITES_OF_ARTICLE, key=scene.pk)
+    of_article.update(count=-1)
+    Tally.objects.create(counted=CountKind.FAVORITES_OF_ARTICLE, key=scene.pk, count=4)
+
+    like(make_user("dora"), scene)
+
+    assert [tally.count for tally in of_article] == [4]
+    assert stored_counts() == actual_counts()
+
+
 def test_an_existing_favorite_is_not_counted_again(scene: Article, bob: User) -> None:
     Favorite.objects.bulk_create(
         [Favorite(user=bob, article=article) for article in Article.objects.all()],
