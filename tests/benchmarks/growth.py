@@ -26,7 +26,7 @@ def compare(times: int, seconds: float) -> list[Row]:
     """Compare 1,000,000 articles with 20,000; print all figures, return those with a target."""
     print(f"\n1,000,000 articles against 20,000; {rounds.CLIENTS} clients, {times} rounds")
     print("CPU µs a request of server + PostgreSQL\n")
-    print(f"{'fewer':>65}{'more':>13}   ratio  least to most")
+    print(f"{'fewer':>71}{'more':>13}   ratio  least to most")
     return [*_compare_demo(times, seconds), *_compare_extremes(times, seconds)]
 
 
@@ -80,7 +80,7 @@ def _row(name: str, fewer: list[rounds.Cost], more: list[rounds.Cost]) -> Row:
         f"{f'{cost.server:.0f} + {cost.postgresql:.0f}':>13}"
         for cost in map(rounds.typical, (fewer, more))
     )
-    print(f"{name:52}{columns}{median(ratios):8.2f}{spread:>15}")
+    print(f"{name:58}{columns}{median(ratios):8.2f}{spread:>15}")
     return at_most(f"CPU at 1,000,000 articles: {name}", median(ratios), LIMIT, " x")
 
 
