@@ -50,7 +50,7 @@ def _problems(
                 yield from checks.privileges(database, session)
                 yield from _connection(database, session, workers, threads)
             if not missing:
-                yield from map(Problem, mismatches(session, until, database.alias))
+                yield from map(Problem, mismatches(session, until - monotonic(), database.alias))
     except ConnectError as error:
         yield error.problem
     except psycopg.errors.InsufficientPrivilege as error:

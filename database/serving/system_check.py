@@ -1,7 +1,6 @@
 """Django's system check of the declared queries."""
 
 from collections.abc import Iterator, Sequence
-from time import monotonic
 
 import psycopg
 from django.core.checks import CheckMessage, Error, Warning
@@ -37,7 +36,7 @@ def _check(database: DatabaseWrapper) -> Iterator[CheckMessage]:
                 text = "The declared queries are not checked while migrations are not applied."
                 yield Warning(text, id="database.W001")
                 return
-            for text in mismatches(session, monotonic() + patience, database.alias):
+            for text in mismatches(session, patience, database.alias):
                 yield Error(text, id="database.E001")
     except ConnectError as error:
         yield Error(str(error), id="database.E002")

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
 from subprocess import CompletedProcess
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -20,7 +20,8 @@ from django.utils.module_loading import autodiscover_modules
 
 from articles.models import Article, Tag
 from database.backend.connection import Connection
-from database.prepared import Slice, declared_queries, mismatches, prepared, sliced
+from database.prepared import Slice, checking, declared_queries, mismatches, prepared, sliced
+from database.prepared.checking import BoundedSession
 from tests.database.clusters import DATABASE
 from tests.database.declared import TagRow
 from tests.database.pgbouncer import PgBouncer
@@ -44,7 +45,7 @@ def session(server: PostgreSQL) -> Iterator[Connection]:
 
 
 def check_queries(session: Connection) -> list[str]:
-    return [*mismatches(session, until=monotonic() + 10, using=DEFAULT_DB_ALIAS)]
+    return [*mismatches(session, seconds=10, using=DEFAULT_DB_ALIAS)]
 
 
 @contextmanager
@@ -372,6 +373,41 @@ def test_the_checks_of_a_frozen_server_end_in_time(nothing_declared: None) -> No
         started = monotonic()
 
         with pytest.raises(psycopg.OperationalError):
-            [*mismatches(session, until=started, using=DEFAULT_DB_ALIAS)]
+            [*mismatches(session, seconds=0, using=DEFAULT_DB_ALIAS)]
 
         assert 0.9 < monotonic() - started < 3
+
+
+def test_the_time_in_which_django_compiles_is_not_counted(
+    server: PostgreSQL, session: Connection, nothing_declared: None
+) -> None:
+    @prepared(TagRow)
+    def query(*, name: str) -> QuerySet[Tag]:
+        sleep(2.5)  # a slow or busy machine
+        return Tag.objects.filter(name=name)
+
+    with server.session() as locker, ThreadPoolExecutor() as thread:
+        locker.execute("BEGIN; LOCK TABLE articles_tag IN ACCESS EXCLUSIVE MODE")
+        found = thread.submit(lambda: [*mismatches(session, seconds=3, using=DEFAULT_DB_ALIAS)])
+        sleep(4)  # PostgreSQL answers after 1.5 seconds
+        locker.execute("COMMIT")
+
+        assert found.result() == []
+
+
+def test_a_shape_with_a_literal_limit_is_not_checked_again(
+    session: Connection, nothing_declared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described: list[str] = []
+
+    class Recording(BoundedSession):
+        def describe(self, text: str) -> list[int]:
+            described.append(text)
+            return super().describe(text)
+
+    monkeypatch.setattr(checking, "BoundedSession", Recording)
+    declare_tags(literals={"limit": [10]})
+
+    assert check_queries(session) == []
+    assert len(described) == 4  # with and without `name`, and with and without `limit`
+    assert not any("LIMIT 10" in text for text in described)
