@@ -6,6 +6,7 @@ from datetime import datetime
 from django.contrib.auth.hashers import make_password
 from django.db import connection
 
+from articles.counts import Tally
 from articles.demo.population import Population
 from articles.demo.publication import Publication
 from articles.demo.size import Size
@@ -46,7 +47,7 @@ def has_content() -> bool:
 
 def analyze() -> None:
     """Update the planner's statistics. Autovacuum would do this minutes later."""
-    models = (User, Follow, Tag, Article, Tagging, Comment, Favorite)
+    models = (User, Follow, Tag, Article, Tagging, Comment, Favorite, Tally)
     names = ", ".join(connection.ops.quote_name(model._meta.db_table) for model in models)
     with connection.cursor() as cursor:
         cursor.execute(f"ANALYZE {names}")

@@ -16,6 +16,7 @@ from django.db import IntegrityError, connection
 from django.db.models import F, Model
 from django.test import Client
 
+from articles.counts import Tally
 from articles.demo.calendar import Calendar
 from articles.demo.chance import dice, shares
 from articles.demo.people import strangers
@@ -94,6 +95,17 @@ def test_it_loads_a_demo_site_without_any_number() -> None:
     tags = Counter(Tagging.objects.values_list("tag", flat=True))
     most_used = sorted(tags.values(), reverse=True)
     assert most_used[0] > 20 > most_used[10] > most_used[-1] > 0
+
+
+@pytest.mark.django_db
+def test_the_planner_has_statistics_of_every_table_that_it_fills() -> None:
+    load()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples > 0")
+        analyzed = {name for (name,) in cursor.fetchall()}
+    filled = {model._meta.db_table for model in MODELS} | {Tally._meta.db_table}
+    assert filled <= analyzed
 
 
 @pytest.mark.django_db
