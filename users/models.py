@@ -163,10 +163,13 @@ class User(Revocable, PermissionsMixin, Hideable):
 def row_exists(rows: models.QuerySet[Any]) -> Coalesce:
     """Whether `rows` has a row for a row of the outer query: one index lookup for each outer row.
 
+    A unique constraint must ensure that there is at most one: PostgreSQL refuses a second row.
+
     Not EXISTS: PostgreSQL may turn it into a join that reads many more rows, such as ten thousand
     favorites of a viewer for a page of twenty articles.
     """
-    return Coalesce(models.Subquery(rows.values_list(models.Value(True))[:1]), False)
+    # No LIMIT: each adds 0.9 KB to a prepared statement.
+    return Coalesce(models.Subquery(rows.values_list(models.Value(True))), False)
 
 
 def is_hidden(user: str) -> Coalesce:
