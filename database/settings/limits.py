@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 # Prepared statements of a connection. PostgreSQL needs up to 0.3 MB for each.
-PREPARED_MAX = 40
+PREPARED_MAX = 50
 
 
 @dataclass(frozen=True)

@@ -198,13 +198,13 @@ def test_a_connection_that_breaks_at_a_deallocation_is_replaced(one: None) -> No
 
 
 @pytest.mark.parametrize("pool", [None, {"min_size": 1, "max_size": 1}], ids=["direct", "pool"])
-def test_without_an_option_the_limit_is_40(
+def test_without_an_option_the_limit_is_50(
     transactional_db: None, pool: dict[str, int] | None
 ) -> None:
     settings = with_pool(pool)
     settings["OPTIONS"].pop("prepared_max")
     with another_pool(settings):
-        assert session().prepared_max == 40
+        assert session().prepared_max == 50
 
 
 @pytest.mark.parametrize("value", [0, -1, "many", 1.5, None, True])

@@ -93,7 +93,7 @@ def test_a_url_is_enough(entry: Entry) -> None:
                 leak_warning=10,
                 slow_query=0.2,
             ),
-            "prepared_max": 40,
+            "prepared_max": 50,
         },
     }
 
