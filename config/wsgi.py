@@ -63,8 +63,9 @@ def _resolved(path: str) -> ResolverMatch:
 
 
 # What Django does around each request, and this project does not need, takes 4 % of a read. There
-# are no caches, no URLs that depend on the request, and no log of queries, which only tests read.
-request_started.disconnect(reset_queries)
+# are no caches and no URLs that depend on the request, and Django logs queries only with DEBUG on.
+if not settings.DEBUG:
+    request_started.disconnect(reset_queries)
 request_finished.disconnect(close_caches)
 request_finished.disconnect(reset_urlconf)
 if not settings.DATABASES["default"]["CONN_MAX_AGE"]:
