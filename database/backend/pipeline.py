@@ -13,7 +13,7 @@ import psycopg
 from psycopg import pq
 
 
-class Bound(NamedTuple):
+class BoundStatement(NamedTuple):
     """A prepared statement with its values, as libpq takes them."""
 
     name: bytes
@@ -22,7 +22,7 @@ class Bound(NamedTuple):
 
 
 def results_of(
-    connection: psycopg.Connection, statements: Sequence[Bound]
+    connection: psycopg.Connection, statements: Sequence[BoundStatement]
 ) -> list[pq.abc.PGresult]:
     """The result of each statement. After an error, PostgreSQL skips the statements behind it, and
     their results have the status PIPELINE_ABORTED.

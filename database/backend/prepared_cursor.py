@@ -13,7 +13,7 @@ from psycopg.errors import error_from_result
 
 from database.backend.connection import PLANS_LAST, Connection
 from database.backend.cursors import ObservedCursor
-from database.backend.pipeline import Bound, results_of
+from database.backend.pipeline import BoundStatement, results_of
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -115,11 +115,11 @@ class FastPreparedCursor:
             self._received = announced, result_of_next
         return result
 
-    def _bound(self, query: str, params: Sequence[Any]) -> Bound:
+    def _bound(self, query: str, params: Sequence[Any]) -> BoundStatement:
         transformer = self._transformer
         values = transformer.dump_sequence(params, [PyFormat.AUTO] * len(params))
         name = self._statement_name(query, transformer.types or ())
-        return Bound(name, values, transformer.formats)
+        return BoundStatement(name, values, transformer.formats)
 
     def _statement_name(self, query: str, types: Sequence[int]) -> bytes:
         """The name of the prepared statement. Prepares it if this connection does not have it."""
