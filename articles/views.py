@@ -1,4 +1,5 @@
 import re
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError
@@ -53,7 +54,7 @@ from users.authentication import (
 from users.limits.throttles import RateThrottle
 from users.partial_put import PartialPutMixin
 from users.reads import ReadMixin
-from users.viewers import ViewerMixin, rows_for_viewer
+from users.viewers import ViewerMixin, rows_about_viewer, rows_for_viewer
 
 
 def _first_or_404(rows: list[ArticleRow]) -> ArticleRow:
@@ -84,9 +85,9 @@ class ArticleViewSet(
     def list(self, request: Request) -> HttpResponse:
         return self._page()
 
-    @action(detail=False, permission_classes=[TokenRequired])
+    @action(detail=False)
     def feed(self, request: Request) -> HttpResponse:
-        return self._page(feed_of=authenticated_user(request).pk)
+        return self._page(is_feed=True)
 
     def retrieve(self, request: Request, slug: str) -> HttpResponse:
         return self.answer(article(self._with_slug(slug)))
@@ -137,30 +138,34 @@ class ArticleViewSet(
     def _with_slug(self, slug: str) -> ArticleRow:
         return _first_or_404(rows_for_viewer(self.request, article_with_slug, slug=slug))
 
-    def _page(self, feed_of: int | None = None) -> HttpResponse:
-        """The page for the query parameters, with the number of all matching articles."""
-        filters = article_list_query(query_string(self.request))
+    def _page(self, *, is_feed: bool = False) -> HttpResponse:
+        """The page for the query parameters, with the number of all matching articles. A feed needs
+        a valid token."""
+        request = self.request
+        try:
+            filters = article_list_query(query_string(request))
+        except ValidationError:
+            if is_feed:
+                authenticated_user(request)  # 401 comes before 422
+            raise
         limit, offset = filters.pop("limit"), filters.pop("offset", 0)
         key = filters.pop("before", None)
-        if feed_of is not None:
-            filters["feed_of"] = feed_of
+        rows_of = partial(rows_about_viewer, about="feed_of") if is_feed else rows_for_viewer
         if key is None:
-            rows = rows_for_viewer(
-                self.request, list_articles, **filters, limit=limit, offset=offset
-            )
+            rows = rows_of(request, list_articles, **filters, limit=limit, offset=offset)
             has_next = bool(rows) and offset + len(rows) < rows[0].total
         else:
-            rows = rows_for_viewer(
-                self.request, list_articles_after, **filters, limit=limit, **key._asdict()
-            )
+            rows = rows_of(request, list_articles_after, **filters, limit=limit, **key._asdict())
             has_next = len(rows) > limit
+        if is_feed:
+            filters["feed_of"] = request.user.pk
         # Every row has the total, but a page past the end of the list has no row.
         counted = rows or (list_articles(**filters, limit=1) if offset or key else [])
         count = counted[0].total if counted else 0
         shown = rows[:limit]
         return self.answer(
             {"results": [article_in_list(row) for row in shown], "count": count},
-            headers=link_by_key(self.request, shown[-1]) if has_next else None,
+            headers=link_by_key(request, shown[-1]) if has_next else None,
         )
 
 

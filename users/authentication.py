@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.urls import resolve
 from django.utils.cache import patch_vary_headers
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -29,7 +29,7 @@ class TokenAuthentication(BaseAuthentication):
     """Treats a request with an invalid token as anonymous, like one without a token.
 
     Sets `token_status` on Django's request to MISSING, VALID or the code of the error.
-    `authenticated_user` uses it to refuse a request, and `token_headers` to set headers.
+    `refusal` uses it to name the error, and `token_headers` to set headers.
     """
 
     def authenticate(self, request: Request) -> tuple[User, tokens.Token] | None:
@@ -78,8 +78,13 @@ def authenticated_user(request: Request) -> User:
     it is invalid."""
     if isinstance(request.user, User):
         return request.user
+    raise refusal(request)
+
+
+def refusal(request: Request) -> APIException:
+    """The error of a request without a valid token."""
     status = getattr(request, "token_status", MISSING)
-    raise NotAuthenticated if status == MISSING else AuthenticationFailed(code=status)
+    return NotAuthenticated() if status == MISSING else AuthenticationFailed(code=status)
 
 
 def account_was_deleted(request: Request) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from articles.models import Article, Comment
 from tests.api.test_authentication import BAD_TOKEN, INVALID, claims, optional, sign
@@ -180,6 +181,18 @@ def test_a_token_costs_one_query_and_an_ended_token_two(
     end_tokens(bob)
     with django_assert_num_queries(3):  # the rows for the viewer, the user, the rows for everybody
         client.get(path)
+
+
+def test_the_feed_reads_its_rows_before_the_user_and_in_the_same_round_trip(
+    api: Api, bob: User
+) -> None:
+    client = api(bob)
+    with CaptureQueriesContext(connection) as queries:
+        client.get(FEED)
+
+    rows, user = [query["sql"] for query in queries]
+    assert "profiles_follow" in rows
+    assert "is_active" in user
 
 
 @pytest.mark.django_db(transaction=True)
