@@ -73,3 +73,26 @@ def test_the_cache_of_paths_is_bounded(transactional_db: None) -> None:
 
     assert size == 1_000
     assert after_long_paths == 0
+
+
+def test_a_persistent_connection_past_its_lifetime_serves_no_request(
+    transactional_db: None,
+) -> None:
+    first, soon, late = printed(
+        """
+    import time
+
+    def session():
+        ask("/api/tags")
+        return connection.connection and connection.connection.info.backend_pid
+
+    first, soon = session(), session()
+    time.sleep(2)
+    print(json.dumps([first, soon, session()]))
+    """,
+        DATABASE_CONNECTIONS="persistent",
+        DATABASE_MAX_LIFETIME="2",
+    )
+
+    assert first == soon
+    assert late not in (None, first)
