@@ -167,8 +167,8 @@ def list_articles(
     return _listed(page, tag, author, favorited_by, feed_of).seen_by(viewer)
 
 
-# A query of its own: as an argument of `list_articles`, the key would double the number of shapes,
-# also with those that have a key and an offset, which no client can request.
+# A query of its own: if the key were an argument of `list_articles`, there would also be shapes
+# with a key and an offset, which no client can request.
 @prepared(ArticleInListRow, literals=LITERALS, indexes=INDEXES_OF_LISTS)
 def list_articles_after(
     *,

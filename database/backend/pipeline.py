@@ -52,8 +52,8 @@ def _results_before_sync(pgconn: pq.abc.PGconn) -> Iterator[pq.abc.PGresult]:
         pgconn.consume_input()  # the server sends nothing more while its own socket is full
     poll.modify(pgconn.socket, select.POLLIN)
     while True:
-        # get_result() would wait too, but no other thread of the process could run meanwhile: of
-        # these methods of psycopg, it is the one that keeps the GIL.
+        # get_result() must not wait: unlike the other methods of psycopg, it keeps the GIL, so no
+        # other thread of the process could run.
         while pgconn.is_busy():
             poll.poll()
             pgconn.consume_input()

@@ -60,7 +60,7 @@ class FastPreparedCursor:
     def announce(self, query: str, params: Sequence[Any]) -> None:
         """Say which statement follows the next one. The next `execute` then sends both in one round
         trip, and the `execute` after it only returns the result."""
-        # With a limit of 1, the statement that is prepared last would be the only one.
+        # With a limit of 1, the second statement would deallocate the first before it runs.
         if self.connection.prepared_max != 1:
             self._announced = query, params
 
