@@ -10,7 +10,8 @@
 -- renames waits and then sees the tagging.
 --
 -- This holds at READ COMMITTED, the default of Django and PostgreSQL, whose statements each see the
--- latest commits.
+-- latest commits. A rename at REPEATABLE READ does not see the taggings that were committed after its
+-- snapshot: these articles keep the old name until `verify_counts --repair`.
 --
 -- Locks are taken in this order, so that writers do not deadlock: tags, articles, taggings. Two
 -- kinds of statements cannot keep it:
