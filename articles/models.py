@@ -30,6 +30,12 @@ LOCK_NEW_TAGS = """
         SELECT tag_id FROM articles_tagging WHERE article_id = %s
     ) ORDER BY id FOR KEY SHARE
 """
+# Whether the lock was free. True for an author who does not exist.
+LOCK_AUTHOR_IF_FREE = """
+    WITH free AS (SELECT id FROM users_user WHERE id = %(author)s FOR KEY SHARE SKIP LOCKED)
+    SELECT (SELECT count(*) FROM free) = (SELECT count(*) FROM users_user WHERE id = %(author)s)
+"""
+LOCK_AUTHOR = "SELECT FROM users_user WHERE id = %(author)s FOR KEY SHARE"
 
 
 class AuthoredQuerySet[Row: "Authored"](models.QuerySet[Row]):
@@ -168,18 +174,25 @@ class Article(Authored):
         article."""
         with connection.cursor() as cursor:
             cursor.execute(LOCK_NEW_TAGS, [[tag.pk for tag in new], self.pk])
-        taggings = Tagging.objects.filter(article=self.pk).order_by("pk").values("pk")
-        while True:
-            with transaction.atomic():
-                self._locked()
-                if len(taggings.select_for_update(skip_locked=True)) == taggings.count():
-                    return
-                transaction.set_rollback(True)
-            # A statement has locked taggings and will lock the article. Wait, without a lock of the
-            # article, until the transaction of the statement ends.
-            with transaction.atomic():
-                len(taggings.select_for_update())
-                transaction.set_rollback(True)
+            author = {"author": self.author_id}
+            taggings = Tagging.objects.filter(article=self.pk).order_by("pk").values("pk")
+            while True:
+                with transaction.atomic():
+                    self._locked()
+                    # A second update of the article in one transaction checks the foreign key of
+                    # the author. The deletion of a user locks the user before the articles.
+                    cursor.execute(LOCK_AUTHOR_IF_FREE, author)
+                    (is_free,) = cursor.fetchone()
+                    free = taggings.select_for_update(skip_locked=True)
+                    if is_free and len(free) == taggings.count():
+                        return
+                    transaction.set_rollback(True)
+                # Another transaction has locked the author or taggings and will lock the article.
+                # Wait, without a lock of the article, until that transaction ends.
+                with transaction.atomic():
+                    cursor.execute(LOCK_AUTHOR, author)
+                    len(taggings.select_for_update())
+                    transaction.set_rollback(True)
 
     def _locked(self) -> "Article | None":
         """Lock the row until the transaction ends; return its title and slug, or None.

@@ -13,13 +13,16 @@
 -- latest commits. A rename at REPEATABLE READ does not see the taggings that were committed after its
 -- snapshot: these articles keep the old name until `verify_counts --repair`.
 --
--- Locks are taken in this order, so that writers do not deadlock: tags, articles, taggings. Two
--- kinds of statements cannot keep it:
+-- Locks are taken in this order, so that writers do not deadlock: tags, articles, taggings. Three
+-- kinds of writers cannot keep it:
 --
--- * One that updates or deletes taggings locks them before their articles. It can deadlock with a
---   transaction that deletes or hides one of the articles. It does not deadlock with
+-- * A statement that updates or deletes taggings locks them before their articles. It can deadlock
+--   with a transaction that deletes or hides one of the articles. It does not deadlock with
 --   Article.lock_tags().
--- * One that deletes or renames several tags locks them one after the other.
+-- * A statement that deletes or renames several tags locks them one after the other.
+-- * A transaction that updates an article twice locks its author at the second update, because
+--   PostgreSQL then checks the foreign key. It can deadlock with the deletion of the author.
+--   Article.lock_tags() prevents that.
 --
 -- The functions keep the search path of the migration, because pg_restore writes without one.
 -- enable_seqscan is off for the reason in counts.sql.
