@@ -1,5 +1,7 @@
-"""The triggers cost less for statements that write few rows. It replaces only functions, so nobody
-waits."""
+"""The triggers take less time for statements that write few rows.
+
+Only functions are replaced. So no reader or writer waits.
+"""
 
 import re
 from pathlib import Path

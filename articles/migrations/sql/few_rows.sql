@@ -1,8 +1,8 @@
 -- The functions of counts.sql, hidden_counts.sql and tag_names.sql that run for every new article,
 -- tag and favorite, made cheaper.
 --
--- Most statements write few rows. For them, to start a query that groups the rows takes longer than
--- to count the rows one by one. So a statement of at most ten rows is counted row by row.
+-- Most statements write few rows. Starting a query that groups the rows takes longer than counting
+-- a few rows one by one. So the rows of a statement of at most ten rows are counted one by one.
 
 -- Adds a change to one count. An increase updates one free row of the count. A decrease merges all
 -- free rows, so that a deleted article leaves no row. A count of 0 has no row.

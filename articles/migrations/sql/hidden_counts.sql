@@ -1,7 +1,7 @@
 -- The counts (counts.sql lists their kinds) include visible rows only. An article is visible if
 -- neither the article nor its author is hidden. A row whose parent is missing counts as visible:
--- the foreign key refuses the row at COMMIT. Only the count of kind 4, favorites of an article,
--- includes hidden articles.
+-- the foreign key refuses the row, since migration 0016 at the end of the statement. Only the count
+-- of kind 4, favorites of an article, includes hidden articles.
 --
 -- The mark of a hidden row is `hidden_at`. A transaction that hides an article or a user can run at
 -- the same time as one that adds or deletes rows below it. Each row is still counted exactly once,
