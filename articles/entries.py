@@ -53,14 +53,15 @@ class ArticleEntry(models.Model):
 
 class TagQuerySet(models.QuerySet["Tag"]):
     def named(self, names: Iterable[str]) -> "list[Tag]":
-        """The tags with these names. Missing tags are created.
+        """The tags with these names, in the order of their ids. Missing tags are created.
 
         They are created in the order of their names: two writers that create the same tags in
-        opposite order would deadlock.
+        opposite order would deadlock. New taggings lock their tags one after the other, so the
+        tags that exist have one order too.
         """
         tags = [Tag(name=name) for name in sorted(set(names))]
         self.bulk_create(tags, ignore_conflicts=True)
-        return list(self.filter(name__in=[tag.name for tag in tags]))
+        return list(self.filter(name__in=[tag.name for tag in tags]).order_by("pk"))
 
 
 class Tag(models.Model):
