@@ -3,6 +3,8 @@
 Triggers copy columns and names from the row that a foreign key refers to, and read whether it is
 hidden. Django's foreign keys are checked at the COMMIT. Before it, a transaction could insert a
 tagging and then its tag, or exchange the ids of two articles: the copies and counts stayed wrong.
+A transaction that needs such an order can still run SET CONSTRAINTS ALL DEFERRED; then
+`manage.py verify_counts --repair` corrects what the triggers did not see.
 
 Only catalogs change: no row is read. The lock blocks readers, but only for an instant.
 """
@@ -24,7 +26,7 @@ BEGIN
         SELECT conrelid::regclass, conname FROM pg_constraint
         WHERE contype = 'f' AND conrelid IN ({tables})
     LOOP
-        EXECUTE format('ALTER TABLE %s ALTER CONSTRAINT %I {when}', relation, name);
+        EXECUTE format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE {when}', relation, name);
     END LOOP;
 END $$;
 """
@@ -40,6 +42,6 @@ class Migration(migrations.Migration):
 
     operations = [
         lock(*TABLES, forwards=ACCESS_EXCLUSIVE),
-        migrations.RunSQL(alter("NOT DEFERRABLE"), alter("DEFERRABLE INITIALLY DEFERRED")),
+        migrations.RunSQL(alter("INITIALLY IMMEDIATE"), alter("INITIALLY DEFERRED")),
         lock(*TABLES, backwards=ACCESS_EXCLUSIVE),
     ]

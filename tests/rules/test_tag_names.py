@@ -165,6 +165,15 @@ def test_the_names_of_hidden_articles_are_exact_too(scene: Article, table: str) 
             transaction.set_rollback(True)
 
 
+def test_names_that_belong_to_tag_ids_are_exact_after_the_ids_change(scene: Article) -> None:
+    execute("SET CONSTRAINTS ALL DEFERRED")
+    execute("UPDATE articles_tag SET id = -id; UPDATE articles_tagging SET tag_id = -tag_id")
+    execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    assert names_of(scene) == ["alice", "common", "first"]
+    assert_exact()
+
+
 # The triggers would not see that the row arrives or changes later in the transaction.
 LATE_PARENTS: list[LiteralString] = [
     "INSERT INTO articles_tagging (article_id, tag_id) VALUES ({first}, 9);"
