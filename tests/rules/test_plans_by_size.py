@@ -36,7 +36,8 @@ pytestmark = [
     pytest.mark.timeout(400),
 ]
 
-QUERIES = queries_of("default")
+# Without the queries that tests declare.
+QUERIES = [query for query in queries_of("default") if not query.name.startswith("tests.")]
 # The queries and shapes that PostgreSQL executes with generic plans.
 GENERIC = [
     (query, shape)
