@@ -33,6 +33,7 @@ from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact, IsNull
 
 from articles.counts import CountKind, stored_count, sum_of_stored_counts
+from articles.entries import ArticleEntryQuerySet
 from articles.models import Article, ArticleQuerySet, Favorite, Tag, Tagging
 from articles.page_keys import PageKey
 from database.prepared import sliced
@@ -47,7 +48,17 @@ class Page(NamedTuple):
     offset: int = 0
     after: PageKey | None = None
 
-    def of(self, ids: QuerySet[Any], *, total: Expression | Subquery) -> ArticleQuerySet:
+    def of(
+        self,
+        rows: ArticleQuerySet | ArticleEntryQuerySet[Any],
+        article: str,
+        *,
+        total: Expression | Subquery,
+    ) -> ArticleQuerySet:
+        """The page of the list of these rows. Their column `article` is the id of the article."""
+        return self.of_ids(rows.after(self.after).newest_first().values(article), total=total)
+
+    def of_ids(self, ids: QuerySet[Any], *, total: Expression | Subquery) -> ArticleQuerySet:
         """The page of the list whose article ids are `ids`, in this order."""
         shown = sliced(ids, limit=self.limit, offset=self.offset)
         return Article.objects.filter(pk__in=shown).newest_first().annotate(total=total)
@@ -61,7 +72,7 @@ def all_articles(page: Page) -> ArticleQuerySet:
         first = sliced(articles, limit=page.limit)
         return first.annotate(total=total)
     articles = Article.objects.filter(hidden_at=None).exclude(is_hidden("author"))
-    return page.of(articles.newest_first().values("pk"), total=total)
+    return page.of(articles, "pk", total=total)
 
 
 def by_author(author: str, page: Page, *, feed_of: int | None) -> ArticleQuerySet:
@@ -71,14 +82,14 @@ def by_author(author: str, page: Page, *, feed_of: int | None) -> ArticleQuerySe
     if feed_of is not None:
         articles = articles.filter(author__in=_follows(feed_of).values("followed"))
         total = _count(articles)
-    return page.of(articles.after(page.after).newest_first().values("pk"), total=total)
+    return page.of(articles, "pk", total=total)
 
 
 def tagged(tag: str, page: Page) -> ArticleQuerySet:
     taggings = Tagging.objects.filter(tag=_tag_id(tag), article_hidden=False)
     visible = taggings.exclude(is_hidden("article_author"))
     total = stored_count(CountKind.ARTICLES_OF_TAG, _tag_id(tag))
-    return page.of(visible.after(page.after).newest_first().values("article"), total=total)
+    return page.of(visible, "article", total=total)
 
 
 def tagged_by_author(tag: str, author: str, page: Page, *, feed_of: int | None) -> ArticleQuerySet:
@@ -88,8 +99,7 @@ def tagged_by_author(tag: str, author: str, page: Page, *, feed_of: int | None) 
     )
     if feed_of is not None:
         taggings = taggings.filter(article_author__in=_follows(feed_of).values("followed"))
-    ids = taggings.after(page.after).newest_first().values("article")
-    return page.of(ids, total=_count(taggings))
+    return page.of(taggings, "article", total=_count(taggings))
 
 
 def favorites(
@@ -113,7 +123,7 @@ def favorites(
     total: Expression | Subquery = _count(rows)
     if tag is None and author is None and feed_of is None:
         total = stored_count(CountKind.FAVORITES_OF_USER, _user_id(username))
-    return page.of(rows.after(page.after).newest_first().values("article"), total=total)
+    return page.of(rows, "article", total=total)
 
 
 def feed(reader: int, page: Page) -> ArticleQuerySet:
@@ -121,9 +131,7 @@ def feed(reader: int, page: Page) -> ArticleQuerySet:
     articles = Article.objects.filter(hidden_at=None, author=OuterRef("followed"))
     # Hidden authors need no filter here: their stored count is 0.
     total = sum_of_stored_counts(CountKind.ARTICLES_OF_AUTHOR, _follows(reader).values("followed"))
-    articles = articles.after(page.after)
-    ids = _merged(reader, articles, "created_at", "pk", depth=page.offset + page.limit)
-    return page.of(ids, total=total)
+    return page.of_ids(_merged(reader, articles, "created_at", "pk", page), total=total)
 
 
 def feed_tagged(reader: int, tag: str, page: Page) -> ArticleQuerySet:
@@ -134,26 +142,30 @@ def feed_tagged(reader: int, tag: str, page: Page) -> ArticleQuerySet:
     # A count for each author. For one count PostgreSQL would read all taggings of the tag.
     counts = Cast(Func(_count(taggings), function="SUM"), BigIntegerField())
     total = Coalesce(Subquery(_visible_follows(reader).values_list(counts)), 0)
-    taggings = taggings.after(page.after)
-    ids = _merged(reader, taggings, "article_created_at", "article", depth=page.offset + page.limit)
-    return page.of(ids, total=total)
+    ids = _merged(reader, taggings, "article_created_at", "article", page)
+    return page.of_ids(ids, total=total)
 
 
 def _merged(
-    reader: int, of_author: QuerySet[Any], created_at: str, article: str, *, depth: int
+    reader: int,
+    of_author: ArticleQuerySet | ArticleEntryQuerySet[Any],
+    created_at: str,
+    article: str,
+    page: Page,
 ) -> QuerySet[Any]:
     """The ids of the newest articles of the authors whom the reader follows, newest first: at least
-    `depth` ids if there are so many.
+    as far as the page reaches, if there are so many.
 
     `of_author` has a row for each article of the author `OuterRef("followed")`. Its columns
     `created_at` and `article` hold the time and the id of the article.
 
-    The newest `depth` articles of each author are merged. Only the `depth` authors with the
-    newest articles are read: with 500 authors this saves more than half of the work. A join
-    would sort all articles of all authors: 274 ms for 35 authors with many articles. SQL has
-    LATERAL for this merge, but the ORM does not.
+    If the page reaches to the 40th article, the newest 40 of each author are merged, and only the
+    40 authors with the newest articles are read: with 500 authors this saves more than half of the
+    work. A join would sort all articles of all authors: 274 ms for 35 authors with many articles.
+    SQL has LATERAL for this merge, but the ORM does not.
     """
-    newest = of_author.order_by(f"-{created_at}", f"-{article}")
+    depth = page.offset + page.limit
+    newest = of_author.after(page.after).newest_first()
     # One value for both columns of the order. It is never fetched.
     place = Func(created_at, article, function="ROW", output_field=Field())
     authors = _visible_follows(reader).annotate(newest=Subquery(newest.values(place=place)[:1]))
