@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import transaction
+from django.db.models import BigIntegerField
 from django.http import QueryDict
 from rest_framework import serializers
 
@@ -16,7 +17,6 @@ from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
 from articles.texts import one_line, visible
 from users.serializer_fields import LongText, Name, Text
 
-LARGEST_NUMBER = 2**63 - 1
 LARGEST_LIMIT = 100
 MOST_TAGS = 30
 
@@ -92,7 +92,7 @@ class WholeNumber(serializers.IntegerField):
     }
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_value=LARGEST_NUMBER, required=False, **options)
+        super().__init__(max_value=BigIntegerField.MAX_BIGINT, required=False, **options)
 
     def to_internal_value(self, data: Any) -> int:
         # int() would also accept "1_000", " 7 " and the digits of other scripts.

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import jwt
 from django.conf import settings
+from django.db.models import BigIntegerField
 
 from users.models import User
 from users.revocation import digest
 
 ALGORITHM = "HS256"
-LARGEST_ID = 2**63 - 1  # of a bigint column
 LEEWAY = 30  # seconds by which the clocks of two machines may differ
 
 
@@ -91,7 +91,7 @@ def _verified(text: str, key: str) -> Token:
         options={"require": ["sub", "iat", "exp"]},
     )
     user_id = int(claims["sub"])
-    if not 0 < user_id <= LARGEST_ID:
+    if not 0 < user_id <= BigIntegerField.MAX_BIGINT:
         raise ValueError("no user can have this id")
     return Token(
         text=text,

@@ -18,8 +18,6 @@ from database.prepared.parameters import PlaceholderValue, UnknownValue
 Slice = Annotated[int, "in a slice"]
 """The type of an argument that is used in `sliced`, and nowhere else."""
 
-LARGEST_BIGINT = 2**63 - 1
-
 
 class SliceParameter(UnknownValue):
     """A parameter of the type `Slice`, or a sum of such parameters and numbers."""
@@ -47,7 +45,7 @@ class SliceParameter(UnknownValue):
             return first
         # A sum of bigints can overflow. There are no rows beyond the largest bigint.
         total: Any = sum(others, start=Cast(first, DecimalField()))
-        return Cast(Least(total, Value(LARGEST_BIGINT)), BigIntegerField())
+        return Cast(Least(total, Value(BigIntegerField.MAX_BIGINT)), BigIntegerField())
 
 
 class SlicedQuery(Query):
