@@ -226,3 +226,9 @@ def _stat(pid: int) -> list[str]:
 def _children(pid: int) -> list[int]:
     processes = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
     return [process for process in processes if _stat(process)[1] == str(pid)]
+
+
+def migrate(server: PostgreSQL, *target: str) -> None:
+    """Run `manage.py migrate` to the target: an app and a migration; without one, to the end."""
+    process = run("manage.py", "migrate", "--skip-checks", *target, DATABASE_URL=server.url())
+    assert process.returncode == 0, process.stderr

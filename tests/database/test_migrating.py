@@ -9,7 +9,7 @@ from typing import LiteralString
 
 import psycopg
 
-from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.database.servers import PostgreSQL, migrate, migrated, wait_until
 from tests.processes import run
 
 CONTENT: LiteralString = """
@@ -48,12 +48,6 @@ WRITE: LiteralString = """
     INSERT INTO articles_favorite (user_id, article_id, created_at)
         SELECT reader.id, article.id, now() FROM reader, article ON CONFLICT DO NOTHING
 """
-
-
-def migrate(server: PostgreSQL, *target: str) -> None:
-    command = ("manage.py", "migrate", "--skip-checks", *target)
-    process = run(*command, DATABASE_URL=server.url())
-    assert process.returncode == 0, process.stderr
 
 
 def execute_repeatedly(

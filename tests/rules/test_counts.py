@@ -19,7 +19,7 @@ from articles.queries import tags_most_used_first
 from database.backend.cleanup import Cleanup, cleanup_after
 from profiles.models import Follow
 from tests.builders import follow, like, make_user, write_article
-from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.database.servers import migrate, migrated, wait_until
 from tests.processes import run
 from users.models import User
 
@@ -569,11 +569,6 @@ CONTENT: LiteralString = """
         SELECT users_user.id, articles_article.id, now() FROM users_user, articles_article;
 """
 COUNTS: LiteralString = "SELECT counted, key, count FROM articles_tally ORDER BY counted, key"
-
-
-def migrate(server: PostgreSQL, *target: str) -> None:
-    process = run("manage.py", "migrate", "--skip-checks", *target, DATABASE_URL=server.url())
-    assert process.returncode == 0, process.stderr
 
 
 def test_the_migration_counts_existing_rows_and_waits_for_writers() -> None:

@@ -20,7 +20,7 @@ from articles.models import Article, Tag, Tagging
 from database.errors import is_foreign_key_violation
 from tests.builders import make_user, write_article
 from tests.client import ApiClient
-from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.database.servers import migrate, migrated, wait_until
 from tests.processes import database_url, run
 from tests.races import wait_for_blocked_connection
 from users import deletion
@@ -503,11 +503,6 @@ CONTENT: LiteralString = """
         SELECT a, t FROM generate_series(1, 3) AS a, generate_series(1, 3) AS t WHERE a + t < 5;
 """
 NAMES: LiteralString = "SELECT id, tag_names FROM articles_article ORDER BY id"
-
-
-def migrate(server: PostgreSQL, *target: str) -> None:
-    process = run("manage.py", "migrate", "--skip-checks", *target, DATABASE_URL=server.url())
-    assert process.returncode == 0, process.stderr
 
 
 def test_the_migration_stores_existing_names_and_waits_for_writers() -> None:
