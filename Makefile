@@ -8,7 +8,7 @@ MANAGE := $(BIN)/python manage.py
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
 
-.PHONY: dev serve test test-faults test-redis test-plans test-django bench check lock audit
+.PHONY: dev serve test test-faults test-redis test-plans test-browser test-openapi test-django bench check lock audit
 .DEFAULT_GOAL := dev
 # After a failed command, make deletes its target: a half-written file would look finished.
 .DELETE_ON_ERROR:
@@ -25,7 +25,7 @@ serve: .venv/installed .env  ## run the production server; HOST and PORT say whe
 # Two workers, each with its own test database. All tests of a file run on one worker, because they
 # share PostgreSQL servers that take seconds to start.
 test: .venv/installed  ## run all tests that need nothing beyond the lock file
-	$(BIN)/pytest -m "not faults and not browser and not redis and not plans" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not faults and not browser and not redis and not plans and not openapi" -n 2 --dist loadfile
 
 test-faults: .venv/installed  ## stop, freeze, kill and cut off PostgreSQL under load
 	$(BIN)/pytest -m faults
@@ -35,6 +35,12 @@ test-redis: .venv/installed  ## test the counters that machines share; needs red
 
 test-plans: .venv/installed  ## plan every query on sites of up to a million articles
 	$(BIN)/pytest -m plans
+
+test-browser: .venv/installed  ## use the admin and the API's pages in a real browser; needs chromium
+	$(BIN)/pytest -m browser
+
+test-openapi: .venv/installed  ## send generated requests to a server; compile a client; needs npm
+	$(BIN)/pytest -m openapi
 
 test-django: .venv/installed  ## run Django's own tests with this backend; downloads Django's source once
 	$(BIN)/python -m tests.django_suite

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import BadRequest, FieldDoesNotExist
 from django.db import DataError, ProgrammingError
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
-from django.template.response import SimpleTemplateResponse
+from django.template.response import SimpleTemplateResponse, TemplateResponse
+from django.urls import reverse_lazy
 from psycopg import errors
+from unfold.sites import UnfoldAdminSite
 
 from users.admin_base import delete_selected
 from users.admin_forms import OwnPasswordForm
@@ -23,12 +25,9 @@ BAD_INPUT = (DataError, FieldDoesNotExist, ValueError, OverflowError, IndexError
 NO_SUCH_LOOKUP = {errors.UndefinedFunction.sqlstate, errors.DatatypeMismatch.sqlstate, None}
 
 
-class AdminSite(admin.AdminSite):
+class AdminSite(UnfoldAdminSite):
     """Does what Django does elsewhere if input cannot be used, instead of a 500: it shows a list
     without its filters (`?e=1`), and answers 400 on other pages. The traceback is logged."""
-
-    site_header = site_title = "Conduit"
-    password_change_form = OwnPasswordForm
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
@@ -51,6 +50,20 @@ class AdminSite(admin.AdminSite):
             return response
 
         return super().admin_view(cast(View, update_wrapper(checked, view)), cacheable)
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        # Unfold's method does not read `password_change_form`.
+        context = {**self.each_context(request), **(extra_context or {})}
+        done = reverse_lazy(f"{self.name}:password_change_done", current_app=self.name)
+        view = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=done,
+            extra_context=context,
+            template_name="registration/password_change_form.html",
+        )
+        return cast(TemplateResponse, view(request))
 
 
 def is_bad_input(error: Exception) -> bool:

@@ -31,6 +31,9 @@ INSTALLED_APPS = [
     "users",
     "profiles",
     "articles",
+    # Before the admin, whose templates it replaces.
+    "unfold",
+    "unfold.contrib.filters",
     "config.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -203,6 +206,13 @@ WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_USE_FINDERS = DEBUG
 # Files with a path of their own, such as /favicon.ico. They need no `collectstatic`.
 WHITENOISE_ROOT = BASE_DIR / "config/root"
+
+# --- The admin -----------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Conduit",
+    "SITE_HEADER": "Conduit",
+}
 
 # --- HTTPS ---------------------------------------------------------------------------
 

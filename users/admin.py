@@ -3,11 +3,11 @@ from django.contrib.admin import ActionLocation
 from django.contrib.admin.models import CHANGE
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from unfold.forms import UserChangeForm, UserCreationForm
 
 from users.admin_base import ModelAdmin
 from users.admin_forms import ChangeForm, PasswordForm
@@ -17,7 +17,7 @@ from users.revocation import end_tokens_of
 admin.site.unregister(Group)
 
 
-class CreationForm(AdminUserCreationForm):
+class CreationForm(UserCreationForm):
     class Meta:
         model = User
         fields = ("email", "username")
@@ -30,7 +30,7 @@ class UserForm(ChangeForm, UserChangeForm):
 
 
 @admin.register(Group)
-class GroupAdmin(ModelAdmin, DjangoGroupAdmin):
+class GroupAdmin(ModelAdmin, DjangoGroupAdmin):  # type: ignore[misc]  # Unfold's annotations are wider
     pass
 
 
@@ -55,7 +55,7 @@ class UserAdmin(ModelAdmin, DjangoUserAdmin):
         ),
         ("Dates", {"fields": ("created_at", "last_login")}),
     )
-    add_fieldsets = (
+    add_fieldsets = (  # type: ignore[assignment]  # Unfold's default is an empty tuple
         (
             None,
             {

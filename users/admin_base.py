@@ -3,10 +3,9 @@
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin import actions
+from django.contrib.admin import ActionLocation, actions
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.admin.utils import model_ngettext
-from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import connection, models, transaction
@@ -14,8 +13,10 @@ from django.db.models import Exists, OuterRef
 from django.forms import Field
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from unfold.admin import ModelAdmin as UnfoldModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from users.admin_forms import ChangeForm, LineField, TextField
+from users.admin_forms import ChangeForm, LineField, TextArea, TextField
 from users.deletion import Deletion, counts_below, delete
 
 MAX_COUNTED = 100_000  # rows of a model that a confirmation page counts, in 20 ms
@@ -23,7 +24,7 @@ MAX_LOGGED = 1_000  # rows of an action that get log entries of their own
 LINE_LENGTH = 255  # characters; a longer field is edited in a textarea
 
 
-class ModelAdmin(admin.ModelAdmin):
+class ModelAdmin(UnfoldModelAdmin):
     """Saves only the fields that the editor has changed, and can delete any number of rows."""
 
     form = ChangeForm
@@ -38,10 +39,20 @@ class ModelAdmin(admin.ModelAdmin):
         if isinstance(db_field, models.CharField | models.TextField):
             if db_field.max_length and db_field.max_length <= LINE_LENGTH:
                 # Not type="email": browsers would change the domain of an e-mail.
-                options.update(form_class=LineField, widget=AdminTextInputWidget)
+                options.update(form_class=LineField, widget=UnfoldAdminTextInputWidget)
             else:
-                options.update(form_class=TextField, widget=AdminTextareaWidget)
+                options.update(form_class=TextField, widget=TextArea)
         return super().formfield_for_dbfield(db_field, request, **options)
+
+    def get_action_choices(
+        self,
+        request: HttpRequest,
+        default_choices: list[tuple[str, str]] | None = None,
+        action_location: ActionLocation = ActionLocation.CHANGE_LIST,
+    ) -> list[tuple[str, str]]:
+        # Unfold's method does not have the parameter `action_location`, which Django passes.
+        choices = default_choices or [("", "Select action")]
+        return admin.ModelAdmin.get_action_choices(self, request, choices, action_location)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet:
         """All rows, including hidden ones, except those whose deletion is queued."""
@@ -62,7 +73,7 @@ class ModelAdmin(admin.ModelAdmin):
                 return None
         return row
 
-    def save_model(self, request: HttpRequest, obj: Any, form: ChangeForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
             super().save_model(request, obj, form, change)
             return

@@ -9,11 +9,17 @@ from hashlib import blake2b
 from typing import Any
 
 from django import forms
-from django.contrib.admin.forms import AdminPasswordChangeForm as DjangoOwnPasswordForm
-from django.contrib.auth.forms import AdminPasswordChangeForm as DjangoPasswordForm
 from django.forms.boundfield import BoundField
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from users.models import User
+
+
+class TextArea(UnfoldAdminTextareaWidget):
+    # Unfold's template has no line break before the text. Browsers drop the first line break of a
+    # textarea, which would then be one of the text.
+    template_name = "django/forms/widgets/textarea.html"
 
 
 class TextField(forms.CharField):
@@ -117,9 +123,9 @@ class SavesPasswordAlone:
         return user
 
 
-class PasswordForm(SavesPasswordAlone, DjangoPasswordForm[User]):
+class PasswordForm(SavesPasswordAlone, AdminPasswordChangeForm):
     """Sets the password of any user."""
 
 
-class OwnPasswordForm(SavesPasswordAlone, DjangoOwnPasswordForm):
+class OwnPasswordForm(SavesPasswordAlone, AdminOwnPasswordChangeForm):
     """Changes the editor's own password; asks for the old one."""
