@@ -8,7 +8,7 @@ MANAGE := $(BIN)/python manage.py
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
 
-.PHONY: dev serve test test-faults test-redis test-plans test-browser test-openapi test-django bench check lock audit
+.PHONY: dev serve test test-faults test-redis test-plans test-browser test-openapi test-django bench screenshots check lock audit
 .DEFAULT_GOAL := dev
 # After a failed command, make deletes its target: a half-written file would look finished.
 .DELETE_ON_ERROR:
@@ -48,6 +48,9 @@ test-django: .venv/installed  ## run Django's own tests with this backend; downl
 bench: .venv/installed  ## compare the cost of requests and connections with others; QUICK=1 takes 4 minutes
 	@$(BIN)/python -m tests.benchmarks.speed $(if $(QUICK),--quick)
 	@$(BIN)/python -m tests.benchmarks.pooling $(if $(QUICK),--quick)
+
+screenshots: .venv/installed  ## make the pictures in docs/screenshots/ anew; needs chromium
+	@$(BIN)/python -m tests.screenshots
 
 check: .venv/installed  ## check format, lint, types, import contracts, missing migrations
 	$(BIN)/ruff format --check .
