@@ -32,7 +32,8 @@ INSTALLED_APPS = [
     "profiles",
     "articles",
     # Before the admin, whose templates it replaces.
-    "unfold",
+    # Not "unfold", whose configuration replaces the admin site with one of its own.
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "config.apps.AdminConfig",
     "django.contrib.auth",

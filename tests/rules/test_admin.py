@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from articles.models import Article, Tag
+from config.admin_site import AdminSite
 from tests.builders import PASSWORD, follow, like, make_user, write_article, write_comment
 from users.models import User
 
@@ -63,6 +64,12 @@ def test_every_list_runs_as_many_queries_for_20_rows_as_for_one(
         assert site.get(url).status_code == 200
 
     assert many() == few()
+
+
+def test_the_site_is_that_of_the_project() -> None:
+    # Unfold's default configuration replaces `admin.site` after Django has created it.
+    assert isinstance(admin.site, AdminSite)
+    assert isinstance(admin.site._registry[User].admin_site, AdminSite)
 
 
 def test_no_list_counts_all_rows_of_a_table() -> None:

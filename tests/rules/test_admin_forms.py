@@ -249,7 +249,6 @@ def test_only_a_new_title_changes_the_slug(site: Client, article: Article) -> No
 def test_a_change_of_tags_moves_updated_at(site: Client, article: Article) -> None:
     tag = Tag.objects.create(name="fire")
     form = form_of(site, article)
-    assert form.values["taggings-2-id"] == [""]
     form.values["taggings-2-tag"] = [str(tag.pk)]
 
     save(site, article, form)

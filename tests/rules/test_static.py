@@ -21,7 +21,7 @@ PRODUCTION = {
     | {"staticfiles": {"BACKEND": "config.static.StaticFilesStorage"}},
 }
 PAGES = ["/admin/", "/admin/articles/article/", "/admin/users/user/add/"]
-STYLE_SHEET = re.compile(r'href="(/static/admin/css/base[^"]*)"')
+STYLE_SHEET = re.compile(r'href="(/static/unfold/css/styles[^"]*)"')
 
 
 def warnings() -> list[str]:
