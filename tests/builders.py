@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group, Permission
 
 from articles.models import Article, Comment, Favorite, Tag
 from profiles.models import Follow
@@ -24,6 +25,24 @@ def make_user(username: str, **fields: Any) -> User:
     """A user with the e-mail `<username>@example.com` and the password PASSWORD."""
     fields = {"email": f"{username}@example.com", "password": _hashed_password()} | fields
     return User.objects.create(username=username, **fields)
+
+
+def make_staff(username: str, *codenames: str, groups: tuple[Group, ...] = ()) -> User:
+    """A staff user with these permissions."""
+    user = make_user(username, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    user.groups.set(groups)
+    return user
+
+
+def make_superuser(username: str) -> User:
+    return make_user(username, is_staff=True, is_superuser=True)
+
+
+def make_group(name: str, *codenames: str) -> Group:
+    group = Group.objects.create(name=name)
+    group.permissions.set(Permission.objects.filter(codename__in=codenames))
+    return group
 
 
 def write_article(author: User, *, tags: tuple[str, ...] = (), **fields: Any) -> Article:

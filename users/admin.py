@@ -1,16 +1,14 @@
 from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
 from django.contrib.admin.models import CHANGE
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.forms import UserChangeForm, UserCreationForm
 
-from users.admin_base import ModelAdmin
 from users.admin_forms import ChangeForm, PasswordForm
+from users.admin_rights import LimitedGroupAdmin, LimitedUserAdmin, StatusForm
 from users.models import User
 from users.revocation import end_tokens_of
 
@@ -23,19 +21,19 @@ class CreationForm(UserCreationForm):
         fields = ("email", "username")
 
 
-class UserForm(ChangeForm, UserChangeForm):
+class UserForm(StatusForm, ChangeForm, UserChangeForm):
     class Meta:
         model = User
         fields = "__all__"
 
 
 @admin.register(Group)
-class GroupAdmin(ModelAdmin, DjangoGroupAdmin):  # type: ignore[misc]  # Unfold's annotations are wider
+class GroupAdmin(LimitedGroupAdmin):
     pass
 
 
 @admin.register(User)
-class UserAdmin(ModelAdmin, DjangoUserAdmin):
+class UserAdmin(LimitedUserAdmin):
     form = UserForm
     add_form = CreationForm
     change_password_form = PasswordForm

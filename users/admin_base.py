@@ -159,7 +159,8 @@ def delete_selected(
     # The editor has not confirmed rows that were added after the confirmation page.
     if newest := request.POST.get("newest"):
         queryset = queryset.filter(pk__lte=newest)
-    if modeladmin.get_deleted_objects(queryset, request)[2]:
+    _, _, forbidden, protected = modeladmin.get_deleted_objects(queryset, request)
+    if forbidden or protected:
         raise PermissionDenied
     with transaction.atomic():
         count = queryset.count()

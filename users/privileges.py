@@ -83,14 +83,16 @@ def untouchable(users: QuerySet[User], editor: User) -> Reasons:
     return dict.fromkeys(users_beyond(editor, _plain(users)), HAS_MORE_RIGHTS)
 
 
-def irremovable(users: QuerySet[User], editor: User | None) -> Reasons:
+def irremovable(users: QuerySet[User], editor: User | None, *, lock: bool = True) -> Reasons:
     """Those of the users whom the editor may not remove, and why.
 
-    Call it in the transaction that removes them. Without an editor, for a command, only the last
+    Call it in the transaction that removes them; only a page that shows the reasons needs no
+    transaction, and calls it with `lock=False`. Without an editor, for a command, only the last
     active superuser is irremovable. Raises PermissionDenied if the editor is a superuser whom
     another superuser has removed meanwhile.
     """
-    lock_superusers()
+    if lock:
+        lock_superusers()
     users = _plain(users)
     superusers = User.objects.filter(ACTIVE_SUPERUSER)
     reasons: Reasons = {}

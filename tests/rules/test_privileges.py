@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
-from tests.builders import make_user
+from tests.builders import make_group, make_staff, make_superuser, make_user
 from tests.races import at_once
 from users.models import User
 from users.privileges import (
@@ -23,27 +23,6 @@ from users.privileges import (
 )
 
 pytestmark = pytest.mark.django_db
-
-
-def permission(codename: str) -> Permission:
-    return Permission.objects.get(codename=codename)
-
-
-def make_group(name: str, *codenames: str) -> Group:
-    group = Group.objects.create(name=name)
-    group.permissions.set(permission(codename) for codename in codenames)
-    return group
-
-
-def make_staff(username: str, *codenames: str, groups: tuple[Group, ...] = ()) -> User:
-    user = make_user(username, is_staff=True)
-    user.user_permissions.set(permission(codename) for codename in codenames)
-    user.groups.set(groups)
-    return user
-
-
-def make_superuser(username: str) -> User:
-    return make_user(username, is_staff=True, is_superuser=True)
 
 
 def test_editors_can_give_only_permissions_that_they_have() -> None:
