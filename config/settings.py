@@ -8,6 +8,7 @@ from pathlib import Path
 
 from corsheaders.defaults import default_headers
 
+from config.admin_theme import UNFOLD as UNFOLD
 from config.environment.reader import Env
 from database.settings import database
 
@@ -127,6 +128,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- People, passwords and tokens ----------------------------------------------------
 
 AUTH_USER_MODEL = "users.User"
+# Unfold's login page has no field for the destination.
+LOGIN_REDIRECT_URL = "admin:index"
 AUTHENTICATION_BACKENDS = ["users.backends.LimitedLoginBackend"]
 # The first one hashes new passwords. A hash of another one is accepted, and replaced at the next
 # login.
@@ -194,6 +197,7 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / ".static"
+STATICFILES_DIRS = [BASE_DIR / "config" / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -207,13 +211,6 @@ WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_USE_FINDERS = DEBUG
 # Files with a path of their own, such as /favicon.ico. They need no `collectstatic`.
 WHITENOISE_ROOT = BASE_DIR / "config/root"
-
-# --- The admin -----------------------------------------------------------------------
-
-UNFOLD = {
-    "SITE_TITLE": "Conduit",
-    "SITE_HEADER": "Conduit",
-}
 
 # --- HTTPS ---------------------------------------------------------------------------
 
