@@ -70,6 +70,7 @@ class Tag(models.Model):
     objects = TagQuerySet.as_manager()
 
     class Meta:
+        permissions = [("merge_tag", "Can merge and rename tags")]
         constraints = [
             models.UniqueConstraint(fields=["name"], name="tag_once"),
             models.CheckConstraint(condition=~models.Q(name=""), name="tag_given"),

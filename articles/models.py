@@ -116,6 +116,7 @@ class Article(Authored):
     objects = ArticleQuerySet.as_manager()
 
     class Meta:
+        permissions = [("hide_article", "Can hide and restore articles")]
         constraints = [
             models.UniqueConstraint(fields=["slug"], name="slug_once"),
             models.CheckConstraint(
@@ -248,6 +249,7 @@ class Comment(Authored):
     objects = AuthoredQuerySet["Comment"].as_manager()
 
     class Meta:
+        permissions = [("hide_comment", "Can hide and restore comments")]
         constraints = [
             models.CheckConstraint(condition=~models.Q(body=""), name="comment_given"),
             models.CheckConstraint(

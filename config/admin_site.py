@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import BadRequest, FieldDoesNotExist
-from django.db import DataError, ProgrammingError
+from django.db import DataError, ProgrammingError, transaction
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse, TemplateResponse
@@ -63,7 +63,8 @@ class AdminSite(UnfoldAdminSite):
             extra_context=context,
             template_name="registration/password_change_form.html",
         )
-        return cast(TemplateResponse, view(request))
+        with transaction.atomic():
+            return cast(TemplateResponse, view(request))
 
 
 def is_bad_input(error: Exception) -> bool:

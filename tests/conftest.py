@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.db import connection
+from pytest_django.plugin import DjangoDbBlocker
 
 from articles.models import Article
 from database.health import close_probes
@@ -12,6 +14,14 @@ from tests.client import ApiClient
 from users.limits.counters import counters
 from users.limits.file_store import default_folder
 from users.models import User
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """A test with real transactions ends with a TRUNCATE of all tables. In the test database, the
+    audit log allows it."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE users_auditentry DISABLE TRIGGER refuse_truncate")
 
 
 @pytest.fixture(scope="session", autouse=True)

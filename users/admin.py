@@ -1,14 +1,15 @@
 from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
-from django.contrib.admin.models import CHANGE
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.forms import UserChangeForm, UserCreationForm
 
 from users.admin_forms import ChangeForm, PasswordForm
 from users.admin_rights import LimitedGroupAdmin, LimitedUserAdmin, StatusForm
+from users.audit import Action
+from users.audit_admin import AuditEntryAdmin as AuditEntryAdmin  # registers itself
 from users.models import User
 from users.revocation import end_tokens_of
 
@@ -63,6 +64,13 @@ class UserAdmin(LimitedUserAdmin):
         ),
     )
 
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        # Django opens no transaction here. The entry in the audit log is of the same transaction.
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
+
     @admin.action(
         description="Log out everywhere",
         permissions=["change"],
@@ -71,6 +79,6 @@ class UserAdmin(LimitedUserAdmin):
     def log_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         with transaction.atomic():
             count = end_tokens_of(queryset)
-            self.log_rows(request, queryset, CHANGE, "Logged out everywhere.")
+            self.log_rows(request, queryset, Action.LOG_OUT)
         users = "1 user is" if count == 1 else f"{count} users are"
         self.message_user(request, f"{users} logged out everywhere.", messages.SUCCESS)

@@ -1,12 +1,14 @@
 """The base class of the admin pages of all models, and the action that deletes rows."""
 
+import json
 from typing import Any, cast
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation, actions
-from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.admin.utils import model_ngettext
-from django.contrib.contenttypes.models import ContentType
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.db import connection, models, transaction
 from django.db.models import Exists, OuterRef
@@ -17,10 +19,11 @@ from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from users.admin_forms import ChangeForm, LineField, TextArea, TextField
+from users.audit import MAX_ENTRIES, Action, record
 from users.deletion import Deletion, counts_below, delete
 
 MAX_COUNTED = 100_000  # rows of a model that a confirmation page counts, in 20 ms
-MAX_LOGGED = 1_000  # rows of an action that get log entries of their own
+REASON_LENGTH = 1_000  # characters
 LINE_LENGTH = 255  # characters; a longer field is edited in a textarea
 
 
@@ -107,29 +110,55 @@ class ModelAdmin(UnfoldModelAdmin):
         rows: models.QuerySet = self.model._base_manager.filter(pk__in=pks)
         return rows
 
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> list[dict[str, Any]]:
+        """Names the new values of switches, such as "active", and what was added to and removed
+        from relations, such as groups. Never names a text: it may be long, or a secret."""
+        message: list[dict[str, Any]] = super().construct_change_message(
+            request, form, formsets, add
+        )
+        changes = [described_change(form, name) for name in form.changed_data]
+        if add:
+            if changes := [change for change in changes if "(" in change]:
+                message.append({"changed": {"fields": changes}})
+        elif changes:
+            message[0]["changed"]["fields"] = changes
+        return message
+
+    def log_addition(self, request: HttpRequest, obj: models.Model, message: Any) -> LogEntry:
+        record(_editor(request), Action.ADD, [obj], details=_text_of(message))
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: models.Model, message: Any) -> LogEntry:
+        record(_editor(request), Action.CHANGE, [obj], details=_text_of(message))
+        return super().log_change(request, obj, message)
+
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         if not isinstance(queryset, models.QuerySet):
-            return super().log_deletions(request, queryset)
-        return self.log_rows(request, queryset, DELETION)
+            queryset = self._rows([row.pk for row in queryset])
+        return self.log_rows(request, queryset, Action.DELETE, reason=reason_of(request))
 
     def log_rows(
-        self, request: HttpRequest, rows: models.QuerySet, flag: int, message: str = ""
+        self,
+        request: HttpRequest,
+        rows: models.QuerySet,
+        action: Action,
+        *,
+        reason: str = "",
+        details: str = "",
     ) -> Any:
-        """Log one entry for each of the first MAX_LOGGED rows, and one for all others."""
+        """Log one entry for each of the first MAX_ENTRIES rows, and one for all others, in the
+        audit log and in the history of the rows. Call it before rows are deleted."""
         # Do not load large texts: an entry needs only the name of the row.
         texts = (field.name for field in self.opts.fields if isinstance(field, models.TextField))
-        editor_id = cast(int, request.user.pk)
-        first = rows.defer(*texts)[:MAX_LOGGED]
-        entries = LogEntry.objects.log_actions(editor_id, first, flag, message)
-        if (more := rows.count() - MAX_LOGGED) > 0:
-            LogEntry.objects.create(
-                user_id=editor_id,
-                content_type=ContentType.objects.get_for_model(self.model),
-                object_repr=f"{more:,} more {self.opts.verbose_name_plural}",
-                action_flag=flag,
-                change_message=message,
-            )
-        return entries
+        rows = rows.defer(*texts).fetch_mode(models.FETCH_PEERS)
+        record(_editor(request), action, rows, reason=reason, details=details)
+        flag = DELETION if action == Action.DELETE else CHANGE
+        message = ". ".join(filter(None, (action.label, details, reason)))
+        return LogEntry.objects.log_actions(
+            _editor(request).pk, rows[:MAX_ENTRIES], flag, "" if flag == DELETION else message
+        )
 
     def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
         self.delete_queryset(request, self._rows([obj.pk]))
@@ -171,3 +200,32 @@ def delete_selected(
     name = model_ngettext(modeladmin.opts, count)
     modeladmin.message_user(request, f"Successfully deleted {count:,} {name}.", messages.SUCCESS)
     return None
+
+
+def reason_of(request: HttpRequest) -> str:
+    """The reason that the editor gave on a confirmation page. May be empty."""
+    return request.POST.get("reason", "").strip()[:REASON_LENGTH]
+
+
+def described_change(form: forms.ModelForm, name: str) -> str:
+    """The label of a changed field, with its change in brackets if it may be shown."""
+    field = form.fields.get(name)
+    label = str((field and field.label) or name)
+    if isinstance(field, forms.BooleanField):
+        return f"{label} (now {'yes' if form.cleaned_data[name] else 'no'})"
+    if isinstance(field, forms.ModelMultipleChoiceField):
+        before, after = {*form.initial.get(name, ())}, {*form.cleaned_data[name]}
+        changes = {"added": after - before, "removed": before - after}
+        parts = [
+            f"{verb} {', '.join(sorted(map(str, rows)))}" for verb, rows in changes.items() if rows
+        ]
+        return f"{label} ({'; '.join(parts)})"
+    return label
+
+
+def _editor(request: HttpRequest) -> AbstractBaseUser:
+    return cast(AbstractBaseUser, request.user)
+
+
+def _text_of(message: Any) -> str:
+    return LogEntry(change_message=json.dumps(message)).get_change_message()

@@ -13,6 +13,7 @@ from django.forms.boundfield import BoundField
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from users.audit import Action, record
 from users.models import User
 
 
@@ -129,3 +130,8 @@ class PasswordForm(SavesPasswordAlone, AdminPasswordChangeForm):
 
 class OwnPasswordForm(SavesPasswordAlone, AdminOwnPasswordChangeForm):
     """Changes the editor's own password; asks for the old one."""
+
+    def save(self, commit: bool = True) -> User:
+        user = super().save(commit)
+        record(user, Action.CHANGE, [user], details="Changed password.")
+        return user

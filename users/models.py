@@ -10,7 +10,8 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from users.deletion import Deletion as Deletion  # Django looks for models here
+from users.audit import AuditEntry as AuditEntry  # Django looks for models here
+from users.deletion import Deletion as Deletion
 from users.known_addresses import KnownAddress as KnownAddress
 from users.model_fields import (
     FoldedField,
@@ -78,6 +79,9 @@ class User(Revocable, PermissionsMixin, Hideable):
     REQUIRED_FIELDS = ["username"]
 
     class Meta:
+        permissions = [
+            ("suspend_user", "Can suspend and restore users, and log them out everywhere"),
+        ]
         constraints = [
             # The constraints on folded columns imply `username_once` and `email_once`, whose
             # indexes serve lookups of the exact text.

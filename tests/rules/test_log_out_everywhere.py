@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import Permission
@@ -18,7 +18,8 @@ from pytest_django import Settings
 
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
-from users import admin_base, tokens
+from users import admin_base, audit, tokens
+from users.audit import AuditEntry
 from users.models import User
 
 NEW = "another horse"
@@ -291,7 +292,7 @@ def test_the_button_saves_nothing_else_and_is_logged(site: Client, dora: User) -
     press_the_button(site, dora, username="mallory", email="mallory@example.com", bio="Not saved")
 
     assert User.objects.filter(pk=dora.pk).values().get() == before | {"token_generation": 1}
-    assert LogEntry.objects.get().get_change_message() == "Logged out everywhere."
+    assert LogEntry.objects.get().get_change_message() == "Logged out everywhere"
     assert "1 user is logged out everywhere." in site.get(reverse("admin:index")).text
 
 
@@ -308,7 +309,8 @@ def test_the_action_is_logged_for_each_user(site: Client, dora: User, alice: Use
 def test_one_update_logs_out_any_number_of_users(
     site: Client, dora: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_base, "MAX_LOGGED", 2)
+    monkeypatch.setattr(admin_base, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(audit, "MAX_ENTRIES", 2)
     names = [f"user{number}" for number in range(5)]
     User.objects.bulk_create(
         User(username=n, username_folded=n, email=f"{n}@x.y", email_folded=f"{n}@x.y")
@@ -326,10 +328,9 @@ def test_one_update_logs_out_any_number_of_users(
     assert len(updates) == 1
     # Only users with log entries of their own are loaded.
     assert all("LIMIT 2" in q["sql"] for q in queries if '"users_user"."bio"' in q["sql"][:500])
-    logged = LogEntry.objects.order_by("pk").values_list("action_flag", "object_repr")
-    assert [flag for flag, _ in logged] == [CHANGE] * 3
+    logged = AuditEntry.objects.order_by("pk").values_list("action", "object_name")
+    assert [action for action, _ in logged] == ["log_out"] * 3
     assert logged[2][1] == "5 more users"
-    assert LogEntry.objects.order_by("pk")[2].get_change_message() == "Logged out everywhere."
 
 
 @pytest.mark.parametrize("right", [None, "view_user"])
