@@ -44,6 +44,8 @@ INSTALLED_APPS = [
     "config.static.StaticFilesConfig",
     "django.contrib.postgres",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "corsheaders",
 ]
 
@@ -173,6 +175,22 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "config.errors.handlers.exception_handler",
     # OPTIONS is for CORS. The API does not offer DRF's description of an endpoint.
     "DEFAULT_METADATA_CLASS": None,
+}
+# `config.openapi` uses these when a client asks for the description of the API.
+SPECTACULAR_SETTINGS = {
+    "DEFAULT_GENERATOR_CLASS": "config.openapi.document.Generator",
+    "TITLE": "Conduit",
+    "VERSION": "2.0.0",  # of the RealWorld API
+    "OAS_VERSION": "3.1.0",
+    "SERVERS": [{"url": "/api"}],
+    "SCHEMA_PATH_PREFIX": "/api",
+    "SCHEMA_PATH_PREFIX_TRIM": True,
+    # In the order of the routes, and as `config.openapi` describes them.
+    "SORT_OPERATIONS": False,
+    "SORT_OPERATION_PARAMETERS": False,
+    "DISABLE_DOCSTRING_DESCRIPTIONS": True,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes: 2.5 MiB
 

@@ -4,6 +4,7 @@ from django.views.generic import TemplateView
 
 from articles import urls as articles
 from config.errors.handlers import unknown_path
+from config.openapi.views import docs, redoc, schema
 from database.health import health, livez, readyz
 from database.metrics import metrics
 from profiles import urls as profiles
@@ -21,6 +22,9 @@ urlpatterns = [
     path("readyz", readyz),
     path("metrics", metrics),
     path("admin/", admin.site.urls),
+    path("api/schema", schema, name="schema"),
+    path("api/docs", docs, name="docs"),
+    path("api/redoc", redoc, name="redoc"),
     # The last one, and not only a handler for 404: with DEBUG on, Django would answer with its own
     # page. It would also redirect to the path with a slash, and the body of a POST would be lost.
     re_path(r"^api(/|$)", unknown_path),

@@ -1,0 +1,70 @@
+"""The constraints of input that drf-spectacular cannot find in the fields of serializers.
+
+The patterns are regular expressions of ECMA-262 with the flag "u", as JSON Schema has them.
+"""
+
+from typing import Any
+
+from rest_framework.serializers import CharField, Field
+
+from articles.serializers import MOST_TAGS, Before, Limit, TagList
+from articles.texts import one_line, visible
+from config.openapi.schemas import Json
+from database.models import KEY_LENGTH
+from users.serializer_fields import Email, Text
+
+_INVISIBLE = r"\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}"
+NO_NUL = r"^[^\0]*$"
+NOT_BLANK = r"^[^\0]*[^\s\0][^\0]*$"
+VISIBLE = rf"^[^\0]*[^{_INVISIBLE}][^\0]*$"
+# White space around it is removed.
+ONE_LINE = (
+    r"^\s*[^\p{Cc}\u2028\u2029]*"
+    rf"[^{_INVISIBLE}\u2028\u2029]"
+    r"[^\p{Cc}\u2028\u2029]*\s*$"
+)
+USERNAME = r"^\s*[._+\-]*(\p{L}\p{M}*|\p{Nd})(\p{L}\p{M}*|\p{Nd}|[._+\-])*\s*$"
+PAGE_KEY = "^[A-Za-z0-9_-]{32}$"
+IDEMPOTENCY_KEY = rf"^[!-~]([ -~]{{0,{KEY_LENGTH - 2}}}[!-~])?$"
+
+# The query parameters.
+DESCRIPTIONS = {
+    "tag": "Only articles with this tag.",
+    "author": "Only articles of the user with this name.",
+    "favorited": "Only articles that the user with this name likes.",
+    "limit": "The size of the page.",
+    "offset": "How many rows to skip.",
+    "before": "Where the page begins: the key in the `Link` of the page before. It replaces "
+    "`offset`.",
+}
+
+
+def constraints(field: Field[Any, Any, Any, Any]) -> Json:
+    """Keywords of JSON Schema for the value of this field of a serializer."""
+    match field:
+        case Email():
+            return {"format": "email", "minLength": 1}
+        case Text(field_name="username"):
+            return {"pattern": USERNAME}
+        case Text():
+            return _text(field)
+        case Limit():
+            return {"maximum": field.largest, "format": "int32"}
+        case Before():
+            return {"pattern": PAGE_KEY}
+        case TagList():
+            return {"maxItems": MOST_TAGS}
+    return {}
+
+
+def parameter(field: Field[Any, Any, Any, Any]) -> Json:
+    """The same for a query parameter, with its description."""
+    return {**constraints(field), "description": DESCRIPTIONS[str(field.field_name)]}
+
+
+def _text(field: CharField) -> Json:
+    if field.allow_blank:
+        return {"pattern": NO_NUL}
+    if one_line in field.validators:
+        return {"pattern": ONE_LINE}
+    return {"pattern": VISIBLE if visible in field.validators else NOT_BLANK}
