@@ -13,6 +13,7 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
 from articles.page_keys import PageKey, comes_after
+from articles.search import SearchQuerySet
 from articles.slugs import slugs_for
 from articles.texts import one_line, visible
 from database.errors import violated_constraint
@@ -38,7 +39,7 @@ LOCK_AUTHOR_IF_FREE = """
 LOCK_AUTHOR = "SELECT FROM users_user WHERE id = %(author)s FOR KEY SHARE"
 
 
-class AuthoredQuerySet[Row: "Authored"](models.QuerySet[Row]):
+class AuthoredQuerySet[Row: "Authored"](SearchQuerySet[Row]):
     def visible(self) -> Self:
         """The rows that are not hidden and whose author is not hidden."""
         return self.filter(hidden_at=None, author__hidden_at=None)
