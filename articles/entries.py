@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from articles.counts import CountKind, stored_count
 from articles.page_keys import PageKey, comes_after
-from articles.texts import one_line
+from articles.texts import one_line, shortened
 from users.models import User, row_exists
 
 
@@ -110,7 +110,7 @@ class Tagging(ArticleEntry):
         ]
 
     def __str__(self) -> str:
-        return f"tag {self.tag_id} of article {self.article_id}"
+        return f"{self.tag} on “{shortened(self.article.title, 60)}”"
 
 
 class Favorite(ArticleEntry):
@@ -138,7 +138,7 @@ class Favorite(ArticleEntry):
         ]
 
     def __str__(self) -> str:
-        return f"user {self.user_id} likes article {self.article_id}"
+        return f"{self.user} likes “{shortened(self.article.title, 60)}”"
 
 
 def favorited(viewer: int | None) -> Coalesce | models.Value:

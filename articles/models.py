@@ -15,7 +15,7 @@ from django.utils import timezone
 from articles.page_keys import PageKey, comes_after
 from articles.search import SearchQuerySet
 from articles.slugs import slugs_for
-from articles.texts import one_line, visible
+from articles.texts import one_line, shortened, visible
 from database.errors import violated_constraint
 from profiles.models import following
 from users.models import User
@@ -268,7 +268,8 @@ class Comment(Authored):
         ]
 
     def __str__(self) -> str:
-        return f"comment of user {self.author_id} on article {self.article_id}"
+        title, start = shortened(self.article.title, 60), shortened(self.body, 80)
+        return f"Comment by {self.author} on “{title}”: {start}"
 
 
 # At the end: `dumpdata` writes the models in the order of their definition. If `loaddata` loads the

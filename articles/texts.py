@@ -10,6 +10,14 @@ _INVISIBLE = regex.compile(r"[\s\x1c-\x1f\p{Cf}\p{Default_Ignorable_Code_Point}]
 _NOT_IN_A_LINE = regex.compile(r"[\x01-\x1f\x7f-\x9f\u2028\u2029]")
 
 
+def shortened(text: str, length: int) -> str:
+    """The start of a text as one line, with "…" if it was longer."""
+    line = " ".join(text[: 2 * length].split())
+    if len(line) <= length and len(text) <= 2 * length:
+        return line
+    return line[: length - 1].rstrip() + "…"
+
+
 def visible(text: str) -> None:
     """Raise ValidationError for a text of only white space and invisible characters."""
     if _INVISIBLE.fullmatch(text):

@@ -27,7 +27,7 @@ class Follow(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"user {self.follower_id} follows user {self.followed_id}"
+        return f"{self.follower} follows {self.followed}"
 
 
 def following(viewer: int | None, author: str) -> Coalesce | models.Value:

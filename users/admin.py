@@ -1,3 +1,5 @@
+from urllib.parse import quote
+
 from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
 from django.contrib.auth.models import Group
@@ -7,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.forms import UserChangeForm, UserCreationForm
 
 from users.admin_forms import ChangeForm, PasswordForm
+from users.admin_links import first_page, states
 from users.admin_rights import LimitedGroupAdmin, LimitedUserAdmin, StatusForm
 from users.audit import Action
 from users.audit_admin import AuditEntryAdmin as AuditEntryAdmin  # registers itself
@@ -38,7 +41,12 @@ class UserAdmin(LimitedUserAdmin):
     form = UserForm
     add_form = CreationForm
     change_password_form = PasswordForm
-    list_display = ("username", "email", "created_at", "is_active", "is_staff")
+    list_display = ("username", "email", "state", "created_at", "related")
+    list_columns = (
+        *("username", "email", "created_at", "hidden_at"),
+        *("is_active", "is_staff", "is_superuser"),
+    )
+    name_columns = ("username",)
     list_filter = ("is_active", "is_staff", "created_at")
     search_fields = ("username", "email")
     ordering = ("-created_at", "-id")
@@ -63,6 +71,24 @@ class UserAdmin(LimitedUserAdmin):
             },
         ),
     )
+
+    @admin.display
+    def state(self, user: User) -> str:
+        labels = [
+            ("Suspended", "danger", not user.is_active),
+            ("Hidden", "warning", user.hidden_at is not None),
+            ("Superuser", "info", user.is_superuser),
+            ("Staff", "info", user.is_staff and not user.is_superuser),
+        ]
+        shown = [(text, kind) for text, kind, holds in labels if holds]
+        return states(*shown or [("Active", "plain")])
+
+    def view_on_site(self, user: User) -> str | None:
+        """The profile on the site, or in the API if there is no site."""
+        if user.hidden_at:
+            return None
+        name = quote(user.username)
+        return first_page(f"/profile/{name}", f"/api/profiles/{name}")
 
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""

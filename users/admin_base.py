@@ -15,10 +15,10 @@ from django.db.models import Exists, OuterRef
 from django.forms import Field
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from users.admin_forms import ChangeForm, LineField, TextArea, TextField
+from users.admin_links import LinkedModelAdmin, load_only
 from users.audit import MAX_ENTRIES, Action, record
 from users.deletion import Deletion, counts_below, delete
 
@@ -27,7 +27,7 @@ REASON_LENGTH = 1_000  # characters
 LINE_LENGTH = 255  # characters; a longer field is edited in a textarea
 
 
-class ModelAdmin(UnfoldModelAdmin):
+class ModelAdmin(LinkedModelAdmin):
     """Saves only the fields that the editor has changed, and can delete any number of rows."""
 
     form = ChangeForm
@@ -150,9 +150,8 @@ class ModelAdmin(UnfoldModelAdmin):
     ) -> Any:
         """Log one entry for each of the first MAX_ENTRIES rows, and one for all others, in the
         audit log and in the history of the rows. Call it before rows are deleted."""
-        # Do not load large texts: an entry needs only the name of the row.
-        texts = (field.name for field in self.opts.fields if isinstance(field, models.TextField))
-        rows = rows.defer(*texts).fetch_mode(models.FETCH_PEERS)
+        # An entry needs only the name of the row.
+        rows = load_only(rows, self.name_columns) if self.name_columns else rows
         record(_editor(request), action, rows, reason=reason, details=details)
         flag = DELETION if action == Action.DELETE else CHANGE
         message = ". ".join(filter(None, (action.label, details, reason)))

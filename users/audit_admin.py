@@ -11,9 +11,9 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.views import ChangeList
 
 from users.admin_base import ModelAdmin
+from users.admin_links import ChangeList
 from users.audit import AuditEntry
 
 

@@ -5,10 +5,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
+from articles.admin.states import page_of_article, state_of
 from articles.entries import favorites_count
 from articles.models import Article, Tagging
 from users.admin_base import ModelAdmin
 from users.admin_forms import ChangeForm
+from users.admin_links import cut
 
 
 class TaggingInline(TabularInline):
@@ -20,9 +22,14 @@ class TaggingInline(TabularInline):
 
 @admin.register(Article)
 class ArticleAdmin(ModelAdmin):
-    list_display = ("title", "author", "created_at", "updated_at", "favorites")
+    list_display = ("name", "author", "state", "created_at", "favorites", "related")
+    list_columns = (
+        *("title", "created_at", "hidden_at"),
+        *("author__username", "author__hidden_at"),
+    )
+    name_columns = ("title",)
+    linked_by = {"author": "articles", "tags": "articles"}
     list_filter = ("created_at", "updated_at")
-    list_select_related = ("author",)
     search_fields = ("title", "description", "author__username", "tags__name")
     autocomplete_fields = ("author",)
     readonly_fields = ("slug", "created_at", "updated_at")
@@ -42,6 +49,17 @@ class ArticleAdmin(ModelAdmin):
         if change and tags_changed and not form.has_changed():
             # Otherwise only a change of the article itself would set `updated_at`.
             form.instance.save(update_fields=["updated_at"])
+
+    @admin.display(description="title", ordering="title")
+    def name(self, article: Article) -> str:
+        return cut(article.title)
+
+    @admin.display
+    def state(self, article: Article) -> str:
+        return state_of(article)
+
+    def view_on_site(self, article: Article) -> str | None:
+        return page_of_article(article)
 
     @admin.display(ordering="likes")
     def favorites(self, article: Any) -> int:

@@ -1,20 +1,48 @@
-from django.contrib import admin
+from typing import Any
 
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from articles.admin.states import is_visible, page_of_article, state_of
 from articles.models import Comment
+from articles.texts import shortened
 from users.admin_base import ModelAdmin
+from users.admin_links import MAX_TEXT, MAX_TOOLTIP
 
 
 @admin.register(Comment)
 class CommentAdmin(ModelAdmin):
-    list_display = ("body_start", "author", "article", "created_at")
+    list_display = ("comment", "author", "article", "state", "created_at")
+    list_columns = (
+        *("created_at", "hidden_at", "author__username", "author__hidden_at"),
+        "article__title",
+    )
+    name_columns = ("body", "author__username", "article__title")
+    linked_by = {"author": "comments", "article": "comments"}
     list_filter = ("created_at",)
-    list_select_related = ("author", "article")
     search_fields = ("body", "author__username", "article__title")
     autocomplete_fields = ("author", "article")
     readonly_fields = ("created_at", "updated_at")
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
 
-    @admin.display(description="comment")
-    def body_start(self, comment: Comment) -> str:
-        return comment.body[:80]
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Comment]:
+        comments: QuerySet[Comment] = super().get_queryset(request)
+        return comments.annotate(start=Left("body", MAX_TOOLTIP))
+
+    @admin.display
+    def comment(self, comment: Any) -> str:
+        tooltip = "" if len(comment.start) <= MAX_TEXT else comment.start
+        return format_html(
+            '<span title="{}">{}</span>', tooltip, shortened(comment.start, MAX_TEXT)
+        )
+
+    @admin.display
+    def state(self, comment: Comment) -> str:
+        return state_of(comment)
+
+    def view_on_site(self, comment: Comment) -> str | None:
+        return page_of_article(comment.article) if is_visible(comment) else None

@@ -27,7 +27,7 @@ class HasArticlesFilter(admin.SimpleListFilter):
 
 @admin.register(Tag)
 class TagAdmin(ModelAdmin):
-    list_display = ("name", "articles")
+    list_display = ("name", "count", "related")
     list_filter = (HasArticlesFilter,)
     search_fields = ("name",)
     ordering = ("name",)
@@ -37,6 +37,7 @@ class TagAdmin(ModelAdmin):
         count = stored_count(CountKind.ARTICLES_OF_TAG, OuterRef("pk"))
         return tags.annotate(articles_count=count)
 
-    @admin.display(ordering="articles_count")
-    def articles(self, tag: Any) -> int:
+    # Not "articles": the model has a relation of this name, and Django would show it.
+    @admin.display(description="articles", ordering="articles_count")
+    def count(self, tag: Any) -> int:
         return int(tag.articles_count)
