@@ -1,16 +1,30 @@
 """The folder that the processes of a running server share.
 
-It contains the metrics of each process, and the file that marks the server as draining.
+It contains the metrics and the report of each process, the exits of workers, and the file that
+marks the server as draining.
 """
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 # prometheus_client reads this variable too. The workers inherit it.
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+REPORTS = "report-*.jsonl"  # the report of each process, which it replaces once a second
+EXITS = "exits.json"  # the workers that have ended
+MAX_SIZE = 2**20  # bytes; a larger report is ignored
 _DRAINING = "draining"
+_OURS = ("*.db", REPORTS, EXITS, "*.new", _DRAINING)
+
+
+class File(NamedTuple):
+    name: str
+    written_at: float
+    """Seconds since 1970."""
+    content: bytes
 
 
 def make() -> None:
@@ -21,7 +35,7 @@ def make() -> None:
     """
     given = os.environ.get(VARIABLE)
     if given:
-        Path(given).mkdir(parents=True, exist_ok=True)
+        Path(given).mkdir(mode=0o700, parents=True, exist_ok=True)
         os.environ[VARIABLE] = str(Path(given).resolve())
         _empty()
     else:
@@ -44,11 +58,48 @@ def is_draining() -> bool:
     return VARIABLE in os.environ and (_folder() / _DRAINING).exists()
 
 
+def exists() -> bool:
+    """Whether this process belongs to a server that has a folder."""
+    return VARIABLE in os.environ and _folder().is_dir()
+
+
+def write(name: str, content: bytes) -> None:
+    """Replace a file of the folder. A reader sees the old or the new content, never a part of it.
+
+    Only the user of the process may read the file, also if the folder is not private. Raises
+    OSError.
+    """
+    temporary = _folder() / f"{name}.{os.getpid()}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with open(os.open(temporary, flags, 0o600), "wb") as file:
+        file.write(content)
+    temporary.rename(_folder() / name)
+
+
+def read(pattern: str) -> Iterator[File]:
+    """The files of the folder that match the pattern. Files of other users, links and files over
+    MAX_SIZE are skipped: the folder may be one that others can write to."""
+    for path in sorted(_folder().glob(pattern)):
+        # OSError: it was removed meanwhile, or is a link.
+        with (
+            suppress(OSError),
+            open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file,
+        ):
+            status = os.fstat(file.fileno())
+            if status.st_uid == os.geteuid() and status.st_size <= MAX_SIZE:
+                yield File(path.name, status.st_mtime, file.read())
+
+
+def delete(name: str) -> None:
+    (_folder() / name).unlink(missing_ok=True)
+
+
 def _folder() -> Path:
     return Path(os.environ[VARIABLE])
 
 
 def _empty() -> None:
     """Remove the files of a server only: the variable may name a folder with other files."""
-    for file in (*_folder().glob("*.db"), _folder() / _DRAINING):
-        file.unlink(missing_ok=True)
+    for pattern in _OURS:
+        for file in _folder().glob(pattern):
+            file.unlink(missing_ok=True)

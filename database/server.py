@@ -7,13 +7,16 @@ project, for the log: forked workers would inherit its connections and threads.
 """
 
 import argparse
+import json
 import logging
 import os
 import signal
+import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from multiprocessing import parent_process
+from multiprocessing import active_children, parent_process
 from threading import Thread, Timer
 from typing import Any
 
@@ -23,6 +26,7 @@ from granian import Granian
 from granian.constants import Interfaces
 
 from database import rundir
+from database.background import BackgroundThread, survive
 
 # HTTP connections that a worker accepts, idle ones included. A request waits for a free thread.
 # With granian's default, 1024 / workers, 64 idle clients would block one of 16 workers.
@@ -33,6 +37,8 @@ THREAD_IDLE_TIMEOUT = 600
 # The project configures the log afterwards.
 NO_HANDLERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+MAX_EXITS = 20  # ended workers that the page about the pool lists
+EXIT_INTERVAL = 0.5  # seconds between two looks for ended workers
 
 
 def main() -> None:
@@ -58,11 +64,29 @@ def main() -> None:
     # Before the settings are imported: prometheus_client reads the variable at its import.
     rundir.make()
     try:
+        server.on_startup(BackgroundThread("exits", note_exits).ensure_running)
         configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
         logging.getLogger("_granian").addFilter(_is_not_thread_warning)
         server.serve(target_loader=load_application)
     finally:
         rundir.remove()
+
+
+def note_exits() -> None:
+    """Write the exits of workers into the folder of the server, for the page about the pool."""
+    running: dict[int | None, Any] = {}
+    exits: deque[dict[str, Any]] = deque(maxlen=MAX_EXITS)
+    while True:
+        # Both calls collect ended children without waiting. That disturbs no other thread of this
+        # process: whoever waits for a child that was collected sees that it has ended.
+        running |= {process.pid: process for process in active_children()}
+        ended = [pid for pid, process in running.items() if process.exitcode is not None]
+        for pid in ended:
+            exit_status = running.pop(pid).exitcode  # negative: the number of a signal
+            exits.append({"pid": pid, "at": round(time.time(), 1), "status": exit_status})
+        if ended:
+            survive(rundir.write, rundir.EXITS, json.dumps([*exits]).encode())
+        time.sleep(EXIT_INTERVAL)
 
 
 def stop_on_signals(stop: Callable[[], None], delay: float) -> None:

@@ -17,6 +17,7 @@ from database.backend.connections import (
 from database.backend.outages import cause_of
 from database.backend.pool import Pool
 from database.backend.running import RunningRequest, running_requests
+from database.backend.snapshot import longest_held, pool_states, session_ids
 
 __all__ = [
     "Connection",
@@ -28,7 +29,10 @@ __all__ = [
     "database_wrapper",
     "database_wrappers",
     "lift_timeouts",
+    "longest_held",
     "open_pools",
+    "pool_states",
     "release_connection",
     "running_requests",
+    "session_ids",
 ]

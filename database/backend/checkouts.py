@@ -91,12 +91,16 @@ class Checkout:
             return self.thread not in alive
         return wrapper.thread not in alive and not wrapper.allow_thread_sharing
 
+    def places(self) -> list[tuple[str, int, str]]:
+        """The file, line and function of each stored frame, the innermost first."""
+        return [
+            (code.co_filename, _line(code, position), code.co_name)
+            for code, position in self._frames
+        ]
+
     def stack(self) -> str:
         """The traceback of the code that checked the connection out."""
-        frames = [
-            traceback.FrameSummary(code.co_filename, _line(code, position), code.co_name)
-            for code, position in reversed(self._frames)
-        ]
+        frames = [traceback.FrameSummary(*place) for place in reversed(self.places())]
         return "".join(traceback.StackSummary.from_list(frames).format())
 
 

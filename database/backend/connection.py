@@ -16,7 +16,7 @@ from typing import Any, Self
 import psycopg
 from django.db import DEFAULT_DB_ALIAS
 from prometheus_client import Histogram
-from psycopg import pq
+from psycopg import pq, sql
 
 from database import metrics
 from database.backend.cleanup import Cleanup, cleanup_after
@@ -24,6 +24,7 @@ from database.backend.cursors import observed
 from database.backend.outages import Outage
 from database.backend.running import running_request
 from database.backend.watchdog import Bound, watchdog
+from database.background import survive
 from database.settings import PREPARED_MAX, Limits
 
 logger = logging.getLogger("database.statements")
@@ -207,9 +208,21 @@ class Connection(psycopg.Connection[Any]):
         self.answered_at = monotonic()
         if seconds >= self.limits.slow_query:
             request = running_request()
+            route = request.route() if request else ""
+            survive(self._note_slow, query, seconds, route)
             logger.warning(
                 "A statement took %.0f ms%s: %s",
                 seconds * 1000,
-                f" for {request.route()}" if request else "",
+                f" for {route}" if route else "",
                 " ".join(str(query).split())[:LOGGED_LENGTH],
             )
+
+    def _note_slow(self, query: Any, seconds: float, route: str) -> None:
+        metrics.slow_statements.note(self.alias, _text_of(query), seconds, route)
+
+
+def _text_of(query: Any) -> str:
+    """The SQL of a query in any form that psycopg takes."""
+    if isinstance(query, bytes):
+        return query.decode(errors="replace")
+    return query.as_string() if isinstance(query, sql.Composable) else str(query)

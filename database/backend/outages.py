@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from time import monotonic
 
 import psycopg
@@ -41,6 +42,7 @@ class Outage:
         metrics.start_at_zero(alias, causes={"timeout", "other", *CAUSES.values()})
         self._lock = threading.Lock()
         self._since: float | None = None
+        self._past = metrics.PastOutage(alias, 0)  # of the running outage, or the last one
         self.cause = ""
         """During an outage, libpq's text for the last failure. It names hosts and users, but no
         password: for the log, not for clients."""
@@ -53,7 +55,10 @@ class Outage:
             begins = self._since is None
             if self._since is None:
                 self._since = monotonic()
+                self._past = metrics.PastOutage(self.alias, time.time())
+                metrics.outages.append(self._past)
             self.cause = cause
+            self._past.add_cause(cause)
         if begins:
             logger.error("No connection to the database %r: %s", self.alias, cause)
 
@@ -64,6 +69,7 @@ class Outage:
         with self._lock:
             since, self._since = self._since, None
             cause, self.cause = self.cause, ""
+            self._past.ended_at = time.time()
         if since is not None:
             seconds = monotonic() - since
             logger.warning(

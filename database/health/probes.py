@@ -15,6 +15,8 @@ from database.background import survive
 
 TIMEOUT = 1.0  # seconds that an answer may take, and that a result is reused
 
+type Params = Callable[[], dict[str, Any]]
+
 
 class Probe:
     """Checks a database over its own connection, because the pool's may all be in use.
@@ -36,7 +38,7 @@ class Probe:
         self._is_running = False
         self._error: str | None = None
 
-    def error(self, params: Callable[[], dict[str, Any]]) -> str | None:
+    def error(self, params: Params) -> str | None:
         """Why the database does not answer; None if it answered within the last second.
 
         The text contains hosts and users, but no password. `params` returns psycopg's connection
@@ -48,19 +50,51 @@ class Probe:
             left = self._started_at + TIMEOUT - monotonic()
             if self._lock.wait_for(lambda: not self._is_running, left):
                 return self._error
-            return f"no answer within {TIMEOUT:g} s"
+            return _silent(TIMEOUT)
 
-    def start(self, params: Callable[[], dict[str, Any]]) -> str | None:
+    def start(self, params: Params) -> str | None:
         """Start a check, unless the last result is less than a second old. Returns an error if
         no thread can be started."""
         with self._lock:
             if not self._is_running and monotonic() - self._ended_at > TIMEOUT:
-                thread = threading.Thread(target=self._run, args=[params], daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as error:  # no more threads
-                    return str(error)
-                self._is_running, self._started_at = True, monotonic()
+                return self._start(params)
+        return None
+
+    def use[T](
+        self, params: Params, work: Callable[[Connection], T], seconds: float
+    ) -> tuple[T | None, str]:
+        """Call `work` with the connection of the probe, after a ping; so it needs no connection of
+        the pool, and no other one. Returns its result and "", or None and an error.
+
+        Takes at most `seconds`. Checks that come meanwhile wait for its end. `work` may raise
+        psycopg.Error.
+        """
+        until = monotonic() + seconds
+        outcome: list[tuple[T | None, str]] = []
+
+        def bounded(connection: Connection) -> None:
+            try:
+                with connection.bounded(max(0.0, until - monotonic())):
+                    outcome.append((work(connection), ""))
+            except psycopg.Error as error:
+                outcome.append((None, _one_line(error)))
+
+        with self._lock:
+            if not self._lock.wait_for(lambda: not self._is_running, seconds):
+                return None, _silent(seconds)
+            if error := self._start(params, bounded):
+                return None, error
+            if not self._lock.wait_for(lambda: not self._is_running, until - monotonic()):
+                return None, _silent(seconds)
+            return outcome[0] if outcome else (None, self._error or "the probe has failed")
+
+    def _start(self, params: Params, work: Callable[[Connection], None] | None = None) -> str | None:
+        thread = threading.Thread(target=self._run, args=[params, work], daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads
+            return str(error)
+        self._is_running, self._started_at = True, monotonic()
         return None
 
     def close(self) -> None:
@@ -72,10 +106,12 @@ class Probe:
                 self._connection = None
             self._ended_at = -inf
 
-    def _run(self, params: Callable[[], dict[str, Any]]) -> None:
+    def _run(self, params: Params, work: Callable[[Connection], None] | None) -> None:
         error: str | None = None
         try:
             error = survive(self._check, params)
+            if error == "" and work and self._connection:
+                survive(work, self._connection)
         finally:
             if error is None:
                 error = "the probe has failed"
@@ -83,7 +119,7 @@ class Probe:
                 self._is_running, self._ended_at, self._error = False, monotonic(), error or None
                 self._lock.notify_all()
 
-    def _check(self, params: Callable[[], dict[str, Any]]) -> str:
+    def _check(self, params: Params) -> str:
         """Why the database does not answer; "" if it answers."""
         if self._connection is not None:
             if self._connection.ping(TIMEOUT):
@@ -95,8 +131,16 @@ class Probe:
         try:
             self._connection = Connection.connect(alias=self._alias, **params(), autocommit=True)
         except psycopg.Error as error:
-            return " ".join(str(error).split())
+            return _one_line(error)
         return ""
+
+
+def _silent(seconds: float) -> str:
+    return f"no answer within {seconds:g} s"
+
+
+def _one_line(error: psycopg.Error) -> str:
+    return " ".join(str(error).split())
 
 
 class _Probes(dict[str, Probe]):
@@ -106,6 +150,10 @@ class _Probes(dict[str, Probe]):
 
 
 probes = _Probes()  # by the alias of the database
+
+
+def probe(alias: str = DEFAULT_DB_ALIAS) -> Probe:
+    return probes[alias]
 
 
 def close_probes() -> None:

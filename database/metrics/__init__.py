@@ -5,6 +5,7 @@ If PROMETHEUS_MULTIPROC_DIR is set, each process of a server writes its figures 
 imported, so set it before this package is imported.
 """
 
+from database.metrics.events import PastOutage, outages, slow_statements
 from database.metrics.figures import (
     ACQUIRES,
     CONNECT_ERRORS,
@@ -23,7 +24,17 @@ from database.metrics.figures import (
     start_at_zero,
 )
 from database.metrics.histogram import flush
+from database.metrics.history import (
+    REFUSALS,
+    SECONDS,
+    History,
+    PoolState,
+    Second,
+    bucket_of_quantile,
+    parse_second,
+)
 from database.metrics.page import may_read_metrics, metrics
+from database.metrics.processes import is_running
 from database.metrics.timing import count_request, metrics_middleware
 
 __all__ = [
@@ -34,17 +45,28 @@ __all__ = [
     "HUNG",
     "LEAKS",
     "RECONNECTS",
+    "REFUSALS",
     "REQUESTS",
     "RETRIES",
+    "SECONDS",
     "STATEMENTS",
     "USE",
     "WAIT",
+    "History",
+    "PastOutage",
+    "PoolState",
+    "Second",
+    "bucket_of_quantile",
     "count_request",
     "flush",
+    "is_running",
     "may_read_metrics",
     "metrics",
     "metrics_middleware",
+    "outages",
+    "parse_second",
     "pool_figures",
     "sample",
+    "slow_statements",
     "start_at_zero",
 ]

@@ -11,8 +11,8 @@ from database.metrics.histogram import Histogram, flush
 # Seconds, each at most 2.5 times the one before. The bounds reach from the checkout of an idle
 # connection (1 ms) to the default DATABASE_ACQUIRE_TIMEOUT (5 s) and DATABASE_STATEMENT_TIMEOUT
 # (10 s).
-_UP_TO_5_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
-_UP_TO_10_SECONDS = (*_UP_TO_5_SECONDS, 10)
+WAIT_BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_UP_TO_10_SECONDS = (*WAIT_BOUNDS, 10)
 
 ACQUIRES = Counter(
     "database_pool_acquires",
@@ -23,7 +23,7 @@ WAIT = Histogram(
     "database_pool_wait_seconds",
     "Seconds from the request for a connection to its checkout, with the ping",
     ["database"],
-    buckets=_UP_TO_5_SECONDS,
+    buckets=WAIT_BOUNDS,
 )
 USE = Histogram(
     "database_pool_use_seconds",

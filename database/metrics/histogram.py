@@ -39,6 +39,10 @@ class Histogram(prometheus_client.Histogram):
         else:
             super().observe(amount, exemplar)
 
+    def counts(self) -> list[int]:
+        """How many observations of this process each bucket has, without those in the buffer."""
+        return [int(bucket.get()) for bucket in self._buckets]
+
     def flush(self) -> None:
         """Write all buffered observations, with one update for each bucket that they change."""
         amounts = []

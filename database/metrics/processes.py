@@ -37,12 +37,13 @@ def _remove_gauges_of_dead_processes(folder: Path) -> None:
     """
     for file in folder.glob("gauge_live*.db"):
         pid = int(file.stem.rpartition("_")[2])
-        if not _is_running(pid):
+        if not is_running(pid):
             with suppress(FileNotFoundError):  # another process is removing them
                 mark_process_dead(pid, folder)
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Whether a process has this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,0 +1,115 @@
+"""What this process does with its connections at this moment."""
+
+import os
+import sysconfig
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from time import monotonic
+
+import psycopg
+
+from database.backend.base import DatabaseWrapper
+from database.backend.checkouts import Checkout, checked_out
+from database.backend.connection import open_connections
+from database.backend.connections import database_wrappers
+from database.backend.running import running_requests
+from database.metrics import PoolState, pool_figures
+
+MAX_HELD = 10  # connections that are described
+HELD_FOR = 0.1  # seconds; shorter use is normal, and not worth a description
+MAX_SESSIONS = 200
+LINE_LENGTH = 200  # characters
+
+# Code in these folders is not the application's.
+_LIBRARIES = tuple(
+    os.path.join(folder, "")
+    for folder in {
+        str(Path(__file__).parents[1]),  # the package `database`
+        *(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")),
+    }
+)
+
+
+@dataclass(slots=True)
+class HeldConnection:
+    database: str
+    seconds: float
+    line: str
+    """The line of the application that took the connection: "articles/views.py:12 in get"."""
+    thread: str
+    route: str
+    """The request; "" outside of a request."""
+
+
+def pool_states() -> dict[str, PoolState]:
+    """The connections of this process, by the alias of the database."""
+    return {alias: _state(wrapper) for alias, wrapper in database_wrappers().items()}
+
+
+def longest_held() -> list[HeldConnection]:
+    """The connections that are checked out for longer than HELD_FOR, the longest first."""
+    now = monotonic()
+    checkouts = [each for each in list(checked_out.values()) if now - each.since > HELD_FOR]
+    checkouts.sort(key=lambda checkout: checkout.since)
+    return [_describe(checkout, now) for checkout in checkouts[:MAX_HELD]]
+
+
+def session_ids() -> list[int]:
+    """The process ids that the server has given to the open connections of this process."""
+    for _ in range(3):
+        with suppress(RuntimeError):  # another thread has opened a connection meanwhile
+            return [*_session_ids()][:MAX_SESSIONS]
+    return []
+
+
+def _session_ids() -> Iterator[int]:
+    for connection in open_connections:
+        with suppress(psycopg.OperationalError):  # it was closed meanwhile
+            yield connection.pgconn.backend_pid
+
+
+def _state(wrapper: DatabaseWrapper) -> PoolState:
+    if wrapper.pool:
+        figures = pool_figures(wrapper.pool)
+        return PoolState(*(figures[name] for name in PoolState._fields))
+    checkouts = list(checked_out.values())
+    in_use = sum(checkout.connection.alias == wrapper.alias for checkout in checkouts)
+    return PoolState(in_use, idle=0, waiting=0, max=0)
+
+
+def _describe(checkout: Checkout, now: float) -> HeldConnection:
+    request = running_requests.get(checkout.thread.ident or 0)
+    return HeldConnection(
+        database=checkout.connection.alias,
+        seconds=round(now - checkout.since, 1),
+        line=_application_line(checkout)[-LINE_LENGTH:],
+        thread=checkout.thread.name[:LINE_LENGTH],
+        route=request.route()[:LINE_LENGTH] if request else "",
+    )
+
+
+def _application_line(checkout: Checkout) -> str:
+    """The innermost line of the application. If the stored frames contain only libraries, the
+    outermost of them."""
+    places = checkout.places()
+    place = next((each for each in places if not _is_library(each[0])), None)
+    file, line, function = place or places[-1]
+    return f"{_short(file)}:{line} in {function}"
+
+
+def _is_library(file: str) -> bool:
+    # "<": a module without a file. The folder of the packages may be a link.
+    return file.startswith(("<", *_LIBRARIES)) or "/site-packages/" in file
+
+
+@lru_cache(maxsize=1_000)
+def _short(file: str) -> str:
+    """The path below its nearest folder of the import path, such as "articles/views.py"."""
+    path = Path(file)
+    for folder in path.parents:
+        if not (folder / "__init__.py").exists():
+            return str(path.relative_to(folder))
+    return file
