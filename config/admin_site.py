@@ -10,10 +10,12 @@ from django.db import DataError, ProgrammingError, transaction
 from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse, TemplateResponse
-from django.urls import reverse_lazy
+from django.urls import URLPattern, URLResolver, reverse_lazy
 from psycopg import errors
 from unfold.sites import UnfoldAdminSite
 
+from config.pool_page.access import delete_key
+from config.pool_page.views import PoolPage
 from users.admin_base import delete_selected
 from users.admin_forms import OwnPasswordForm
 
@@ -50,6 +52,16 @@ class AdminSite(UnfoldAdminSite):
             return response
 
         return super().admin_view(cast(View, update_wrapper(checked, view)), cacheable)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        return [*PoolPage(self).urls(), *super().get_urls()]
+
+    def logout(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        response = super().logout(request, extra_context)
+        delete_key(response)
+        return response
 
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "config.apps.AdminConfig",
+    "config.pool_page",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,18 +1,19 @@
 """Health checks for people, process supervisors and load balancers, and the data of the page about
 the pool."""
 
-from database.health.activity import Activity, Client
-from database.health.capacity import shortage
+from database.health.activity import Activity, Client, read_activity
 from database.health.direct import answer_probe
-from database.health.machine import Database, Machine, Quantile, Restart, Worker, machine
+from database.health.limits import Capacity, capacity
 from database.health.middleware import PATHS, CommonMiddleware
 from database.health.probes import close_probes, probe
+from database.health.processes import Database, Machine, Quantile, Restart, Worker, machine
 from database.health.report import reporter
 from database.health.views import health, livez, readyz
 
 __all__ = [
     "PATHS",
     "Activity",
+    "Capacity",
     "Client",
     "CommonMiddleware",
     "Database",
@@ -21,12 +22,13 @@ __all__ = [
     "Restart",
     "Worker",
     "answer_probe",
+    "capacity",
     "close_probes",
     "health",
     "livez",
     "machine",
     "probe",
+    "read_activity",
     "readyz",
     "reporter",
-    "shortage",
 ]

@@ -5,15 +5,17 @@ from datetime import datetime
 from typing import LiteralString
 
 from database.backend import Connection, DatabaseWrapper
-from database.health.capacity import shortage
+from database.health.limits import Capacity, capacity
+from database.health.processes import Machine
+from database.settings import project_setting
 
-MAX_CLIENTS = 100
 TIMEOUT = "300ms"
 
 # Without the texts of the queries, which may contain values. Of a session of another role, a role
 # without pg_read_all_stats sees the names only: its state, address and type are NULL.
 _CLIENTS: LiteralString = """
     SELECT count(*) OVER (), count(*) FILTER (WHERE state IS NULL) OVER (),
+        count(*) FILTER (WHERE pid <> ALL (%s)) OVER (),
         pid, coalesce(application_name, ''), coalesce(usename, ''), coalesce(datname, ''),
         CASE client_port WHEN -1 THEN 'unix socket' ELSE coalesce(host(client_addr), '') END,
         coalesce(state, ''), state_change,
@@ -22,7 +24,7 @@ _CLIENTS: LiteralString = """
     WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
         AND pid <> pg_backend_pid()
     ORDER BY xact_start NULLS LAST, state_change DESC NULLS LAST, pid
-    LIMIT %s
+    LIMIT 100
 """
 
 
@@ -50,34 +52,34 @@ class Activity:
     error: str = ""
     """Why nothing is known: the text names hosts and users, but no password."""
     total: int = 0
-    """All clients; `clients` has at most MAX_CLIENTS, those with the oldest transactions first."""
+    """All clients; `clients` has at most 100, those with the oldest transactions first."""
     hidden: int = 0
     """Clients whose state the role may not see."""
+    others: int = 0
+    """Clients that are no processes of this machine's server."""
     role: str = ""
     clients: list[Client] = field(default_factory=list)
-    shortage: str | None = None
-    """A sentence if the connections of this machine do not fit the server."""
-    behind_pgbouncer: bool = False
+    capacity: Capacity | None = None
+    """None behind PgBouncer."""
 
 
-def read_activity(
-    database: DatabaseWrapper, session: Connection, workers: int, threads: int
-) -> Activity:
-    """Three statements with a timeout of their own. Raises psycopg.Error."""
+def read_activity(database: DatabaseWrapper, session: Connection, machine: Machine) -> Activity:
+    """The clients, and whether there is room for all connections of this machine's processes.
+    Three statements with a timeout of their own. Raises psycopg.Error."""
+    ours = [pid for worker in machine.running for pid in worker.sessions]
+    # A worker that was killed is replaced soon.
+    workers = 1 if machine.is_alone else project_setting("SERVER_WORKERS")
+    workers = max(workers, len(machine.running))
     behind_pgbouncer = bool(database.settings_dict["OPTIONS"].get("pgbouncer"))
     with session.transaction():
         session.execute(f"SET LOCAL statement_timeout = '{TIMEOUT}'")
-        rows = session.execute(_CLIENTS, [MAX_CLIENTS]).fetchall()
-        # As in dbcheck: the limits of the server do not hold for connections to PgBouncer.
-        sentence = None if behind_pgbouncer else shortage(database, session, workers, threads)
-    return Activity(
-        total=rows[0][0] if rows else 0,
-        hidden=rows[0][1] if rows else 0,
-        role=session.info.user,
-        clients=[_client(*row[2:]) for row in rows],
-        shortage=sentence,
-        behind_pgbouncer=behind_pgbouncer,
-    )
+        rows = session.execute(_CLIENTS, [ours]).fetchall()
+        room = None
+        if not behind_pgbouncer:  # as in dbcheck: the limits do not hold for PgBouncer's clients
+            room = capacity(database, session, workers, project_setting("SERVER_THREADS"))
+    total, hidden, others = rows[0][:3] if rows else (0, 0, 0)
+    clients = [_client(*row[3:]) for row in rows]
+    return Activity("", total, hidden, others, session.info.user, clients, room)
 
 
 def _client(

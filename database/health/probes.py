@@ -88,7 +88,9 @@ class Probe:
                 return None, _silent(seconds)
             return outcome[0] if outcome else (None, self._error or "the probe has failed")
 
-    def _start(self, params: Params, work: Callable[[Connection], None] | None = None) -> str | None:
+    def _start(
+        self, params: Params, work: Callable[[Connection], None] | None = None
+    ) -> str | None:
         thread = threading.Thread(target=self._run, args=[params, work], daemon=True)
         try:
             thread.start()

@@ -2,9 +2,11 @@
 
 import json
 import os
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
 from functools import cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from database.metrics.figures import ACQUIRES, WAIT, WAIT_BOUNDS
@@ -50,9 +52,7 @@ class History:
 
     def add(self, states: Mapping[str, PoolState], now: float) -> None:
         """Add a second that ends now (seconds since 1970); `states` has a state for each alias."""
-        databases = {
-            alias: [*state, *self._since_last(alias)] for alias, state in states.items()
-        }
+        databases = {alias: [*state, *self._since_last(alias)] for alias, state in states.items()}
         self.lines.append(json.dumps([int(now), databases], separators=(",", ":")).encode())
 
     def _since_last(self, alias: str) -> tuple[list[int], list[int]]:
@@ -90,10 +90,6 @@ def bucket_of_quantile(counts: list[int], quantile: float) -> tuple[float, float
     total = sum(counts)
     if not total:
         return None
-    bounds = (0.0, *WAIT_BOUNDS)
-    below = 0
-    for number, count in enumerate(counts):
-        below += count
-        if below >= quantile * total:
-            break
-    return bounds[number], bounds[number + 1] if number + 1 < len(bounds) else None
+    number = bisect_left([*accumulate(counts)], quantile * total)
+    bounds = (0.0, *WAIT_BOUNDS, None)
+    return bounds[number] or 0.0, bounds[number + 1]

@@ -4,9 +4,8 @@ import re
 
 MAX_INSPECTED = 20_000  # characters of a statement
 
-# The values: strings, also of the forms E'…', B'…', U&'…' and $tag$…$tag$, and numbers. A value that
-# does not end, because the text was cut, reaches to the end of the text. The alternatives are tried
-# in this order.
+# The values: strings, also of the forms E'…', B'…', U&'…' and $tag$…$tag$, and numbers. A value
+# whose end was cut off reaches to the end of the text. The alternatives are tried in this order.
 _TOKEN = re.compile(
     r"""
     (?P<kept> "(?:[^"]|"")*"? | \$\d+ )                   # a name in quotes, or a parameter

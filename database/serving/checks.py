@@ -7,8 +7,8 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
 
+from database import health
 from database.backend import Connection, DatabaseWrapper
-from database.health import shortage
 from database.serving.startup import ConnectError, Problem, connect
 from database.settings import LOCAL_HOSTS
 
@@ -93,7 +93,7 @@ def lacks_privileges(error: psycopg.Error) -> str:
 def capacity(
     database: DatabaseWrapper, session: Connection, workers: int, threads: int
 ) -> Iterator[Problem]:
-    if sentence := shortage(database, session, workers, threads):
+    if sentence := health.capacity(database, session, workers, threads).shortage:
         yield Problem(sentence)
 
 

@@ -76,8 +76,8 @@ class Database:
     alias: str
     now: PoolState
     has_pool: bool
-    states: list[PoolState]
-    """One for each of the last SECONDS seconds, the oldest first."""
+    states: list[PoolState | None]
+    """One for each of the last SECONDS seconds, the oldest first; None if nothing is known."""
     refused: list[tuple[int, ...]]
     """Refused requests of each of these seconds, in the order of REFUSALS."""
     waits: list[Quantile]
@@ -164,9 +164,7 @@ def _workers(now: float) -> Iterator[Worker]:
 def _database(alias: str, workers: list[Worker], now: int) -> Database:
     # The newest second is complete when every process has written it: not the one that runs.
     times = range(now - SECONDS, now)
-    by_time = [
-        [each for worker in workers if (each := worker.at(at).get(alias))] for at in times
-    ]
+    by_time = [[each for worker in workers if (each := worker.at(at).get(alias))] for at in times]
     latest = [each for worker in workers if (each := worker.now.get(alias))]
     # A second that a process has skipped repeats its state, but must not repeat its events.
     events = [
@@ -175,7 +173,7 @@ def _database(alias: str, workers: list[Worker], now: int) -> Database:
     ]
     return Database(
         alias=alias,
-        now=_sum(latest),
+        now=_sum(latest) or _ZERO,
         has_pool=any(each.state.max for each in latest),
         states=[_sum(seconds) for seconds in by_time],
         refused=[
@@ -190,9 +188,9 @@ def _database(alias: str, workers: list[Worker], now: int) -> Database:
     )
 
 
-def _sum(seconds: Iterable[Second]) -> PoolState:
-    columns = zip(*(each.state for each in seconds), strict=True)
-    return PoolState(*map(sum, columns)) if (columns := [*columns]) else _ZERO
+def _sum(seconds: Iterable[Second]) -> PoolState | None:
+    columns = [*zip(*(each.state for each in seconds), strict=True)]
+    return PoolState(*map(sum, columns)) if columns else None
 
 
 def _quantile(seconds: list[Second], window: int, quantile: float) -> Quantile:
@@ -216,9 +214,7 @@ def _slow(workers: list[Worker]) -> list[dict[str, Any]]:
         longest[key] = max(longest.get(key, 0), each["longest"])
         if key not in merged or each["last_at"] > merged[key]["last_at"]:
             merged[key] = each
-    rows = [
-        {**each, "count": counts[key], "longest": longest[key]} for key, each in merged.items()
-    ]
+    rows = [{**each, "count": counts[key], "longest": longest[key]} for key, each in merged.items()]
     return sorted(rows, key=lambda row: -row["last_at"])[:MAX_ROWS]
 
 
