@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 # prometheus_client reads this variable too. The workers inherit it.
@@ -77,8 +78,8 @@ def write(name: str, content: bytes) -> None:
 
 
 def read(pattern: str) -> Iterator[File]:
-    """The files of the folder that match the pattern. Files of other users, links and files over
-    MAX_SIZE are skipped: the folder may be one that others can write to."""
+    """The files of the folder that match the pattern. Files of other users, links, pipes and files
+    over MAX_SIZE are skipped: the folder may be one that others can write to."""
     for path in sorted(_folder().glob(pattern)):
         # OSError: it was removed meanwhile, or is a link.
         with (
@@ -86,7 +87,8 @@ def read(pattern: str) -> Iterator[File]:
             open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file,
         ):
             status = os.fstat(file.fileno())
-            if status.st_uid == os.geteuid() and status.st_size <= MAX_SIZE:
+            is_ours = S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+            if is_ours and status.st_size <= MAX_SIZE:
                 yield File(path.name, status.st_mtime, file.read())
 
 

@@ -192,7 +192,7 @@ def moment(seconds: float) -> datetime:
 
 
 def milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:g} s"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 def duration(seconds: float) -> str:

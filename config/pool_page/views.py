@@ -11,6 +11,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
@@ -26,6 +27,7 @@ from database.health import Activity, Machine, machine, probe, read_activity
 
 # Seconds that the page waits for the database: once for a ping, and once for its clients.
 PATIENCE = 0.4
+NOT_CHECKED = "Your login was not checked, because no connection is free for it."
 REFRESH = 2  # seconds between two refreshes of an open page
 type View = Callable[[HttpRequest], HttpResponseBase]
 
@@ -58,9 +60,14 @@ class PoolPage:
                     error, "While it does not, this page is shown without a check of your login."
                 )
             if has_key and _is_exhausted():
-                text = "Your login was not checked, because no connection is free for it."
-                return slim("", text)
-            return _refuse(error) if error else checked(request)
+                return slim("", NOT_CHECKED)
+            if error:
+                return _refuse()
+            try:
+                return checked(request)
+            except OperationalError:
+                # It has stopped since the ping, or the pool refuses more requests.
+                return slim("", NOT_CHECKED) if has_key else _refuse()
 
         return answer
 
@@ -112,10 +119,11 @@ def _enter(key: str) -> HttpResponse:
     return response
 
 
-def _refuse(error: str) -> HttpResponse:
+def _refuse() -> HttpResponse:
     return _message(
-        "The database does not answer, so your login cannot be checked. On the server, `manage.py"
-        " database_page_link` prints a link that shows this page without a login.",
+        "Your login cannot be checked now, because no connection to the database is available. On"
+        " the server, `manage.py database_page_link` prints a link that shows this page without a"
+        " login.",
         status=503,
     )
 

@@ -37,8 +37,9 @@ _LIBRARIES = tuple(
 class HeldConnection:
     database: str
     seconds: float
-    line: str
-    """The line of the application that took the connection: "articles/views.py:12 in get"."""
+    lines: list[str]
+    """The line of the application that took the connection, such as "articles/views.py:12 in get",
+    and the line of the view or command that led to it, if that is another one."""
     thread: str
     route: str
     """The request; "" outside of a request."""
@@ -85,19 +86,19 @@ def _describe(checkout: Checkout, now: float) -> HeldConnection:
     return HeldConnection(
         database=checkout.connection.alias,
         seconds=round(now - checkout.since, 1),
-        line=_application_line(checkout)[-LINE_LENGTH:],
+        lines=_application_lines(checkout),
         thread=checkout.thread.name[:LINE_LENGTH],
         route=request.route()[:LINE_LENGTH] if request else "",
     )
 
 
-def _application_line(checkout: Checkout) -> str:
-    """The innermost line of the application. If the stored frames contain only libraries, the
-    outermost of them."""
+def _application_lines(checkout: Checkout) -> list[str]:
+    """The innermost and the outermost line of the application. If the stored frames contain only
+    libraries, the outermost of them."""
     places = checkout.places()
-    place = next((each for each in places if not _is_library(each[0])), None)
-    file, line, function = place or places[-1]
-    return f"{_short(file)}:{line} in {function}"
+    ours = [place for place in places if not _is_library(place[0])] or places[-1:]
+    lines = [f"{_short(file)}:{line} in {function}" for file, line, function in ours]
+    return [line[-LINE_LENGTH:] for line in dict.fromkeys([lines[0], lines[-1]])]
 
 
 def _is_library(file: str) -> bool:

@@ -50,7 +50,10 @@ class Worker:
 
     def at(self, second: int) -> dict[str, Second]:
         """The figures at this time: a process that is late may have none of exactly this second."""
-        return self.seconds.get(second) or self.seconds.get(second - 1) or {}
+        figures = self.seconds.get(second)
+        if figures is None and (self.state != "ended" or second < max(self.seconds, default=0)):
+            figures = self.seconds.get(second - 1)
+        return figures or {}
 
     @property
     def now(self) -> dict[str, Second]:
@@ -98,14 +101,15 @@ class Restart:
 @dataclass
 class Machine:
     now: float
-    is_alone: bool
-    """Whether only this process is shown, because its server has no shared folder."""
+    """Seconds since 1970."""
     workers: list[Worker]
-    databases: list[Database] = field(default_factory=list)
-    held: list[dict[str, Any]] = field(default_factory=list)
-    slow: list[dict[str, Any]] = field(default_factory=list)
-    outages: list[dict[str, Any]] = field(default_factory=list)
+    databases: list[Database]
+    held: list[dict[str, Any]]
+    slow: list[dict[str, Any]]
+    outages: list[dict[str, Any]]
     restarts: list[Restart] = field(default_factory=list)
+    is_alone: bool = False
+    """Whether only this process is shown, because its server has no shared folder."""
 
     @property
     def running(self) -> list[Worker]:
@@ -120,14 +124,23 @@ def machine() -> Machine:
     if os.getpid() not in {worker.pid for worker in workers}:
         # Without a folder, or before the first report.
         workers += filter(None, [parse(reporter.report(), now)])
-    whole = Machine(now=now, is_alone=is_alone, workers=workers)
-    aliases = sorted({alias for worker in workers for alias in worker.now})
-    whole.databases = [_database(alias, workers, int(now)) for alias in aliases]
-    whole.held = _held(whole.running)
-    whole.slow = _slow(workers)
-    whole.outages = _outages(workers)
+    whole = add_up(workers, now)
+    whole.is_alone = is_alone
     whole.restarts = [] if is_alone else _restarts(workers)
     return whole
+
+
+def add_up(workers: list[Worker], now: float) -> Machine:
+    """The sums over these processes."""
+    aliases = sorted({alias for worker in workers for alias in worker.now})
+    return Machine(
+        now=now,
+        workers=workers,
+        databases=[_database(alias, workers, int(now)) for alias in aliases],
+        held=_held([worker for worker in workers if worker.state != "ended"]),
+        slow=_slow(workers),
+        outages=_outages(workers),
+    )
 
 
 def parse(content: bytes, written_at: float) -> Worker | None:
