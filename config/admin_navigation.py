@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from config.pool_page.access import PERMISSION
+
 # By group: the title, the icon (a name of Material Symbols) and the URL name of each page.
 GROUPS = {
     "": [("Start page", "home", "admin:index")],
@@ -38,6 +40,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             {"title": name, "icon": icon, "link": link, "active": is_active(request, link)}
             for name, icon, url_name in pages
             if not url_name.endswith(LIST) or url_name in visible
+            if url_name != "admin:database" or request.user.has_perm(PERMISSION)
             if (link := address(url_name))
         ]
         if items:

@@ -127,20 +127,20 @@ def test_an_outage_is_noted_with_its_causes_and_its_length() -> None:
 
 
 def test_each_second_has_the_events_since_the_one_before() -> None:
-    history = History()
-    history.add({"default": STATE}, 100.9)
+    history = History()  # of a database that no other test uses
+    history.add({"counted": STATE}, 100.9)
     for result in (*REFUSALS, REFUSALS[1]):
-        ACQUIRES.labels("default", result).inc()
+        ACQUIRES.labels("counted", result).inc()
     for seconds in (0.0005, 0.0015, 0.0015):
-        WAIT.labels("default").observe(seconds)
-        WAIT.labels("default").flush()
-    history.add({"default": STATE}, 101.9)
+        WAIT.labels("counted").observe(seconds)
+        WAIT.labels("counted").flush()
+    history.add({"counted": STATE}, 101.9)
 
     first, second = (parse_second(json.loads(line)) for line in history.lines)
 
     assert (first[0], second[0]) == (100, 101)
-    assert first[1]["default"].refused == (0, 0)
-    assert second[1]["default"] == (STATE, (1, 2), [1, 2])
+    assert first[1]["counted"].refused == (0, 0)
+    assert second[1]["counted"] == (STATE, (1, 2), [1, 2])
 
 
 def test_the_history_and_the_report_are_bounded() -> None:
