@@ -4,13 +4,15 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, cast
 
-from django.contrib.auth.views import PasswordChangeView
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import PasswordChangeView, redirect_to_login
 from django.core.exceptions import BadRequest, FieldDoesNotExist
 from django.db import DataError, ProgrammingError, transaction
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse, TemplateResponse
-from django.urls import URLPattern, URLResolver, reverse_lazy
+from django.urls import URLPattern, URLResolver, path, reverse, reverse_lazy
+from django.utils.decorators import method_decorator
 from psycopg import errors
 from unfold.sites import UnfoldAdminSite
 
@@ -18,6 +20,7 @@ from config.pool_page.access import delete_key
 from config.pool_page.views import PoolPage
 from users.admin_base import delete_selected
 from users.admin_forms import OwnPasswordForm
+from users.second_factor import Missing, enter_code, manage, missing
 
 # Django's admin and PostgreSQL raise these for a value that was not checked before: a NUL, a date
 # after the year 9999, an incomplete regular expression, a range of one value, an unknown field.
@@ -34,6 +37,34 @@ class AdminSite(UnfoldAdminSite):
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self.add_action(delete_selected, "delete_selected")
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        # Not an `admin_view`: it is also for staff who must add a second factor first.
+        second_factor = path("second-factor/", self.second_factor, name="second_factor")
+        return [*PoolPage(self).urls(), second_factor, *super().get_urls()]
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whether the session is of a staff user, with the second factor if it needs one."""
+        return super().has_permission(request) and missing(request) is None
+
+    @method_decorator(login_not_required)
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Asks for the password, then for the second factor."""
+        if super().has_permission(request):
+            match missing(request):
+                case Missing.CODE:
+                    context = self.each_context(request) | {"title": "Log in"}
+                    return cast(HttpResponse, enter_code(context=context)(request))
+                case Missing.DEVICE:
+                    return HttpResponseRedirect(reverse(f"{self.name}:second_factor"))
+        return super().login(request, extra_context)
+
+    def second_factor(self, request: HttpRequest) -> HttpResponse:
+        if not super().has_permission(request) or missing(request) is Missing.CODE:
+            return redirect_to_login(request.get_full_path(), reverse(f"{self.name}:login"))
+        return manage(request, self.each_context(request))
 
     def admin_view[View: Callable[..., HttpResponseBase]](
         self, view: View, cacheable: bool = False
@@ -52,9 +83,6 @@ class AdminSite(UnfoldAdminSite):
             return response
 
         return super().admin_view(cast(View, update_wrapper(checked, view)), cacheable)
-
-    def get_urls(self) -> list[URLPattern | URLResolver]:
-        return [*PoolPage(self).urls(), *super().get_urls()]
 
     def logout(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

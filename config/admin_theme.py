@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 
 def environment(request: HttpRequest) -> list[str]:
@@ -20,6 +21,12 @@ UNFOLD: dict[str, Any] = {
     "STYLES": [lambda request: static("admin/conduit.css")],
     "SCRIPTS": [lambda request: static("admin/conduit.js")],
     "SIDEBAR": {"navigation": "config.admin_navigation.navigation"},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": "Change password", "link": reverse_lazy("admin:password_change")},
+            {"title": "Second factor", "link": reverse_lazy("admin:second_factor")},
+        ]
+    },
     "BORDER_RADIUS": "6px",
     "COLORS": {
         # Contrast, by WCAG 2.1: 600 has 5.5 or more on white and the lightest greys, and white text

@@ -29,6 +29,10 @@ WSGI_APPLICATION = "config.wsgi.application"
 INSTALLED_APPS = [
     # Before staticfiles: the `runserver` of this app checks the database before it starts.
     "database",
+    # Before users, whose admin removes the pages of the devices, because they show the secrets.
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "users",
     "profiles",
     "articles",
@@ -149,6 +153,8 @@ PASSWORD_MAX_WAITING = env.count(
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "users.passwords.MinimumLengthValidator"},
 ]
+STAFF_SECOND_FACTOR = env.choice("STAFF_SECOND_FACTOR", ["optional", "required"], "optional")
+OTP_TOTP_ISSUER = "Conduit"  # the name that authenticator apps show
 # The Redis that counts rates and failed logins for all machines. "": each machine counts its own.
 CACHE_URL = env.redis_url("CACHE_URL")
 TOKEN_LIFETIME = timedelta(

@@ -1,3 +1,4 @@
+from typing import cast
 from urllib.parse import quote
 
 from django.contrib import admin, messages
@@ -6,6 +7,8 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import UserChangeForm, UserCreationForm
 
 from users.admin_forms import ChangeForm, PasswordForm
@@ -15,8 +18,11 @@ from users.audit import Action
 from users.audit_admin import AuditEntryAdmin as AuditEntryAdmin  # registers itself
 from users.models import User
 from users.revocation import end_tokens_of
+from users.second_factor import has_second_factor, remove_second_factors
 
 admin.site.unregister(Group)
+# The pages of django-otp show the secrets of all devices.
+admin.site.unregister([TOTPDevice, StaticDevice])
 
 
 class CreationForm(UserCreationForm):
@@ -51,8 +57,8 @@ class UserAdmin(LimitedUserAdmin):
     search_fields = ("username", "email")
     ordering = ("-created_at", "-id")
     date_hierarchy = "created_at"
-    readonly_fields = ("created_at", "last_login")
-    actions = ("log_out_everywhere",)
+    readonly_fields = ("created_at", "last_login", "second_factor")
+    actions = ("log_out_everywhere", "remove_second_factor")
     fieldsets = (
         (None, {"fields": ("username", "email", "password")}),
         ("Profile", {"fields": ("bio", "image")}),
@@ -60,6 +66,7 @@ class UserAdmin(LimitedUserAdmin):
             "Permissions",
             {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
         ),
+        ("Security", {"fields": ("second_factor",)}),
         ("Dates", {"fields": ("created_at", "last_login")}),
     )
     add_fieldsets = (  # type: ignore[assignment]  # Unfold's default is an empty tuple
@@ -108,3 +115,31 @@ class UserAdmin(LimitedUserAdmin):
             self.log_rows(request, queryset, Action.LOG_OUT)
         users = "1 user is" if count == 1 else f"{count} users are"
         self.message_user(request, f"{users} logged out everywhere.", messages.SUCCESS)
+
+    @admin.display(boolean=True, description="second factor")
+    def second_factor(self, user: User) -> bool:
+        return has_second_factor(user)
+
+    def has_remove_second_factor_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    @admin.action(
+        description="Remove the second factor",
+        permissions=["remove_second_factor"],
+        location=[ActionLocation.CHANGE_FORM],
+    )
+    def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For users who have lost their device and their recovery codes. Their own second factor,
+        superusers remove on the page that asks for a code."""
+        others = queryset.exclude(pk=cast(User, request.user).pk)
+        with transaction.atomic():
+            count = remove_second_factors(others)
+            if count:
+                self.log_rows(request, others, Action.CHANGE, details="Second factor removed.")
+        if count:
+            self.message_user(request, "The second factor is removed.", messages.SUCCESS)
+        elif others:
+            self.message_user(request, "This user has no second factor.", messages.WARNING)
+        else:
+            text = "Remove your own second factor on the page “Second factor”."
+            self.message_user(request, text, messages.ERROR)

@@ -96,11 +96,12 @@ class LimitedUserAdmin(ModelAdmin, UserAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return fieldsets
-        hidden = {"password", "is_superuser", "groups", "user_permissions"}
-        return [
+        hidden = {"password", "is_superuser", "groups", "user_permissions", "second_factor"}
+        shown = [
             (name, options | {"fields": _without(hidden, options["fields"])})
             for name, options in fieldsets
         ]
+        return [fieldset for fieldset in shown if fieldset[1]["fields"]]
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any

@@ -248,7 +248,14 @@ def test_who_may_only_view_users_sees_neither_permissions_nor_password(alice: Us
 
     page = response.content.decode()
     assert "alice@example.com" in page
-    for hidden in ("argon2", "writers", "Superuser", "User permissions", "Password"):
+    for hidden in (
+        "argon2",
+        "writers",
+        "Superuser",
+        "User permissions",
+        "Password",
+        "Second factor",
+    ):
         assert hidden not in page.partition('id="content"')[2], hidden
 
 

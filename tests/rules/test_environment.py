@@ -84,6 +84,10 @@ def test_a_production_environment_is_enough() -> None:
             )
             for value in ("a week", "nan", "0", "1e12")
         ),
+        (
+            {"STAFF_SECOND_FACTOR": "always"},
+            "STAFF_SECOND_FACTOR must be one of optional, required, and is 'always'.",
+        ),
         ({"LOGIN_RATE": "often"}, "LOGIN_RATE must read like 600/minute, and is 'often'."),
         ({"FOLLOW_RATE": "0"}, "FOLLOW_RATE must read like 6000/minute, and is '0'."),
         *(
