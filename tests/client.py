@@ -3,14 +3,17 @@
 import re
 from typing import Any
 
+from django.conf import settings
 from django.test import Client
 
+from tests.described import problems
 from users import tokens
 from users.models import User
 
 
 class ApiClient(Client):
-    """Sends `data` as JSON; bytes are sent unchanged."""
+    """Sends `data` as JSON; bytes are sent unchanged. Each answer must be as the description of the
+    API says."""
 
     def __init__(self, user: User | None = None, **options: Any) -> None:
         if user is not None:
@@ -18,6 +21,13 @@ class ApiClient(Client):
             header = {"Authorization": f"Token {token}"}
             options["headers"] = header | options.get("headers", {})
         super().__init__(**options)
+
+    def request(self, **environ: Any) -> Any:
+        response = super().request(**environ)
+        if not settings.SECURE_SSL_REDIRECT:  # the redirect is not of the API
+            found = problems(environ["REQUEST_METHOD"], environ["PATH_INFO"], response)
+            assert found == []
+        return response
 
     def post(self, path: str, data: Any = b"", content_type: str = "application/json", **o: Any):  # type: ignore[no-untyped-def,override]
         return super().post(path, data, content_type=content_type, **o)

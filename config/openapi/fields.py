@@ -14,9 +14,9 @@ from database.models import KEY_LENGTH
 from users.serializer_fields import Email, Text
 
 _INVISIBLE = r"\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}"
-NO_NUL = r"^[^\0]*$"
-NOT_BLANK = r"^[^\0]*[^\s\0][^\0]*$"
-VISIBLE = rf"^[^\0]*[^{_INVISIBLE}][^\0]*$"
+NO_NUL = r"^[^\u0000]*$"
+NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+VISIBLE = rf"^[^\u0000]*[^{_INVISIBLE}][^\u0000]*$"
 # White space around it is removed.
 ONE_LINE = (
     r"^\s*[^\p{Cc}\u2028\u2029]*"

@@ -20,12 +20,12 @@ TOKEN: list[Json] = [{"Token": []}, {"Bearer": []}]
 # The names of path parameters: the schema, the description, and an example.
 PATH_PARAMETERS: dict[str, tuple[Json, str, Any]] = {
     "slug": (
-        {"type": "string", "pattern": r"^[^/\0]+$"},
+        {"type": "string", "pattern": r"^[^/\u0000]+$"},
         "The slug of the article.",
         "how-to-train-your-dragon",
     ),
     "username": (
-        {"type": "string", "pattern": r"^[^/\0]+$"},
+        {"type": "string", "pattern": r"^[^/\u0000]+$"},
         "The name of the user.",
         "alice",
     ),

@@ -213,6 +213,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         answer=ARTICLE,
         status=201,
         body=NEW_ARTICLE,
+        not_found=("article",),
         invalid=(coded("blank", "title"), Error("tagList", "can't be null")),
         links=(
             "GetArticle",
@@ -278,7 +279,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         answer=COMMENT,
         status=201,
         body=NEW_COMMENT,
-        not_found=("article",),
+        not_found=("article", "comment"),
         invalid=(coded("blank", "body"),),
         links=("DeleteArticleComment",),
     ),

@@ -112,14 +112,4 @@ SCHEMAS: dict[str, Json] = {
         "minItems": 1,
         "description": "What is wrong, in English.",
     },
-    "Errors": all_required(
-        {
-            "errors": {
-                "type": "object",
-                "minProperties": 1,
-                "additionalProperties": ref("Messages"),
-            },
-        },
-        description="What every answer from 400 on contains.",
-    ),
 }
