@@ -12,6 +12,8 @@ from articles.page_keys import PageKey, comes_after
 from articles.texts import one_line, shortened
 from users.models import User, row_exists
 
+MOST_TAGS = 30  # of an article
+
 
 class ArticleEntryQuerySet[Row: "ArticleEntry"](models.QuerySet[Row]):
     def newest_first(self) -> Self:

@@ -11,6 +11,7 @@ from django.db.models import BigIntegerField
 from django.http import QueryDict
 from rest_framework import serializers
 
+from articles.entries import MOST_TAGS
 from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag, Tagging
 from articles.page_keys import InvalidPageKey, PageKey
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
@@ -18,7 +19,6 @@ from articles.texts import one_line, visible
 from users.serializer_fields import LongText, Name, Text
 
 LARGEST_LIMIT = 100
-MOST_TAGS = 30
 
 
 class TagList(serializers.ListField):

@@ -24,6 +24,7 @@ from users.deletion import Deletion, counts_below, delete
 
 MAX_COUNTED = 100_000  # rows of a model that a confirmation page counts, in 20 ms
 REASON_LENGTH = 1_000  # characters
+SHORT_TEXT = 5_000  # characters; a longer field has a large textarea
 LINE_LENGTH = 255  # characters; a longer field is edited in a textarea
 
 
@@ -44,7 +45,8 @@ class ModelAdmin(LinkedModelAdmin):
                 # Not type="email": browsers would change the domain of an e-mail.
                 options.update(form_class=LineField, widget=UnfoldAdminTextInputWidget)
             else:
-                options.update(form_class=TextField, widget=TextArea)
+                rows = {"rows": 3 if (db_field.max_length or 0) <= SHORT_TEXT else 12}
+                options.update(form_class=TextField, widget=TextArea(attrs=rows))
         return super().formfield_for_dbfield(db_field, request, **options)
 
     def get_action_choices(

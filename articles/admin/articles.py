@@ -1,27 +1,34 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import TabularInline
 
+from articles.admin.markdown import MarkdownAdmin
 from articles.admin.states import page_of_article, state_of
+from articles.admin.tag_list import ArticleForm, lock_new_tags, save_tags
 from articles.entries import favorites_count
-from articles.models import Article, Tagging
-from users.admin_base import ModelAdmin
+from articles.models import Article
 from users.admin_forms import ChangeForm
 from users.admin_links import cut
 
-
-class TaggingInline(TabularInline):
-    model = Tagging
-    extra = 1
-    autocomplete_fields = ("tag",)
-    verbose_name = "tag"
+FACTS = ("state", "favorites", "slug", "created_at", "updated_at")
 
 
 @admin.register(Article)
-class ArticleAdmin(ModelAdmin):
+class ArticleAdmin(MarkdownAdmin):
+    class Media:
+        js = ("articles/tags.js",)
+
+    form = ArticleForm
+    fieldsets = (
+        (
+            None,
+            {"fields": ("title", "description", "body", "tag_list", "author"), "classes": ["text"]},
+        ),
+        ("Facts", {"fields": FACTS, "classes": ["facts"]}),
+    )
     list_display = ("name", "author", "state", "created_at", "favorites", "related")
     list_columns = (
         *("title", "created_at", "hidden_at"),
@@ -32,8 +39,7 @@ class ArticleAdmin(ModelAdmin):
     list_filter = ("created_at", "updated_at")
     search_fields = ("title", "description", "author__username", "tags__name")
     autocomplete_fields = ("author",)
-    readonly_fields = ("slug", "created_at", "updated_at")
-    inlines = (TaggingInline,)
+    readonly_fields = FACTS
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
 
@@ -41,14 +47,35 @@ class ArticleAdmin(ModelAdmin):
         articles: QuerySet[Article] = super().get_queryset(request)
         return articles.annotate(likes=favorites_count())
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        return fieldsets if obj else fieldsets[:1]  # a new article has no facts
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        if request.method == "POST" and connection.in_atomic_block:
+            article = admin.ModelAdmin.get_object(self, request, object_id, from_field)
+            if article and self.has_change_permission(request, article):
+                lock_new_tags(request, article)
+        return super().get_object(request, object_id, from_field)
+
     def save_related(
         self, request: HttpRequest, form: ChangeForm, formsets: list[Any], change: bool
     ) -> None:
         super().save_related(request, form, formsets, change)
-        tags_changed = any(formset.has_changed() for formset in formsets)
-        if change and tags_changed and not form.has_changed():
+        if "tag_list" not in form.changed_data:
+            return
+        article: Article = form.instance
+        save_tags(article, form.cleaned_data["tag_list"], is_new=not change)
+        if change and form.changed_data == ["tag_list"]:
             # Otherwise only a change of the article itself would set `updated_at`.
-            form.instance.save(update_fields=["updated_at"])
+            article.save(update_fields=["updated_at"])
+
+    @admin.display(description="tags")
+    def tag_list(self, article: Article) -> str:
+        """The tags, for an editor who may not change the article."""
+        return ", ".join(article.tag_names)
 
     @admin.display(description="title", ordering="title")
     def name(self, article: Article) -> str:

@@ -6,15 +6,21 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from articles.admin.markdown import MarkdownAdmin
 from articles.admin.states import is_visible, page_of_article, state_of
 from articles.models import Comment
 from articles.texts import shortened
-from users.admin_base import ModelAdmin
 from users.admin_links import MAX_TEXT, MAX_TOOLTIP
+
+FACTS = ("state", "created_at", "updated_at")
 
 
 @admin.register(Comment)
-class CommentAdmin(ModelAdmin):
+class CommentAdmin(MarkdownAdmin):
+    fieldsets = (
+        (None, {"fields": ("body", "author", "article"), "classes": ["text"]}),
+        ("Facts", {"fields": FACTS, "classes": ["facts"]}),
+    )
     list_display = ("comment", "author", "article", "state", "created_at")
     list_columns = (
         *("created_at", "hidden_at", "author__username", "author__hidden_at"),
@@ -25,13 +31,17 @@ class CommentAdmin(ModelAdmin):
     list_filter = ("created_at",)
     search_fields = ("body", "author__username", "article__title")
     autocomplete_fields = ("author", "article")
-    readonly_fields = ("created_at", "updated_at")
+    readonly_fields = FACTS
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Comment]:
         comments: QuerySet[Comment] = super().get_queryset(request)
         return comments.annotate(start=Left("body", MAX_TOOLTIP))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        return fieldsets if obj else fieldsets[:1]  # a new comment has no facts
 
     @admin.display
     def comment(self, comment: Any) -> str:

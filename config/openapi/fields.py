@@ -7,7 +7,8 @@ from typing import Any
 
 from rest_framework.serializers import CharField, Field
 
-from articles.serializers import MOST_TAGS, Before, Limit, TagList
+from articles.entries import MOST_TAGS
+from articles.serializers import Before, Limit, TagList
 from articles.texts import one_line, visible
 from config.openapi.schemas import Json
 from database.models import KEY_LENGTH

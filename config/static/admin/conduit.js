@@ -30,7 +30,22 @@
     }
   }
 
+  // The search field of a relation has its value as its name, and no name while it is empty.
+  function nameSelection(selection) {
+    const select = selection.closest(".select2-container").previousElementSibling;
+    const label = select?.id && document.querySelector(`label[for="${select.id}"]`);
+    if (!label) {
+      return;
+    }
+    const text = label.textContent.replace("*", "").trim();
+    label.id ||= `${select.id}_label`;
+    const value = selection.getAttribute("aria-labelledby");
+    selection.setAttribute("aria-labelledby", value ? `${label.id} ${value}` : label.id);
+    selection.querySelector("[role=textbox]")?.setAttribute("aria-label", text);
+  }
+
   function makeAccessible(root) {
+    root.querySelectorAll(".select2-selection").forEach(nameSelection);
     root.querySelectorAll("[x-on\\:click]").forEach(makeButton);
     // Django's picker of many rows: a label needs a role.
     root.querySelectorAll("span.help-tooltip[aria-label]").forEach((span) => {
