@@ -18,7 +18,7 @@ from unfold.sites import UnfoldAdminSite
 
 from config.pool_page.access import delete_key
 from config.pool_page.views import PoolPage
-from users.admin_base import delete_selected
+from users.admin_actions import delete_selected
 from users.admin_forms import OwnPasswordForm
 from users.second_factor import Missing, enter_code, manage, missing
 

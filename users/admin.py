@@ -1,8 +1,8 @@
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote
 
-from django.contrib import admin, messages
-from django.contrib.admin import ActionLocation
+from django import forms
+from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import QuerySet
@@ -11,13 +11,14 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import UserChangeForm, UserCreationForm
 
+from users.admin_actions import ConfirmedAction, counted, plain
 from users.admin_forms import ChangeForm, PasswordForm
 from users.admin_links import first_page, states
+from users.admin_moderation import SuspendableAdmin
 from users.admin_rights import LimitedGroupAdmin, LimitedUserAdmin, StatusForm
 from users.audit import Action
 from users.audit_admin import AuditEntryAdmin as AuditEntryAdmin  # registers itself
 from users.models import User
-from users.revocation import end_tokens_of
 from users.second_factor import has_second_factor, remove_second_factors
 
 admin.site.unregister(Group)
@@ -37,13 +38,46 @@ class UserForm(StatusForm, ChangeForm, UserChangeForm):
         fields = "__all__"
 
 
+class RemoveSecondFactor(ConfirmedAction):
+    name = "remove_second_factor"
+    label = "Remove the second factor"
+    explanation = (
+        "For users who have lost their device and their recovery codes. They can log in with their"
+        " password alone."
+    )
+    permission = "remove_second_factor"
+    icon = "phonelink_erase"
+    dangerous = True
+
+    def applies_to(self, row: User) -> bool:
+        return has_second_factor(row)
+
+    def rows(self, model_admin: Any, selected: QuerySet[Any]) -> QuerySet[Any]:
+        return plain(selected).filter(pk__in=TOTPDevice.objects.values("user"))
+
+    def problems(
+        self, model_admin: Any, request: HttpRequest, rows: QuerySet[Any], *, lock: bool
+    ) -> list[str]:
+        own = rows.filter(pk=cast(User, request.user).pk).exists()
+        return ["Remove your own second factor on the page “Second factor”."] if own else []
+
+    def run(
+        self, model_admin: Any, request: HttpRequest, rows: QuerySet[Any], form: forms.Form
+    ) -> str:
+        reason = form.cleaned_data["reason"]
+        details = "Second factor removed."
+        model_admin.log_rows(request, rows, Action.CHANGE, reason=reason, details=details)
+        count = remove_second_factors(rows)
+        return f"The second factor of {counted(model_admin.opts, count)} is removed."
+
+
 @admin.register(Group)
 class GroupAdmin(LimitedGroupAdmin):
     pass
 
 
 @admin.register(User)
-class UserAdmin(LimitedUserAdmin):
+class UserAdmin(SuspendableAdmin, LimitedUserAdmin):
     form = UserForm
     add_form = CreationForm
     change_password_form = PasswordForm
@@ -58,7 +92,7 @@ class UserAdmin(LimitedUserAdmin):
     ordering = ("-created_at", "-id")
     date_hierarchy = "created_at"
     readonly_fields = ("created_at", "last_login", "second_factor")
-    actions = ("log_out_everywhere", "remove_second_factor")
+    actions = (*SuspendableAdmin.actions, RemoveSecondFactor())
     fieldsets = (
         (None, {"fields": ("username", "email", "password")}),
         ("Profile", {"fields": ("bio", "image")}),
@@ -104,42 +138,9 @@ class UserAdmin(LimitedUserAdmin):
         with transaction.atomic():
             return super().user_change_password(request, id, form_url)
 
-    @admin.action(
-        description="Log out everywhere",
-        permissions=["change"],
-        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
-    )
-    def log_out_everywhere(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        with transaction.atomic():
-            count = end_tokens_of(queryset)
-            self.log_rows(request, queryset, Action.LOG_OUT)
-        users = "1 user is" if count == 1 else f"{count} users are"
-        self.message_user(request, f"{users} logged out everywhere.", messages.SUCCESS)
-
     @admin.display(boolean=True, description="second factor")
     def second_factor(self, user: User) -> bool:
         return has_second_factor(user)
 
     def has_remove_second_factor_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_superuser)
-
-    @admin.action(
-        description="Remove the second factor",
-        permissions=["remove_second_factor"],
-        location=[ActionLocation.CHANGE_FORM],
-    )
-    def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """For users who have lost their device and their recovery codes. Their own second factor,
-        superusers remove on the page that asks for a code."""
-        others = queryset.exclude(pk=cast(User, request.user).pk)
-        with transaction.atomic():
-            count = remove_second_factors(others)
-            if count:
-                self.log_rows(request, others, Action.CHANGE, details="Second factor removed.")
-        if count:
-            self.message_user(request, "The second factor is removed.", messages.SUCCESS)
-        elif others:
-            self.message_user(request, "This user has no second factor.", messages.WARNING)
-        else:
-            text = "Remove your own second factor on the page “Second factor”."
-            self.message_user(request, text, messages.ERROR)

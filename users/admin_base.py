@@ -1,41 +1,35 @@
-"""The base class of the admin pages of all models, and the action that deletes rows."""
+"""The base class of the admin pages of all models."""
 
-import json
-from typing import Any, cast
+from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin import ActionLocation, actions
-from django.contrib.admin.models import CHANGE, DELETION, LogEntry
-from django.contrib.admin.utils import model_ngettext
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.admin import ActionLocation
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db import connection, models, transaction
+from django.db import connection, models
 from django.db.models import Exists, OuterRef
 from django.forms import Field
-from django.http import HttpRequest
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from users.admin_actions import MAX_COUNTED, ConfirmedAction, ReasonForm, shown
 from users.admin_forms import ChangeForm, LineField, TextArea, TextField
-from users.admin_links import LinkedModelAdmin, load_only
-from users.audit import MAX_ENTRIES, Action, record
+from users.admin_log import LoggedAdmin
 from users.deletion import Deletion, counts_below, delete
 
-MAX_COUNTED = 100_000  # rows of a model that a confirmation page counts, in 20 ms
-REASON_LENGTH = 1_000  # characters
 SHORT_TEXT = 5_000  # characters; a longer field has a large textarea
 LINE_LENGTH = 255  # characters; a longer field is edited in a textarea
 
 
-class ModelAdmin(LinkedModelAdmin):
-    """Saves only the fields that the editor has changed, and can delete any number of rows."""
+class ModelAdmin(LoggedAdmin):
+    """Saves only the fields that the editor has changed, logs every action, asks for a confirmation
+    before actions, and can delete any number of rows."""
 
     form = ChangeForm
     # To count all rows of a large table takes longer than to fetch the page.
     show_full_result_count = False
-    delete_confirmation_max_display = 0  # the page shows counts, not lists
-    delete_selected_confirmation_template = "admin/delete_counted_confirmation.html"
+    delete_confirmation_template = "admin/delete_one_confirmation.html"
 
     def formfield_for_dbfield(
         self, db_field: models.Field, request: HttpRequest, **options: Any
@@ -112,55 +106,6 @@ class ModelAdmin(LinkedModelAdmin):
         rows: models.QuerySet = self.model._base_manager.filter(pk__in=pks)
         return rows
 
-    def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> list[dict[str, Any]]:
-        """Names the new values of switches, such as "active", and what was added to and removed
-        from relations, such as groups. Never names a text: it may be long, or a secret."""
-        message: list[dict[str, Any]] = super().construct_change_message(
-            request, form, formsets, add
-        )
-        changes = [described_change(form, name) for name in form.changed_data]
-        if add:
-            if changes := [change for change in changes if "(" in change]:
-                message.append({"changed": {"fields": changes}})
-        elif changes:
-            message[0]["changed"]["fields"] = changes
-        return message
-
-    def log_addition(self, request: HttpRequest, obj: models.Model, message: Any) -> LogEntry:
-        record(_editor(request), Action.ADD, [obj], details=_text_of(message))
-        return super().log_addition(request, obj, message)
-
-    def log_change(self, request: HttpRequest, obj: models.Model, message: Any) -> LogEntry:
-        record(_editor(request), Action.CHANGE, [obj], details=_text_of(message))
-        return super().log_change(request, obj, message)
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        if not isinstance(queryset, models.QuerySet):
-            queryset = self._rows([row.pk for row in queryset])
-        return self.log_rows(request, queryset, Action.DELETE, reason=reason_of(request))
-
-    def log_rows(
-        self,
-        request: HttpRequest,
-        rows: models.QuerySet,
-        action: Action,
-        *,
-        reason: str = "",
-        details: str = "",
-    ) -> Any:
-        """Log one entry for each of the first MAX_ENTRIES rows, and one for all others, in the
-        audit log and in the history of the rows. Call it before rows are deleted."""
-        # An entry needs only the name of the row.
-        rows = load_only(rows, self.name_columns) if self.name_columns else rows
-        record(_editor(request), action, rows, reason=reason, details=details)
-        flag = DELETION if action == Action.DELETE else CHANGE
-        message = ". ".join(filter(None, (action.label, details, reason)))
-        return LogEntry.objects.log_actions(
-            _editor(request).pk, rows[:MAX_ENTRIES], flag, "" if flag == DELETION else message
-        )
-
     def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
         self.delete_queryset(request, self._rows([obj.pk]))
 
@@ -169,64 +114,84 @@ class ModelAdmin(LinkedModelAdmin):
             text = "The rows are deleted in the background. This page does not list them."
             self.message_user(request, text, messages.INFO)
 
+    # --- Actions -----------------------------------------------------------------------
 
-@admin.action(permissions=["delete"], description="Delete selected %(verbose_name_plural)s")
-def delete_selected(
-    modeladmin: admin.ModelAdmin, request: HttpRequest, queryset: models.QuerySet
-) -> TemplateResponse | None:
-    """Replaces Django's action of this name. Works for any number of rows, because it does not
-    load them."""
-    if not request.POST.get("post"):
-        page = cast(TemplateResponse, actions.delete_selected(modeladmin, request, queryset))
-        pks = queryset.order_by("-pk").values_list("pk", flat=True)
-        across = request.POST.get("select_across") == "1"
-        page.context_data = (page.context_data or {}) | {
-            "newest": pks.first(),
-            "pks": pks[:1] if across else pks,
-            "across": int(across),
+    def describe(self, row: Any) -> tuple[str, str]:
+        """The name of the row, and a line below it, as confirmation pages show them."""
+        return str(row), ""
+
+    def url_of(self, row: models.Model) -> str:
+        """The page of the row."""
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
+        return reverse(name, args=[quote(row.pk)])
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_action"
+        view = self.admin_site.admin_view(self.action_view)
+        return [path("<path:object_id>/action/<str:name>/", view, name=name), *super().get_urls()]
+
+    def action_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        """The confirmation page of an action on one row."""
+        action = self._confirmed_actions(request).get(name)
+        row = self.get_object(request, unquote(object_id))
+        if action is None or not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        if row is None:
+            raise Http404
+        rows = self.model._base_manager.filter(pk=row.pk)
+        return action.respond(self, request, rows, self.url_of(row))
+
+    def _confirmed_actions(self, request: HttpRequest) -> dict[str, ConfirmedAction]:
+        """Those that the editor may use, by name."""
+        actions: Any = self.get_actions(request)
+        functions = {name: action.func for name, action in actions.items()}
+        return {
+            name: function
+            for name, function in functions.items()
+            if isinstance(function, ConfirmedAction)
         }
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django ignores an action that the editor may not use. Here it is an error."""
+        every: Any = self._get_base_actions()  # type: ignore[attr-defined]  # private
+        forbidden = {action.name for action in every} - self.get_actions(request).keys()
+        if forbidden.intersection(request.POST.getlist("action")):
+            raise PermissionDenied
+        return super().changelist_view(request, extra_context)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """Adds the buttons of the actions that apply to the row."""
+        if obj is not None and not context.get("is_popup"):
+            links = [
+                action.link(self, obj)
+                for action in self._confirmed_actions(request).values()
+                if action.has_button and action.applies_to(obj)
+            ]
+            context["actions_detail"] = [*context.get("actions_detail", ()), *links]
+        page: HttpResponse = super().render_change_form(
+            request, context, add, change, form_url, obj=obj
+        )
         return page
-    # The editor has not confirmed rows that were added after the confirmation page.
-    if newest := request.POST.get("newest"):
-        queryset = queryset.filter(pk__lte=newest)
-    _, _, forbidden, protected = modeladmin.get_deleted_objects(queryset, request)
-    if forbidden or protected:
-        raise PermissionDenied
-    with transaction.atomic():
-        count = queryset.count()
-        modeladmin.log_deletions(request, queryset)
-        # A new queryset, without the order, annotations and joins of the list.
-        rows = modeladmin.model._base_manager.filter(pk__in=queryset.order_by().values("pk"))
-        modeladmin.delete_queryset(request, rows)
-    name = model_ngettext(modeladmin.opts, count)
-    modeladmin.message_user(request, f"Successfully deleted {count:,} {name}.", messages.SUCCESS)
-    return None
 
-
-def reason_of(request: HttpRequest) -> str:
-    """The reason that the editor gave on a confirmation page. May be empty."""
-    return request.POST.get("reason", "").strip()[:REASON_LENGTH]
-
-
-def described_change(form: forms.ModelForm, name: str) -> str:
-    """The label of a changed field, with its change in brackets if it may be shown."""
-    field = form.fields.get(name)
-    label = str((field and field.label) or name)
-    if isinstance(field, forms.BooleanField):
-        return f"{label} (now {'yes' if form.cleaned_data[name] else 'no'})"
-    if isinstance(field, forms.ModelMultipleChoiceField):
-        before, after = {*form.initial.get(name, ())}, {*form.cleaned_data[name]}
-        changes = {"added": after - before, "removed": before - after}
-        parts = [
-            f"{verb} {', '.join(sorted(map(str, rows)))}" for verb, rows in changes.items() if rows
-        ]
-        return f"{label} ({'; '.join(parts)})"
-    return label
-
-
-def _editor(request: HttpRequest) -> AbstractBaseUser:
-    return cast(AbstractBaseUser, request.user)
-
-
-def _text_of(message: Any) -> str:
-    return LogEntry(change_message=json.dumps(message)).get_change_message()
+    def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        row = context["object"]
+        lacking = [f"Your account may not delete: {name}." for name in context["perms_lacking"]]
+        context |= {
+            "title": f"Delete 1 {self.opts.verbose_name}",
+            "problems": [*lacking, *context["protected"]],
+            "form": ReasonForm(),
+            "back": self.url_of(row),
+            "shown": shown(self, self.model._base_manager.filter(pk=row.pk)),
+            "media": self.media,
+        }
+        return super().render_delete_form(request, context)

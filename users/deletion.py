@@ -5,7 +5,6 @@ request. Such a row is hidden and queued as a `Deletion`, and `users.deletion_wo
 queue. The batches contain the rows that `ON DELETE CASCADE` would delete in one statement.
 """
 
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -13,20 +12,17 @@ from time import monotonic
 from typing import Any, Self
 
 from django.apps import apps
-from django.db import OperationalError, connection, models, transaction
+from django.db import connection, models, transaction
 from django.db.models.functions import Now
-from psycopg.errors import DeadlockDetected
 
 from database.backend import lift_timeouts
+from users.deadlocks import retry_after_deadlock
+from users.queued_work import work_queued
 from users.visibility import Hideable
 
 SMALL = 1_000  # rows that are deleted at once; takes PostgreSQL 50 ms with index entries and counts
 BATCH = 1_000  # rows in a transaction; limits how long other writers wait for its locks
-ATTEMPTS = 5  # for a small deletion, if PostgreSQL cancels it because of a deadlock
 LEASE = timedelta(seconds=30)  # longer than a batch can take with the statement timeout
-
-deletion_queued = threading.Event()
-"""Wakes the worker of this process when a deletion is queued."""
 
 
 class DeletionQuerySet(models.QuerySet["Deletion"]):
@@ -114,23 +110,12 @@ def delete(rows: models.QuerySet[Any]) -> bool:
     deactivated, and a `Deletion` is queued for it.
     """
     if sum(counts_below(rows, SMALL).values()) <= SMALL:
-        _delete_at_once(rows)
+        # The cascades of two deletions may lock the same rows in different orders, for example if
+        # two users like each other's articles.
+        retry_after_deadlock(rows.delete)
         return True
     enqueue(rows)
     return False
-
-
-def _delete_at_once(rows: models.QuerySet[Any]) -> None:
-    """Delete the rows, with retries after a deadlock. The cascades of two deletions may lock the
-    same rows in different orders, for example if two users like each other's articles."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with transaction.atomic():
-                rows.delete()
-            return
-        except OperationalError as error:
-            if attempt == ATTEMPTS or not isinstance(error.__cause__, DeadlockDetected):
-                raise
 
 
 def enqueue(rows: models.QuerySet[Any]) -> None:
@@ -150,9 +135,13 @@ def enqueue(rows: models.QuerySet[Any]) -> None:
             )
         if issubclass(rows.model, Hideable):
             deletions = Deletion.objects.filter(model=label).values("row_id")
-            marked = rows.model._base_manager.filter(pk__in=deletions, hidden_at=None)
-            marked.update(**rows.model.values_when_queued())
-        transaction.on_commit(deletion_queued.set)
+            queued = rows.model._base_manager.filter(pk__in=deletions)
+            # Wait for a moderator who restores one of them at this moment.
+            hidden = queued.exclude(hidden_at=None).order_by("pk").select_for_update()
+            for _ in hidden.values_list("pk").iterator():
+                pass
+            queued.filter(hidden_at=None).update(**rows.model.values_when_queued())
+        transaction.on_commit(work_queued.set)
 
 
 def _label(model: type[models.Model]) -> str:

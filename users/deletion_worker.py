@@ -1,17 +1,20 @@
-"""The thread that works off the queue of deletions. Each server process has one."""
+"""The thread that works off the queues: deletions first, then other work on very many rows. Each
+server process has one."""
 
 import logging
 import os
 import threading
 
+from django.apps import apps
 from django.db import OperationalError, connection
 
 from database.background import BackgroundThread, survive
-from users.deletion import Deletion, deletion_queued
+from users.deletion import Deletion
+from users.queued_work import QueuedWork, work_queued
 
 logger = logging.getLogger("users.deletion")
 
-INTERVAL = 30.0  # seconds between looks for deletions that other processes queued or left
+INTERVAL = 30.0  # seconds between looks for work that other processes queued or left
 PAUSE = 1.0  # seconds after an error
 LONGEST_BATCH = 10.0  # seconds that `stop` waits; the statement timeout cancels a longer batch
 
@@ -40,11 +43,17 @@ class DeletionWorker:
         if self._stopping:
             return
         self._stopping = True
-        deletion_queued.set()
+        work_queued.set()
         self._idle.wait(LONGEST_BATCH)
 
-    def empty_queue(self) -> None:
-        """Run all deletions that no other process has claimed."""
+    def empty_queues(self) -> None:
+        """Do all work that no other process is doing."""
+        self._delete()
+        for model in apps.get_models():
+            if issubclass(model, QueuedWork):
+                self._run_batches(model)
+
+    def _delete(self) -> None:
         while not self._stopping and (claim := Deletion.objects.claim()):
             logger.info("Deleting %s, with everything that belongs to them", claim)
             rows = 0
@@ -57,19 +66,25 @@ class DeletionWorker:
                     connection.close()  # between two batches, requests may need it
             logger.info("Deleted %s: %d rows", claim, rows)
 
+    def _run_batches(self, queue: type[QueuedWork]) -> None:
+        while not self._stopping and (done := queue.run_batch()):
+            logger.info("%s", done)
+            if not connection.in_atomic_block:
+                connection.close()  # between two batches, requests may need it
+
     def _run(self) -> None:
         while not self._stopping:
-            deletion_queued.clear()
+            work_queued.clear()
             if self._stopping:  # `stop` was called before the clear
                 return
             # A failed deletion keeps its lease, so that other deletions run first.
-            deletion_queued.wait(survive(self._work) or PAUSE)
+            work_queued.wait(survive(self._work) or PAUSE)
 
     def _work(self) -> float:
-        """Empty the queue. Returns the seconds to wait until the next look."""
+        """Empty the queues. Returns the seconds to wait until the next look."""
         self._idle.clear()
         try:
-            self.empty_queue()
+            self.empty_queues()
         except OperationalError:
             # The database is unavailable (the pool logs it), or PostgreSQL has ended a deadlock.
             # The deletion continues when its lease has ended.

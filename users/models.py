@@ -26,6 +26,7 @@ from users.names import EMAIL_LENGTH, MAX_INPUT_LENGTH, USERNAME_LENGTH, fold, v
 from users.passwords import normalize_password
 from users.revocation import Revocable
 from users.visibility import Hideable
+from users.visibility_changes import VisibilityChange as VisibilityChange
 
 BIO_LENGTH = 2_000
 IMAGE_LENGTH = 4_096

@@ -9,8 +9,9 @@ class Hideable(models.Model):
     """A model whose rows can be hidden by a moderator, or because they are being deleted.
 
     A row of a hidden user is not visible either, even if its own `hidden_at` is NULL. To hide a
-    row, set `hidden_at`, for example with SQL: triggers update the counts. The admin has no action
-    for this. A hidden user can still log in.
+    row, set `hidden_at`, for example with SQL: triggers update the counts
+    (`users.visibility_changes`). A hidden user can still log in, unless they are suspended
+    (`users.moderation`).
     """
 
     hidden_at = models.DateTimeField(null=True, blank=True, editable=False)

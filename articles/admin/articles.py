@@ -12,12 +12,13 @@ from articles.entries import favorites_count
 from articles.models import Article
 from users.admin_forms import ChangeForm
 from users.admin_links import cut
+from users.admin_moderation import HideableAdmin
 
 FACTS = ("state", "favorites", "slug", "created_at", "updated_at")
 
 
 @admin.register(Article)
-class ArticleAdmin(MarkdownAdmin):
+class ArticleAdmin(HideableAdmin, MarkdownAdmin):
     class Media:
         js = ("articles/tags.js",)
 
@@ -46,6 +47,9 @@ class ArticleAdmin(MarkdownAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Article]:
         articles: QuerySet[Article] = super().get_queryset(request)
         return articles.annotate(likes=favorites_count())
+
+    def describe(self, row: Article) -> tuple[str, str]:
+        return row.title, f"by {row.author}, {row.created_at:%-d %B %Y}"
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)

@@ -11,12 +11,13 @@ from articles.admin.states import is_visible, page_of_article, state_of
 from articles.models import Comment
 from articles.texts import shortened
 from users.admin_links import MAX_TEXT, MAX_TOOLTIP
+from users.admin_moderation import HideableAdmin
 
 FACTS = ("state", "created_at", "updated_at")
 
 
 @admin.register(Comment)
-class CommentAdmin(MarkdownAdmin):
+class CommentAdmin(HideableAdmin, MarkdownAdmin):
     fieldsets = (
         (None, {"fields": ("body", "author", "article"), "classes": ["text"]}),
         ("Facts", {"fields": FACTS, "classes": ["facts"]}),
@@ -34,6 +35,9 @@ class CommentAdmin(MarkdownAdmin):
     readonly_fields = FACTS
     date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
+
+    def describe(self, row: Comment) -> tuple[str, str]:
+        return str(row), f"{row.created_at:%-d %B %Y}"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Comment]:
         comments: QuerySet[Comment] = super().get_queryset(request)

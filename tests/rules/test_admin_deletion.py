@@ -158,7 +158,7 @@ def test_a_large_row_is_hidden_at_once_and_deleted_later(
     assert alice not in listed.context["cl"].queryset
     assert "deleted in the background" in listed.content.decode()
     assert site.get(url).status_code == 302
-    worker.empty_queue()
+    worker.empty_queues()
     assert not User.objects.filter(pk=alice.pk).exists()
 
 
@@ -172,7 +172,7 @@ def test_many_rows_are_hidden_at_once_and_deleted_later(
     confirm(site, TAGS, page)
 
     assert site.get(TAGS).context["cl"].result_count == 0
-    worker.empty_queue()
+    worker.empty_queues()
     assert Tag.objects.count() == 0
 
 

@@ -17,6 +17,7 @@ from django.urls import reverse
 from articles.models import Article
 from tests.builders import like, write_comment
 from tests.forms import FORM
+from users.audit import Action, record
 from users.models import User
 
 REQUESTS = int(environ.get("FUZZ", 20))  # of each kind, for each model
@@ -64,6 +65,7 @@ FIELDS = {
     "articles_tag": ["id", "name", "has_articles", "articles_count", "taggings"],
     "articles_favorite": ["id", "user", "article", "article_created_at", "created_at"],
     "articles_comment": ["id", "body", "created_at", "author", "article__title"],
+    "users_auditentry": ["id", "at", "actor_name", "action", "model", "object_id", "reason"],
 }  # fmt: skip
 SPECIAL = [
     *("q", "p", "o", "e", "all", "_facets", "_popup", "_to_field", "_source_model", "", "__", "\0"),
@@ -86,6 +88,7 @@ QUERIES = [
 IDS = ["0", "-1", "abc", HUGE, "9223372036854775808", "_00", "a_2Fb", "1.5", "None", "\0", "\u0661",
        "é", "x" * 5000, "_5B", "1_00", " 1", "1%0A"]  # fmt: skip
 PAGES = ["change", "delete", "history"]
+ACTIONS = ["action/hide", "action/restore", "action/%00"]
 
 
 @pytest.fixture
@@ -100,6 +103,7 @@ def content(article: Article, bob: User) -> Article:
     like(bob, article)
     write_comment(bob, article)
     Group.objects.create(name="Editors")
+    record(bob, Action.CHANGE, [article])
     return article
 
 
@@ -175,7 +179,7 @@ def test_lists_accept_any_parameter(
 def test_pages_of_rows_accept_any_id(
     site: Client, content: Article, faults: list[str], name: str
 ) -> None:
-    for page, row_id in sample(product(PAGES, IDS), name):
+    for page, row_id in sample(product([*PAGES, *ACTIONS], IDS), name):
         url = f"/admin/{name.replace('_', '/')}/{quote(row_id)}/{page}/"
         ask(site, faults, url)
         write(site, faults, url, "post=yes")
@@ -198,6 +202,7 @@ def test_pages_of_rows_accept_any_parameter(
 
 BODIES = [
     *("", "=", "%00=%00", "action=delete_selected&_selected_action=abc&index=0", "_save=Save"),
+    *("action=hide&_selected_action=1&post=yes&newest=abc", "action=suspend&_selected_action=%00"),
     *("action=delete_selected&_selected_action=abc&post=yes", "_save=&_popup=1&_to_field=%00"),
     f"action=delete_selected&_selected_action={HUGE}&post=yes",
     "action=delete_selected&_selected_action=%00&index=0",

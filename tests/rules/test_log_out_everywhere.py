@@ -1,6 +1,5 @@
 """Which changes of a user end all tokens and sessions, and which do not."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from pytest_django import Settings
 
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
-from users import admin_base, audit, tokens
+from users import admin_log, audit, tokens
 from users.audit import AuditEntry
 from users.models import User
 
@@ -57,8 +56,8 @@ def is_valid(token: str) -> bool:
 
 
 def press_the_button(site: Client, user: User, **fields: str) -> Any:
-    form = {"CHANGE_FORM-action": "log_out_everywhere", "_selected_action": [user.pk], **fields}
-    return site.post(reverse("admin:users_user_change", args=[user.pk]), form)
+    url = reverse("admin:users_user_action", args=[user.pk, "log_out_everywhere"])
+    return site.post(url, {"post": "yes", **fields})
 
 
 def by_set_password(user: User) -> None:
@@ -104,7 +103,7 @@ def by_the_button(user: User) -> None:
 
 def by_the_action(user: User) -> None:
     site = logged_in(make_user("another.editor", is_staff=True, is_superuser=True))
-    form = {"action": "log_out_everywhere", "_selected_action": [user.pk]}
+    form = {"action": "log_out_everywhere", "_selected_action": [user.pk], "post": "yes"}
     assert site.post(reverse("admin:users_user_changelist"), form).status_code == 302
 
 
@@ -273,35 +272,41 @@ def test_adding_the_columns_does_not_rewrite_the_table(db: None, name: str) -> N
 def test_the_page_of_a_user_shows_the_button(site: Client, dora: User) -> None:
     page = site.get(reverse("admin:users_user_change", args=[dora.pk])).text
 
-    assert '<option value="log_out_everywhere">Log out everywhere</option>' in page
-    assert "Log out everywhere" not in site.get(reverse("admin:users_user_add")).text
+    assert reverse("admin:users_user_action", args=[dora.pk, "log_out_everywhere"]) in page
+    assert "log_out_everywhere" not in site.get(reverse("admin:users_user_add")).text
 
 
-def test_enter_in_a_text_field_saves(site: Client, dora: User) -> None:
-    page = site.get(reverse("admin:users_user_change", args=[dora.pk])).text
-    form = page[page.index('id="user_form"') :]
+def test_it_asks_for_a_confirmation(site: Client, dora: User) -> None:
+    token = tokens.issue(dora.pk)
+    url = reverse("admin:users_user_action", args=[dora.pk, "log_out_everywhere"])
 
-    first = re.search('<(?:input|button) type="submit"[^>]*>', form)
-    assert first
-    assert 'name="_save"' in first[0]
+    page = site.get(url)
+
+    assert "dora@example.com" in page.text
+    assert site.post(url).status_code == 200
+    assert is_valid(token)
 
 
 def test_the_button_saves_nothing_else_and_is_logged(site: Client, dora: User) -> None:
     before = User.objects.filter(pk=dora.pk).values().get()
 
-    press_the_button(site, dora, username="mallory", email="mallory@example.com", bio="Not saved")
+    press_the_button(
+        site, dora, username="mallory", email="mallory@example.com", bio="Not saved", reason="Spam"
+    )
 
     assert User.objects.filter(pk=dora.pk).values().get() == before | {"token_generation": 1}
-    assert LogEntry.objects.get().get_change_message() == "Logged out everywhere"
-    assert "1 user is logged out everywhere." in site.get(reverse("admin:index")).text
+    assert LogEntry.objects.get().get_change_message() == "Logged out everywhere. Spam"
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.object_name, entry.reason) == ("log_out", "dora", "Spam")
+    assert "Logged out everywhere: 1 user." in site.get(reverse("admin:index")).text
 
 
 def test_the_action_is_logged_for_each_user(site: Client, dora: User, alice: User) -> None:
-    form = {"action": "log_out_everywhere", "_selected_action": [dora.pk, alice.pk]}
+    form = {"action": "log_out_everywhere", "_selected_action": [dora.pk, alice.pk], "post": "yes"}
 
     response = site.post(reverse("admin:users_user_changelist"), form, follow=True)
 
-    assert "2 users are logged out everywhere." in response.text
+    assert "Logged out everywhere: 2 users." in response.text
     logged = LogEntry.objects.values_list("object_id", flat=True)
     assert {*logged} == {str(dora.pk), str(alice.pk)}
 
@@ -309,14 +314,19 @@ def test_the_action_is_logged_for_each_user(site: Client, dora: User, alice: Use
 def test_one_update_logs_out_any_number_of_users(
     site: Client, dora: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_base, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(admin_log, "MAX_ENTRIES", 2)
     monkeypatch.setattr(audit, "MAX_ENTRIES", 2)
     names = [f"user{number}" for number in range(5)]
     User.objects.bulk_create(
         User(username=n, username_folded=n, email=f"{n}@x.y", email_folded=f"{n}@x.y")
         for n in names
     )
-    form = {"action": "log_out_everywhere", "_selected_action": [dora.pk], "select_across": "1"}
+    form = {
+        "action": "log_out_everywhere",
+        "_selected_action": [dora.pk],
+        "select_across": "1",
+        "post": "yes",
+    }
 
     with CaptureQueriesContext(connection) as queries:
         response = site.post(reverse("admin:users_user_changelist"), form)
@@ -333,18 +343,24 @@ def test_one_update_logs_out_any_number_of_users(
     assert logged[2][1] == "5 more users"
 
 
-@pytest.mark.parametrize("right", [None, "view_user"])
-def test_it_needs_the_permission_to_change_users(
-    dora: User, alice: User, right: str | None
-) -> None:
-    if right:
-        dora.user_permissions.add(Permission.objects.get(codename=right))
+@pytest.mark.parametrize("right", ["view_user", "change_user"])
+def test_it_needs_the_permission_to_suspend_users(dora: User, alice: User, right: str) -> None:
+    dora.user_permissions.add(Permission.objects.get(codename=right))
     token, site = tokens.issue(alice.pk), logged_in(dora)
-    action = {"action": "log_out_everywhere", "_selected_action": [alice.pk]}
+    action = {"action": "log_out_everywhere", "_selected_action": [alice.pk], "post": "yes"}
 
-    press_the_button(site, alice)
-    site.post(reverse("admin:users_user_changelist"), action)
+    assert press_the_button(site, alice).status_code == 403
+    assert site.post(reverse("admin:users_user_changelist"), action).status_code == 403
 
     assert is_valid(token)
     page = site.get(reverse("admin:users_user_change", args=[alice.pk])).text
-    assert "Log out everywhere" not in page
+    assert "log_out_everywhere" not in page
+
+
+def test_it_needs_the_rights_of_the_user(dora: User, editor: User) -> None:
+    rights = Permission.objects.filter(codename__in=["view_user", "suspend_user"])
+    dora.user_permissions.set(rights)
+    token = tokens.issue(editor.pk)
+
+    assert press_the_button(logged_in(dora), editor).status_code == 403
+    assert is_valid(token)

@@ -396,25 +396,24 @@ def test_a_superuser_removes_the_second_factor_of_another(staff: User) -> None:
     root = make_superuser("root")
     add_device(staff)
     own = add_device(root)
-    action = {"CHANGE_FORM-action": "remove_second_factor", "_selected_action": staff.pk}
-    url = reverse("admin:users_user_change", args=[staff.pk])
+    url = reverse("admin:users_user_action", args=[staff.pk, "remove_second_factor"])
+    page_of_staff = reverse("admin:users_user_change", args=[staff.pk])
     charlie = with_session(make_staff("charlie", "change_user", "view_user"))
 
-    page = text_of(charlie.get(url))
-    assert "Remove the second factor" not in page
-    form = {"username": "staff", "email": staff.email} | action
-    charlie.post(url, form)
+    assert url not in text_of(charlie.get(page_of_staff))
+    assert charlie.post(url, {"post": "yes"}).status_code == 403
     assert TOTPDevice.objects.count() == 2
 
     client = with_session(root, own)
-    assert client.post(url, action).status_code == 302
+    assert url in text_of(client.get(page_of_staff))
+    assert client.post(url, {"post": "yes"}).status_code == 302
     assert [*TOTPDevice.objects.all()] == [own]
     entry = AuditEntry.objects.get()
     assert (entry.actor_name, entry.object_name) == ("root", "staff")
     assert entry.details == "Second factor removed."
 
-    url = reverse("admin:users_user_change", args=[root.pk])
-    client.post(url, action | {"_selected_action": root.pk})
+    url = reverse("admin:users_user_action", args=[root.pk, "remove_second_factor"])
+    assert client.post(url, {"post": "yes"}).status_code == 403
     assert [*TOTPDevice.objects.all()] == [own]
 
 
