@@ -37,6 +37,12 @@ class UserForm(StatusForm, ChangeForm, UserChangeForm):
         model = User
         fields = "__all__"
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        password: Any = self.fields["password"]
+        password.widget.template_name = "admin/users/user/password.html"
+        password.help_text = ""
+
 
 class RemoveSecondFactor(ConfirmedAction):
     name = "remove_second_factor"

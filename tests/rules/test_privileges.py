@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
+from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from tests.builders import make_group, make_staff, make_superuser, make_user
@@ -130,3 +131,16 @@ def test_two_superusers_cannot_remove_each_other_at_the_same_time() -> None:
         assert sorted(answers) == ["refused", "removed"]
         assert User.objects.filter(is_active=True).count() == 1
         User.objects.all().delete()
+
+
+def test_the_command_does_not_delete_the_last_active_superuser() -> None:
+    root = make_superuser("root")
+
+    with pytest.raises(CommandError, match="root is the last active superuser"):
+        call_command("delete_user", "root", "--noinput")
+
+    root.refresh_from_db()
+    assert root.is_active
+    make_superuser("second")
+    call_command("delete_user", "root", "--noinput", verbosity=0)
+    assert not User.objects.filter(pk=root.pk).exists()

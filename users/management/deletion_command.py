@@ -39,10 +39,13 @@ class DeletionCommand(BaseCommand):
         )
         if not noinput and input(f"Delete {row} ({below})? [yes/no] ") != "yes":
             raise CommandError("Nothing was deleted.")
-        enqueue(rows)
+        self.enqueue(rows)
         self._run(row, total, silent=verbosity == 0)
         if verbosity:
             self.stdout.write(f"Deleted {row}: {below}.")
+
+    def enqueue(self, rows: QuerySet[Any]) -> None:
+        enqueue(rows)
 
     def _run(self, row: Model, total: int, *, silent: bool) -> None:
         deletion = Deletion.objects.of(row)

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from unfold.widgets import INPUT_CLASSES, UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from users.models import User
 from users.second_factor.devices import enrol, new_device, verify
@@ -16,16 +16,20 @@ SALT = "users.second_factor.enrolment"
 LIFETIME = 900  # seconds to scan the QR code and to enter the first code
 
 
+class CodeInput(UnfoldAdminTextInputWidget):
+    def format_value(self, value: Any) -> None:
+        """Nothing: a code that was refused does not help to enter the next one."""
+
+
 class CodeField(forms.CharField):
     def __init__(self, **options: Any) -> None:
         attributes = {
+            "autofocus": True,
             "autocomplete": "one-time-code",
             "autocapitalize": "none",
             "spellcheck": "false",
-            "class": " ".join(INPUT_CLASSES),
         }
-        widget = UnfoldAdminTextInputWidget(attrs=attributes)
-        super().__init__(label="Code", max_length=32, widget=widget, **options)
+        super().__init__(label="Code", max_length=32, widget=CodeInput(attributes), **options)
 
 
 class OfRequest(forms.Form):
@@ -51,7 +55,7 @@ class PasswordForm(OfRequest):
 
     password = forms.CharField(
         strip=False,
-        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "current-password"}),
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "current-password", "autofocus": True}),
     )
 
     @sensitive_variables()
@@ -65,6 +69,10 @@ class PasswordForm(OfRequest):
 
 class PasswordAndCodeForm(PasswordForm):
     code = CodeField(help_text="The six digits of your authenticator app, or a recovery code.")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        del self.fields["code"].widget.attrs["autofocus"]
 
     def clean(self) -> None:
         # The last check, because it uses the code.

@@ -4,11 +4,13 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from users.management.deletion_command import DeletionCommand
 from users.models import User
 from users.names import fold
+from users.privileges import irremovable, sentence
 
 
 class Command(DeletionCommand):
@@ -26,3 +28,10 @@ class Command(DeletionCommand):
         if len(rows[:2]) != 1:
             raise CommandError(f"There is no user {user!r}.")
         self.delete(rows, noinput=noinput, verbosity=verbosity)
+
+    def enqueue(self, rows: QuerySet[Any]) -> None:
+        """Raises CommandError for the last active superuser."""
+        with transaction.atomic():
+            if reasons := irremovable(rows, None):
+                raise CommandError(sentence(reasons))
+            super().enqueue(rows)
