@@ -34,6 +34,8 @@ class AdminSite(UnfoldAdminSite):
     """Does what Django does elsewhere if input cannot be used, instead of a 500: it shows a list
     without its filters (`?e=1`), and answers 400 on other pages. The traceback is logged."""
 
+    index_title = "Start page"
+
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self.add_action(delete_selected, "delete_selected")

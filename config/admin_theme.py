@@ -27,6 +27,7 @@ UNFOLD: dict[str, Any] = {
             {"title": "Second factor", "link": reverse_lazy("admin:second_factor")},
         ]
     },
+    "DASHBOARD_CALLBACK": "config.admin_start.add_start_page",
     "BORDER_RADIUS": "6px",
     "COLORS": {
         # Contrast, by WCAG 2.1: 600 has 5.5 or more on white and the lightest greys, and white text
