@@ -91,11 +91,11 @@ class Client:
         self._connection.close()
 
 
-def ask(port: int, path: str, method: str = "GET") -> Reply:
+def ask(port: int, path: str, method: str = "GET", *, headers: Mapping[str, str] = {}) -> Reply:
     """Send one request over a new connection."""
     client = Client(port)
     try:
-        return client.ask(Question(method, path))
+        return client.ask(Question(method, path, headers=headers))
     finally:
         client.close()
 

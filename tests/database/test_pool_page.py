@@ -1,0 +1,211 @@
+"""The page about the pool, of a server with two processes, while PostgreSQL works, stops and
+freezes."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
+
+import pytest
+
+from config.pool_page import access
+from tests.database.application import Application, serving
+from tests.database.load import Reply, ask, ask_at_once
+from tests.database.operators import SESSION, add_operator
+from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.processes import run, runserver
+
+pytestmark = pytest.mark.faults
+
+PAGE = "/admin/database/"
+FIGURES = "/admin/database/figures"
+POOL_MAX = 3
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgreSQL]:
+    with migrated(max_connections=20) as server:
+        add_operator(server)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def site(server: PostgreSQL) -> Iterator[Application]:
+    sizes = {"DATABASE_POOL_MAX": str(POOL_MAX), "DATABASE_MAX_WAITING": "1", "DEBUG": "on"}
+    with serving(server.url(), sizes, workers=2, threads=12) as site:
+        yield site
+
+
+def visit(site: Application, path: str = PAGE, **cookies: str) -> Reply:
+    header = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    return ask(site.port, path, headers={"Cookie": header} if header else {})
+
+
+def as_root(site: Application) -> dict[str, str]:
+    """The text of each section, for a superuser who is logged in."""
+    reply = visit(site, FIGURES, sessionid=SESSION)
+    assert reply.status == 200, reply
+    return texts(reply)
+
+
+def with_key(site: Application, key: str = "") -> dict[str, str]:
+    """The same for somebody who has only a key."""
+    reply = visit(site, FIGURES, **{access.COOKIE: key or access.key_of_link()})
+    assert reply.status == 200, reply
+    assert reply.seconds < 1
+    return texts(reply)
+
+
+def key_in(reply: Reply) -> str:
+    name, _, key = reply.headers["set-cookie"].partition(";")[0].partition("=")
+    assert name == access.COOKIE
+    return key
+
+
+def texts(reply: Reply) -> dict[str, str]:
+    sections: dict[str, str] = reply.json()["sections"]
+    sections = {name: unescape(html) for name, html in sections.items()}
+    return {name: " ".join(re.sub("<[^>]+>", " ", html).split()) for name, html in sections.items()}
+
+
+def test_it_shows_all_processes(site: Application) -> None:
+    largest = f"maximum {2 * POOL_MAX}"
+    wait_until(lambda: largest in as_root(site)["charts"], "both have reported")
+
+    sections = as_root(site)
+
+    assert all(str(pid) in sections["processes"] for pid in site.workers())
+    assert sections["processes"].count("running") == 2
+    assert "2 server processes of this machine" in sections["state"]
+    assert "conduit" in sections["clients"]
+    assert "No problem is known." in sections["state"]
+
+
+def test_it_shows_the_line_that_holds_a_connection_and_slow_statements_without_values(
+    site: Application,
+) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        held = threads.submit(ask, site.port, "/api/test/hold?seconds=2.5")
+        slow = threads.submit(ask, site.port, "/api/test/sleep?seconds=0.3")
+        wait_until(lambda: "in hold" in as_root(site)["held"], "the connection is shown")
+        sections = as_root(site)
+        assert (held.result().status, slow.result().status) == (200, 200)
+
+    assert re.search(r"tests/database/site/views\.py:\d+ in hold", sections["held"])
+    assert "GET 'api/test/hold'" in sections["held"]
+    wait_until(lambda: "pg_sleep" in as_root(site)["slow"], "the statement is shown")
+    slow_text = as_root(site)["slow"]
+    assert "SELECT ? FROM pg_sleep(%s)" in slow_text
+    assert "0.3" not in slow_text
+
+
+def test_it_counts_refused_requests(site: Application) -> None:
+    replies = ask_at_once(site.port, ["/api/test/sleep?seconds=1"] * 20)
+    refused = sum(reply.status == 503 for reply in replies)
+
+    assert refused > 0
+    wait_until(lambda: f"queue full {refused}" in as_root(site)["charts"], "they are counted")
+
+
+def test_it_answers_without_a_login_while_no_connection_is_free(site: Application) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        full = threads.submit(ask_at_once, site.port, ["/api/test/sleep?seconds=2"] * 8)
+
+        shown: list[Reply] = []
+
+        def is_shown() -> bool:
+            shown.append(visit(site, FIGURES, **{access.COOKIE: access.key_of_link()}))
+            return shown[-1].status == 200
+
+        wait_until(is_shown, "the page is shown without a login")
+        full.result()
+
+    assert "no connection is free" in texts(shown[-1])["state"]
+    assert shown[-1].seconds < 1
+    assert visit(site, FIGURES, **{access.COOKIE: access.key_of_link()}).status == 302
+
+
+def test_it_shows_a_process_that_was_killed(site: Application) -> None:
+    killed = site.workers()[0]
+    wait_until(lambda: str(killed) in as_root(site)["processes"], "it has reported")
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: len({*site.workers()} - {killed}) == 2, "it is replaced")
+    wait_until(site.is_up, "the server answers")
+    said = f"{killed} killed by SIGKILL"
+    wait_until(lambda: said in as_root(site)["restarts"], "the restart is shown")
+
+    assert f"{killed} ended" in as_root(site)["processes"]
+
+
+def test_it_answers_while_the_database_is_stopped(site: Application, server: PostgreSQL) -> None:
+    key = key_in(visit(site, FIGURES, sessionid=SESSION))
+    server.stop("immediate")
+    try:
+        wait_until(lambda: "not over" in with_key(site, key)["outages"], "it is noticed")
+        sections = with_key(site, key)
+        page = visit(site, **{access.COOKIE: key})
+        refused = [
+            visit(site),
+            visit(site, sessionid=SESSION),
+            visit(site, **{access.COOKIE: key[:-2] + "xx"}),
+            visit(site, FIGURES, sessionid=SESSION),
+        ]
+    finally:
+        server.start()
+
+    assert "Problem: The database does not answer" in sections["state"]
+    assert "refused" in sections["outages"]
+    assert "password" not in str(sections)
+    assert (page.status, page.seconds < 1) == (200, True)
+    assert b"Connections held longest" in page.content
+    assert b"Log out" not in page.content
+    assert [reply.status for reply in refused] == [302, 503, 503, 503]
+    assert all(reply.seconds < 1 for reply in refused)
+    assert b"database_page_link" in refused[1].content
+    wait_until(lambda: ask(site.port, "/api/test/select-1").status == 200, "it has recovered")
+    wait_until(lambda: "not over" not in as_root(site)["outages"], "the outage is over")
+    assert re.search(r"\d s connection failed", as_root(site)["outages"])
+
+
+def test_it_answers_while_the_database_is_frozen(site: Application, server: PostgreSQL) -> None:
+    as_root(site)
+    server.freeze()
+    try:
+        replies = [
+            visit(site, path, **cookies)
+            for _ in range(3)
+            for path in (PAGE, FIGURES)
+            for cookies in ({access.COOKIE: access.key_of_link()}, {"sessionid": SESSION})
+        ]
+    finally:
+        server.thaw()
+
+    assert [reply.status for reply in replies] == [200, 503] * 6
+    assert max(reply.seconds for reply in replies) < 1
+    wait_until(lambda: "No problem" in as_root(site)["state"], "it has recovered")
+
+
+def test_a_link_is_printed_and_accepted_while_the_database_is_stopped(
+    site: Application, server: PostgreSQL
+) -> None:
+    server.stop("immediate")
+    try:
+        process = run("manage.py", "database_page_link", DATABASE_URL=server.url())
+        assert process.returncode == 0, process.stderr
+        entered = ask(site.port, process.stdout.strip())
+        assert (entered.status, entered.headers["location"]) == (302, PAGE)
+        assert "does not answer" in with_key(site, key_in(entered))["state"]
+    finally:
+        server.start()
+    wait_until(lambda: ask(site.port, "/api/test/select-1").status == 200, "it has recovered")
+
+
+def test_a_server_without_a_folder_shows_one_process_and_says_so(server: PostgreSQL) -> None:
+    with serving(server.url(), {"DEBUG": "on"}, command=runserver) as site:
+        sections = as_root(site)
+
+    assert "this process alone" in sections["state"]
+    assert sections["processes"].count("running") == 1
+    assert "alone" in sections["restarts"]
