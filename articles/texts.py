@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 
 # The white space of str.strip(), format characters (category Cf), and characters that fonts do
 # not show (Default_Ignorable_Code_Point, Unicode Standard, section 5.21).
-_INVISIBLE = regex.compile(r"[\s\x1c-\x1f\p{Cf}\p{Default_Ignorable_Code_Point}]*+")
+INVISIBLE = regex.compile(r"[\s\x1c-\x1f\p{Cf}\p{Default_Ignorable_Code_Point}]*+")
 # Control characters, U+0085 included, and line separators. NUL has a separate validator.
 _NOT_IN_A_LINE = regex.compile(r"[\x01-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -20,7 +20,7 @@ def shortened(text: str, length: int) -> str:
 
 def visible(text: str) -> None:
     """Raise ValidationError for a text of only white space and invisible characters."""
-    if _INVISIBLE.fullmatch(text):
+    if INVISIBLE.fullmatch(text):
         raise ValidationError("This can't be blank.", code="blank")
 
 

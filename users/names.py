@@ -21,7 +21,7 @@ TAKEN_FIELDS = {
     "email_once": "email",
 }
 
-_IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
+IGNORABLE = regex.compile(r"\p{Default_Ignorable_Code_Point}+")
 # A text of the letters that `_kind()` returns: letters with their marks (many scripts need them),
 # digits and signs, with at least one letter or digit.
 _USERNAME = re.compile(r"(?=.*[LN])(?:LM*|N|S)+")
@@ -46,7 +46,7 @@ def fold(text: str) -> str:
     folded = unicodedata.normalize("NFD", text).casefold()
     # Fold again, because NFKD can produce capital letters, for example from U+1D400 (bold A).
     folded = unicodedata.normalize("NFKD", folded).casefold()
-    return unicodedata.normalize("NFKC", _IGNORABLE.sub("", folded))
+    return unicodedata.normalize("NFKC", IGNORABLE.sub("", folded))
 
 
 def validate_username(username: str) -> None:
@@ -55,7 +55,7 @@ def validate_username(username: str) -> None:
     if len(username) > USERNAME_LENGTH:
         return  # another validator checks the length
     kinds = "".join(map(_kind, username))
-    if not _USERNAME.fullmatch(kinds) or _IGNORABLE.search(username):
+    if not _USERNAME.fullmatch(kinds) or IGNORABLE.search(username):
         raise ValidationError(
             "Use letters, digits and . _ + - only, with at least one letter or digit, and no "
             "invisible characters.",

@@ -5,26 +5,39 @@ The patterns are regular expressions of ECMA-262 with the flag "u", as JSON Sche
 
 from typing import Any
 
+import regex
 from rest_framework.serializers import CharField, Field
 
 from articles.entries import MOST_TAGS
 from articles.serializers import Before, Limit, TagList
-from articles.texts import one_line, visible
+from articles.texts import INVISIBLE, one_line, visible
 from config.openapi.schemas import Json
 from database.models import KEY_LENGTH
+from users.names import IGNORABLE
 from users.serializer_fields import Email, Text
 
-_INVISIBLE = r"\s\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}"
+
+def _characters(class_of: regex.Pattern[str]) -> str:
+    r"""The characters that match, up to U+FFFF, as a part of a character class: `\u0009-\u000d…`.
+    Few programs know `\p{Default_Ignorable_Code_Point}`."""
+    spans = (found.span() for found in class_of.finditer("".join(map(chr, range(0x10000)))))
+    return "".join(rf"\u{start:04x}-\u{end - 1:04x}" for start, end in spans if start < end)
+
+
+_INVISIBLE = _characters(INVISIBLE)
+_IGNORABLE = _characters(IGNORABLE)
+# Control characters and line separators.
+_NOT_IN_A_LINE = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+
 NO_NUL = r"^[^\u0000]*$"
 NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
-VISIBLE = rf"^[^\u0000]*[^{_INVISIBLE}][^\u0000]*$"
+VISIBLE = rf"^[^\u0000]*[^{_INVISIBLE}\u0000][^\u0000]*$"
 # White space around it is removed.
-ONE_LINE = (
-    r"^\s*[^\p{Cc}\u2028\u2029]*"
-    rf"[^{_INVISIBLE}\u2028\u2029]"
-    r"[^\p{Cc}\u2028\u2029]*\s*$"
+ONE_LINE = rf"^\s*[^{_NOT_IN_A_LINE}]*[^{_INVISIBLE}{_NOT_IN_A_LINE}][^{_NOT_IN_A_LINE}]*\s*$"
+USERNAME = (
+    rf"^(?!.*[{_IGNORABLE}])"
+    r"\s*[._+\-]*(\p{L}\p{M}*|\p{Nd})(\p{L}\p{M}*|\p{Nd}|[._+\-])*\s*$"
 )
-USERNAME = r"^\s*[._+\-]*(\p{L}\p{M}*|\p{Nd})(\p{L}\p{M}*|\p{Nd}|[._+\-])*\s*$"
 PAGE_KEY = "^[A-Za-z0-9_-]{32}$"
 IDEMPOTENCY_KEY = rf"^[!-~]([ -~]{{0,{KEY_LENGTH - 2}}}[!-~])?$"
 

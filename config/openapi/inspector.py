@@ -27,7 +27,7 @@ PATH_PARAMETERS: dict[str, tuple[Json, str, Any]] = {
     "username": (
         {"type": "string", "pattern": r"^[^/\u0000]+$"},
         "The name of the user.",
-        "alice",
+        "bob",
     ),
     "id": ({"type": "integer", "format": "int64", "minimum": 1}, "The id of the comment.", 1),
 }
@@ -57,6 +57,8 @@ class Inspector(AutoSchema):
         for each in operation.get("parameters", []):
             if each["in"] == "query":
                 each["allowEmptyValue"] = True  # the same as an absent one
+            elif each["in"] == "path":
+                each["example"] = PATH_PARAMETERS[each["name"]][-1]
         if body := self.known.body:
             operation["requestBody"] = self._with_envelope(operation["requestBody"], body.example)
         operation["responses"] = dict(sorted(self._responses()))
