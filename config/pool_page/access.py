@@ -1,16 +1,21 @@
-"""Who may see the page while the database cannot check a login.
+"""Who may see the page while no login can be checked.
 
 Sessions are rows of the database. So the page has a signed cookie of its own. Whoever opens the
 page with a login gets one, and `manage.py database_page_link` prints a link that sets one. It is
-accepted only while the login cannot be checked: with a working database, a suspended or logged-out
-user sees nothing, whatever cookie they have.
+accepted only while the database does not answer, or has no connection left for the check of a
+login. In the second case the probe's connection tells whether the user still has the permission.
 """
 
+from typing import Any
+
 from django.conf import settings
+from django.contrib.auth.models import Permission
 from django.core import signing
+from django.db.models import Q
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from database.backend import Connection
 from users.models import User
 
 PERMISSION = "database.view_pool"
@@ -32,21 +37,45 @@ def key_of_link() -> str:
     return signing.dumps({"link": True}, salt=SALT)
 
 
-def is_valid(key: str) -> bool:
-    """Whether the key is ours and has not expired. Needs no database."""
+def content_of(key: str) -> dict[str, Any] | None:
+    """What the key says; None if it is not ours, or has expired. Needs no database."""
     if len(key) > LONGEST_KEY:
-        return False
+        return None
     try:
-        content = signing.loads(key, salt=SALT, max_age=USER_LIFETIME)
+        content: dict[str, Any] = signing.loads(key, salt=SALT, max_age=USER_LIFETIME)
         if "link" in content:
             signing.loads(key, salt=SALT, max_age=LINK_LIFETIME)
     except signing.BadSignature:  # also an expired one
-        return False
-    return True
+        return None
+    return content
 
 
-def has_key(request: HttpRequest) -> bool:
-    return is_valid(request.COOKIES.get(COOKIE, ""))
+def content_in(request: HttpRequest) -> dict[str, Any] | None:
+    return content_of(request.COOKIES.get(COOKIE, ""))
+
+
+def is_current(content: dict[str, Any], session: Connection) -> bool:
+    """Whether the user of the key still has the permission, and has not logged out everywhere. A
+    link has no user. One statement, not through Django's connection."""
+    if "link" in content:
+        return True
+    permission = Permission.objects.filter(
+        content_type__app_label="database", codename=PERMISSION.partition(".")[2]
+    )
+    may_see = (
+        Q(is_superuser=True)
+        | Q(user_permissions__in=permission)
+        | Q(groups__permissions__in=permission)
+    )
+    users = User.objects.filter(
+        may_see,
+        pk=content["user"],
+        is_active=True,
+        is_staff=True,
+        token_generation=content["generation"],
+    )
+    sql, values = users.values("pk").query.sql_with_params()
+    return session.execute(sql.encode(), values).fetchone() is not None
 
 
 def set_key(response: HttpResponseBase, key: str, lifetime: int) -> None:

@@ -146,14 +146,15 @@ def _restart(restart: Restart) -> dict[str, Any]:
     return {
         "pid": restart.pid,
         "at": moment(restart.at),
-        "status": _status(restart.status),
+        "status": _status(restart),
         "lived": duration(lived) if lived else "unknown",
     }
 
 
-def _status(status: int | None) -> str:
+def _status(restart: Restart) -> str:
+    status = restart.status
     if status is None:
-        return "unknown"
+        return "ended as it should" if restart.as_it_should else "unknown"
     if status >= 0:
         return f"exit status {status}"
     try:

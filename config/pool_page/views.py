@@ -27,7 +27,7 @@ from database.health import Activity, Machine, machine, probe, read_activity
 
 # Seconds that the page waits for the database: once for a ping, and once for its clients.
 PATIENCE = 0.4
-NOT_CHECKED = "Your login was not checked, because no connection is free for it."
+UNCHECKED = "Your login was not checked, because no connection is free for it."
 REFRESH = 2  # seconds between two refreshes of an open page
 type View = Callable[[HttpRequest], HttpResponseBase]
 
@@ -52,22 +52,16 @@ class PoolPage:
         def answer(request: HttpRequest) -> HttpResponseBase:
             if access.PARAMETER in request.GET:
                 return _enter(request.GET[access.PARAMETER])
-            has_key = access.has_key(request)
-            # Without a cookie there is nothing to check.
-            error = _database_error() if request.COOKIES else ""
-            if has_key and error:
-                return slim(
-                    error, "While it does not, this page is shown without a check of your login."
-                )
-            if has_key and _is_exhausted():
-                return slim("", NOT_CHECKED)
-            if error:
-                return _refuse()
+            key = access.content_in(request)
+            if error := _database_error():
+                return slim(error, UNCHECKED) if key else _refuse()
+            if key and _is_exhausted() and _is_current(key):
+                return slim("", UNCHECKED)
             try:
                 return checked(request)
             except OperationalError:
                 # It has stopped since the ping, or the pool refuses more requests.
-                return slim("", NOT_CHECKED) if has_key else _refuse()
+                return slim("", UNCHECKED) if key and _is_current(key) else _refuse()
 
         return answer
 
@@ -112,7 +106,7 @@ def _with_permission(view: View) -> View:
 def _enter(key: str) -> HttpResponse:
     """The answer to a link of `manage.py database_page_link`: the key moves from the address, which
     browsers keep and show, into the cookie."""
-    if not access.is_valid(key):
+    if access.content_of(key) is None:
         return _message("This link is not valid, or it has expired.", status=403)
     response = HttpResponseRedirect(access.PATH)
     access.set_key(response, key, access.LINK_LIFETIME)
@@ -142,6 +136,12 @@ def _database_error() -> str:
 def _is_exhausted() -> bool:
     pool = database_wrapper().pool
     return pool is not None and pool.in_use >= pool.max_size
+
+
+def _is_current(key: dict[str, Any]) -> bool:
+    params = database_wrapper().get_connection_params
+    current, _ = probe().use(params, lambda session: access.is_current(key, session), PATIENCE)
+    return current is True
 
 
 def _sections(error: str = "", unchecked: str = "") -> dict[str, str]:

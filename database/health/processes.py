@@ -96,6 +96,8 @@ class Restart:
     started_at: float | None
     status: int | None
     """The exit status; negative: the number of the signal that ended it. None: unknown."""
+    as_it_should: bool = False
+    """Whether it reported its end."""
 
 
 @dataclass
@@ -266,7 +268,7 @@ def _restarts(workers: list[Worker]) -> list[Restart]:
     restarts = {each.pid: each for each in _exits()}
     for pid, worker in by_pid.items():
         restart = restarts.setdefault(pid, Restart(pid, worker.written_at, None, None))
-        restart.started_at = worker.started_at
+        restart.started_at, restart.as_it_should = worker.started_at, worker.has_ended
     return sorted(restarts.values(), key=lambda each: -each.at)[:MAX_ROWS]
 
 

@@ -7,14 +7,19 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
+from typing import Any
 
 import pytest
 
 from config.pool_page import access
+from database.backend import Connection, database_wrapper
+from database.health import read_activity
+from database.health.processes import add_up
 from tests.database.application import Application, serving
+from tests.database.clusters import DATABASE, ROLE
 from tests.database.load import Reply, ask, ask_at_once
 from tests.database.operators import SESSION, add_operator
-from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.database.servers import OBSERVER, PostgreSQL, migrated, wait_until
 from tests.processes import run, runserver
 
 pytestmark = pytest.mark.faults
@@ -161,7 +166,7 @@ def test_it_answers_while_the_database_is_stopped(site: Application, server: Pos
     assert (page.status, page.seconds < 1) == (200, True)
     assert b"Connections held longest" in page.content
     assert b"Log out" not in page.content
-    assert [reply.status for reply in refused] == [302, 503, 503, 503]
+    assert [reply.status for reply in refused] == [503] * 4
     assert all(reply.seconds < 1 for reply in refused)
     assert b"database_page_link" in refused[1].content
     wait_until(lambda: ask(site.port, "/api/test/select-1").status == 200, "it has recovered")
@@ -185,6 +190,40 @@ def test_it_answers_while_the_database_is_frozen(site: Application, server: Post
     assert [reply.status for reply in replies] == [200, 503] * 6
     assert max(reply.seconds for reply in replies) < 1
     wait_until(lambda: "No problem" in as_root(site)["state"], "it has recovered")
+
+
+def test_it_says_when_the_connections_do_not_fit(site: Application, server: PostgreSQL) -> None:
+    server.execute("ALTER ROLE conduit CONNECTION LIMIT 7")
+    try:
+        sentence = as_root(site)["state"]
+    finally:
+        server.execute("ALTER ROLE conduit CONNECTION LIMIT -1")
+
+    assert f"Problem: The server needs 2 x ({POOL_MAX} + 1) = 8 connections, but" in sentence
+    assert 'the CONNECTION LIMIT of the role "conduit" is 7' in sentence
+
+
+def test_a_role_without_rights_sees_the_names_of_other_clients_only(server: PostgreSQL) -> None:
+    server.execute("CREATE ROLE stranger LOGIN")
+    params: dict[str, Any] = {"host": str(server.folder), "port": server.port, "dbname": DATABASE}
+    with (
+        server.session() as other,
+        Connection.connect(**params, user="stranger", autocommit=True) as own,
+        Connection.connect(**params, user="stranger", application_name="second") as second,
+    ):
+        other.execute("SELECT 'a secret'")
+        second.execute("SELECT 1")  # in a transaction
+        activity = read_activity(database_wrapper(), own, add_up([], 0))
+
+    clients = {client.application: client for client in activity.clients}
+    assert activity.role == "stranger"
+    assert activity.hidden == activity.total - 1 == activity.others - 1
+    hidden, seen = clients[OBSERVER], clients["second"]
+    assert (hidden.user, hidden.database, hidden.state, hidden.address) == (ROLE, DATABASE, "", "")
+    assert (seen.state, seen.address) == ("idle in transaction", "unix socket")
+    assert seen.transaction_seconds is not None
+    assert "secret" not in str(activity)
+    assert activity.clients[0] is seen  # the oldest transaction
 
 
 def test_a_link_is_printed_and_accepted_while_the_database_is_stopped(

@@ -4,9 +4,10 @@ import re
 import time
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.core import signing
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -89,7 +90,7 @@ def test_the_cookie_is_for_this_page_and_not_for_scripts(operator: User) -> None
     client = logged_in(operator)
     cookie = client.get(PAGE).cookies[access.COOKIE]
 
-    assert access.is_valid(cookie.value)
+    assert access.content_of(cookie.value)
     assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == (PAGE, True, "Lax")
     assert cookie["max-age"] == 12 * 3600
 
@@ -106,13 +107,13 @@ def test_a_link_becomes_a_cookie(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert response.headers["Location"] == PAGE
     cookie = response.cookies[access.COOKIE]
-    assert access.is_valid(cookie.value)
+    assert access.content_of(cookie.value)
     assert cookie["max-age"] == 3600
 
 
 @pytest.mark.parametrize("key", ["", "x", "x" * 10_000, "a:b:c", "\0"])
 def test_an_invented_key_is_refused(key: str) -> None:
-    assert not access.is_valid(key)
+    assert not access.content_of(key)
     response = Client().get(PAGE, {access.PARAMETER: key})
     assert response.status_code == 403
     assert access.COOKIE not in response.cookies
@@ -123,12 +124,40 @@ def test_keys_expire_and_belong_to_this_page(monkeypatch: pytest.MonkeyPatch) ->
     now = time.time()
     keys = {access.key_of_user(user): access.USER_LIFETIME, access.key_of_link(): 3600}
     for key, lifetime in keys.items():
-        assert not access.is_valid(key[:-1] + ("a" if key[-1] != "a" else "b"))
+        assert not access.content_of(key[:-1] + ("a" if key[-1] != "a" else "b"))
         for age, is_valid in ((lifetime - 5, True), (lifetime + 5, False)):
             monkeypatch.setattr("django.core.signing.time.time", lambda age=age: now + age)
-            assert access.is_valid(key) is is_valid
+            assert (access.content_of(key) is not None) is is_valid
         monkeypatch.undo()
-    assert not access.is_valid(signing.dumps({"link": True}))
+    assert not access.content_of(signing.dumps({"link": True}))
+
+
+def test_without_a_free_connection_a_key_counts_as_long_as_its_user_has_the_permission(
+    operator: User, charlie: User
+) -> None:
+    connection.ensure_connection()
+    session = connection.connection
+
+    def is_current(user: User) -> bool:
+        content = access.content_of(access.key_of_user(user))
+        assert content
+        return access.is_current(content, session)
+
+    root = make_user("root", is_staff=True, is_superuser=True)
+    member = make_user("member", is_staff=True)
+    operators = Group.objects.create(name="operators")
+    operators.permissions.add(*operator.user_permissions.all())
+    member.groups.add(operators)
+    suspended = make_user("suspended", is_staff=True, is_superuser=True, is_active=False)
+    assert [is_current(user) for user in (root, operator, member)] == [True] * 3
+    assert [is_current(user) for user in (charlie, suspended)] == [False] * 2
+
+    content = access.content_of(access.key_of_user(root))
+    assert content
+    root.end_tokens()
+    root.save()
+    assert not access.is_current(content, session)
+    assert access.is_current({"link": True}, session)
 
 
 def whole(**changes: object) -> Machine:
@@ -172,6 +201,13 @@ def test_a_sentence_says_that_no_connection_is_free() -> None:
 
     assert "All 8 connections are in use, and 3 requests wait." in text
     assert "Not checked." in text
+
+
+def test_it_says_what_the_role_cannot_see() -> None:
+    html = sections(whole(), Activity(total=3, hidden=2, role="conduit"))["clients"]
+
+    assert "cannot see the state of 2 of them" in html
+    assert "GRANT pg_read_all_stats TO conduit" in html
 
 
 def test_what_clients_and_statements_say_is_escaped() -> None:
