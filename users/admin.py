@@ -5,20 +5,23 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.contrib.filters.admin import RadioFilter
 from unfold.forms import UserChangeForm, UserCreationForm
 
 from users.admin_actions import ConfirmedAction, counted, plain
 from users.admin_forms import ChangeForm, PasswordForm
 from users.admin_links import first_page, states
+from users.admin_lists import DateFilter
 from users.admin_moderation import SuspendableAdmin
 from users.admin_rights import LimitedGroupAdmin, LimitedUserAdmin, StatusForm
 from users.audit import Action
 from users.audit_admin import AuditEntryAdmin as AuditEntryAdmin  # registers itself
 from users.models import User
+from users.names import MAX_INPUT_LENGTH, fold
 from users.second_factor import has_second_factor, remove_second_factors
 
 admin.site.unregister(Group)
@@ -82,6 +85,23 @@ class GroupAdmin(LimitedGroupAdmin):
     pass
 
 
+class UserStateFilter(RadioFilter):
+    title = "state"
+    parameter_name = "state"
+    conditions = {
+        "suspended": Q(is_active=False),
+        "hidden": Q(hidden_at__isnull=False),
+        "staff": Q(is_staff=True),
+        "superusers": Q(is_superuser=True),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name.capitalize()) for name in self.conditions]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        return queryset.filter(self.conditions.get(self.value() or "", Q()))
+
+
 @admin.register(User)
 class UserAdmin(SuspendableAdmin, LimitedUserAdmin):
     form = UserForm
@@ -93,10 +113,11 @@ class UserAdmin(SuspendableAdmin, LimitedUserAdmin):
         *("is_active", "is_staff", "is_superuser"),
     )
     name_columns = ("username",)
-    list_filter = ("is_active", "is_staff", "created_at")
-    search_fields = ("username", "email")
+    list_filter = (UserStateFilter, ("created_at", DateFilter))
+    search_fields = ("username_folded", "email_folded")
+    search_help_text = "The first characters of a username or e-mail"
+    sort_columns = ("username", "email", "created_at")
     ordering = ("-created_at", "-id")
-    date_hierarchy = "created_at"
     readonly_fields = ("created_at", "last_login", "second_factor")
     actions = (*SuspendableAdmin.actions, RemoveSecondFactor())
     fieldsets = (
@@ -129,6 +150,15 @@ class UserAdmin(SuspendableAdmin, LimitedUserAdmin):
         ]
         shown = [(text, kind) for text, kind, holds in labels if holds]
         return states(*shown or [("Active", "plain")])
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        """The users whose name or e-mail starts with the text, in any spelling."""
+        if not (start := fold(search_term.strip()[:MAX_INPUT_LENGTH])):
+            return queryset, False
+        starts = Q(username_folded__startswith=start) | Q(email_folded__startswith=start)
+        return queryset.filter(starts), False
 
     def view_on_site(self, user: User) -> str | None:
         """The profile on the site, or in the API if there is no site."""

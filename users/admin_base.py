@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from users.admin_actions import MAX_COUNTED, ConfirmedAction, ReasonForm, shown
 from users.admin_forms import ChangeForm, LineField, TextArea, TextField
+from users.admin_lists import LargeListAdmin
 from users.admin_log import LoggedAdmin
 from users.deletion import Deletion, counts_below, delete
 
@@ -22,13 +23,11 @@ SHORT_TEXT = 5_000  # characters; a longer field has a large textarea
 LINE_LENGTH = 255  # characters; a longer field is edited in a textarea
 
 
-class ModelAdmin(LoggedAdmin):
+class ModelAdmin(LoggedAdmin, LargeListAdmin):
     """Saves only the fields that the editor has changed, logs every action, asks for a confirmation
     before actions, and can delete any number of rows."""
 
     form = ChangeForm
-    # To count all rows of a large table takes longer than to fetch the page.
-    show_full_result_count = False
     delete_confirmation_template = "admin/delete_one_confirmation.html"
 
     def formfield_for_dbfield(

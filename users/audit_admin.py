@@ -5,7 +5,6 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.admin import ShowFacets
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -13,7 +12,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from users.admin_base import ModelAdmin
-from users.admin_links import ChangeList
+from users.admin_lists import ChangeList, DateFilter
 from users.audit import AuditEntry
 
 
@@ -48,14 +47,11 @@ def _urls(label: str, ids: set[str], model_admin: Any) -> dict[str, str]:
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ModelAdmin):
     list_display = ("at", "actor_name", "action", "kind", "row", "reason", "details")
-    list_filter = (("action", ChoicesDropdownFilter),)
+    list_filter = (("action", ChoicesDropdownFilter), ("at", DateFilter))
     list_display_links = None
     search_fields = ("actor_name__startswith",)
     search_help_text = "The first characters of the editor's name. Capital letters matter."
     ordering = ("-at", "-id")
-    sortable_by = ()
-    date_hierarchy = "at"
-    show_facets = ShowFacets.NEVER
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         return AuditEntry.objects.all()  # without the look for queued deletions

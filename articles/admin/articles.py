@@ -5,6 +5,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from articles.admin.finding import SearchAdmin, StateFilter, TagFilter
 from articles.admin.markdown import MarkdownAdmin
 from articles.admin.states import page_of_article, state_of
 from articles.admin.tag_list import ArticleForm, lock_new_tags, save_tags
@@ -12,13 +13,14 @@ from articles.entries import favorites_count
 from articles.models import Article
 from users.admin_forms import ChangeForm
 from users.admin_links import cut
+from users.admin_lists import DateFilter, RelationFilter
 from users.admin_moderation import HideableAdmin
 
 FACTS = ("state", "favorites", "slug", "created_at", "updated_at")
 
 
 @admin.register(Article)
-class ArticleAdmin(HideableAdmin, MarkdownAdmin):
+class ArticleAdmin(HideableAdmin, SearchAdmin, MarkdownAdmin):
     class Media:
         js = ("articles/tags.js",)
 
@@ -37,11 +39,14 @@ class ArticleAdmin(HideableAdmin, MarkdownAdmin):
     )
     name_columns = ("title",)
     linked_by = {"author": "articles", "tags": "articles"}
-    list_filter = ("created_at", "updated_at")
-    search_fields = ("title", "description", "author__username", "tags__name")
+    list_filter = (
+        *(("author", RelationFilter), ("tags", TagFilter)),
+        *(StateFilter, ("created_at", DateFilter)),
+    )
+    search_fields = ("title", "description", "body", "author__username")
+    sort_columns = ("created_at",)
     autocomplete_fields = ("author",)
     readonly_fields = FACTS
-    date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Article]:

@@ -6,18 +6,20 @@ from django.db.models.functions import Left
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from articles.admin.finding import SearchAdmin, StateFilter
 from articles.admin.markdown import MarkdownAdmin
 from articles.admin.states import is_visible, page_of_article, state_of
 from articles.models import Comment
 from articles.texts import shortened
 from users.admin_links import MAX_TEXT, MAX_TOOLTIP
+from users.admin_lists import DateFilter, RelationFilter
 from users.admin_moderation import HideableAdmin
 
 FACTS = ("state", "created_at", "updated_at")
 
 
 @admin.register(Comment)
-class CommentAdmin(HideableAdmin, MarkdownAdmin):
+class CommentAdmin(HideableAdmin, SearchAdmin, MarkdownAdmin):
     fieldsets = (
         (None, {"fields": ("body", "author", "article"), "classes": ["text"]}),
         ("Facts", {"fields": FACTS, "classes": ["facts"]}),
@@ -29,11 +31,14 @@ class CommentAdmin(HideableAdmin, MarkdownAdmin):
     )
     name_columns = ("body", "author__username", "article__title")
     linked_by = {"author": "comments", "article": "comments"}
-    list_filter = ("created_at",)
-    search_fields = ("body", "author__username", "article__title")
+    list_filter = (
+        *(("author", RelationFilter), ("article", RelationFilter)),
+        *(StateFilter, ("created_at", DateFilter)),
+    )
+    search_fields = ("body", "author__username")
+    sort_columns = ("created_at",)
     autocomplete_fields = ("author", "article")
     readonly_fields = FACTS
-    date_hierarchy = "created_at"
     ordering = ("-created_at", "-id")
 
     def describe(self, row: Comment) -> tuple[str, str]:
