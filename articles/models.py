@@ -147,6 +147,13 @@ class Article(Authored):
                 include=["hidden_at"],
                 name="newest_of_author",
             ),
+            # The list of the admin includes hidden articles, and can show only them.
+            models.Index(fields=["-created_at", "-id"], name="newest_articles"),
+            models.Index(
+                fields=["-created_at", "-id"],
+                name="newest_hidden_articles",
+                condition=models.Q(hidden_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -263,8 +270,15 @@ class Comment(Authored):
                 include=["author", "hidden_at"],
                 name="newest_comments_of_article",
             ),
-            # Used only when a user is deleted.
-            models.Index(fields=["author"], name="comments_of_author"),
+            # The cascade of a deleted user uses it too.
+            models.Index(fields=["author", "-created_at", "-id"], name="newest_comments_of_author"),
+            # For the lists of the admin.
+            models.Index(fields=["-created_at", "-id"], name="newest_comments"),
+            models.Index(
+                fields=["-created_at", "-id"],
+                name="newest_hidden_comments",
+                condition=models.Q(hidden_at__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

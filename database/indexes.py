@@ -1,19 +1,25 @@
-"""Indexes of tables that are in use."""
+"""Indexes of tables that are in use, for migrations with `atomic = False`.
 
+A failed attempt leaves an invalid index, which the next attempt replaces.
+"""
+
+from typing import Any
+
+from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations
-from django.db.migrations.operations.base import Operation
+
+DROP = 'DROP INDEX CONCURRENTLY IF EXISTS "{}"'
 
 
-def create_index(name: str, definition: str, *state_operations: Operation) -> migrations.RunSQL:
-    """Create an index while others read and write the table.
+class AddIndex(AddIndexConcurrently):
+    """Add an index of a model while others read and write the table."""
 
-    For a migration with `atomic = False`. `definition` is the SQL after `ON`. Give the `AddIndex`
-    for an index of a model as a state operation. A failed attempt leaves an invalid index, which
-    the next attempt replaces.
-    """
-    drop = f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"'
-    return migrations.RunSQL(
-        [drop, f'CREATE INDEX CONCURRENTLY "{name}" ON {definition}'],
-        [drop],
-        state_operations=[*state_operations],
-    )
+    def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
+        schema_editor.execute(DROP.format(self.index.name))
+        super().database_forwards(app_label, schema_editor, *states)
+
+
+def create_index(name: str, definition: str) -> migrations.RunSQL:
+    """Create an index of a table without a model. `definition` is the SQL after `ON`."""
+    drop = DROP.format(name)
+    return migrations.RunSQL([drop, f'CREATE INDEX CONCURRENTLY "{name}" ON {definition}'], [drop])

@@ -20,7 +20,7 @@ from users.admin_log import REASON_LENGTH
 from users.deadlocks import retry_after_deadlock
 
 SHOWN = 20  # rows on a confirmation page
-MAX_COUNTED = 100_000  # rows of a model that a confirmation page counts, in 20 ms
+MAX_COUNTED = 10_000  # rows of a model that a confirmation page counts
 
 
 class ReasonForm(forms.Form):

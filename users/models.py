@@ -100,6 +100,15 @@ class User(Revocable, PermissionsMixin, Hideable):
             models.Index(
                 fields=["id"], name="hidden_users", condition=models.Q(hidden_at__isnull=False)
             ),
+            # For the list of the admin, and for its search by the start of a name or e-mail. Only
+            # an index with `text_pattern_ops` finds prefixes under every collation.
+            models.Index(fields=["-created_at", "-id"], name="newest_users"),
+            models.Index(
+                fields=["username_folded"], name="username_prefix", opclasses=["text_pattern_ops"]
+            ),
+            models.Index(
+                fields=["email_folded"], name="email_prefix", opclasses=["text_pattern_ops"]
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet, Subquery
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import RadioFilter
 
@@ -20,14 +20,16 @@ class SearchAdmin(ModelAdmin):
     search_help_text = "Whole words of the text, or the name of the author"
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet, search_term: str
+        self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[QuerySet, bool]:
         text = search_term.strip()
         if not text:
             return queryset, False
         rows: Any = self.model._default_manager
         name = fold(text[:MAX_INPUT_LENGTH])
-        author = Subquery(User.objects.filter(username_folded=name).values("pk")[:1])
+        author = User.objects.filter(username_folded=name).values_list("pk", flat=True).first()
+        if author is None:
+            return queryset.matching(text), False
         of_author = rows.filter(author=author).newest_first()[:MAX_MATCHES]
         found = rows.matching(text).values("pk").union(of_author.values("pk"))
         return queryset.filter(pk__in=found), False

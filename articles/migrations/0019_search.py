@@ -14,7 +14,7 @@ TABLES = ("articles_article", "articles_comment")
 SEARCH = (Path(__file__).with_name("sql") / "search.sql").read_text()
 DROP = """
 DROP FUNCTION store_article_text(), store_comment_text() CASCADE;
-DROP FUNCTION newest_matches(regclass, text, integer), search_query(text),
+DROP FUNCTION newest_matches(regclass, text, bigint), search_query(text, boolean),
     article_words(bigint, text, text, text), comment_words(bigint, text), split_words(text);
 DROP TABLE articles_articletext, articles_commenttext;
 """

@@ -18,7 +18,7 @@
 --
 -- Two kinds of entries are no words. No word equals them, because words have no punctuation.
 --
---   #12    the row belongs to block 12: ids 12 * 4096 to 12 * 4096 + 4095
+--   #12    the row belongs to block 12: the 32,768 ids from 12 * 32,768 on
 --   ~dra   a word of the title starts with `dra`
 --
 -- The functions that write keep the search path of the migration, because pg_restore writes
@@ -43,14 +43,14 @@ BEGIN
             FROM unnest(tsvector_to_array(split_words(title))) AS word,
                 generate_series(2, least(length(word), 16)) AS size
         ))
-        || array_to_tsvector(ARRAY['#' || (id >> 12)]);
+        || array_to_tsvector(ARRAY['#' || (id >> 15)]);
 END $$;
 
 CREATE FUNCTION comment_words(id bigint, body text) RETURNS tsvector
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path FROM CURRENT AS $$
 BEGIN
-    RETURN split_words(left(body, 10000)) || array_to_tsvector(ARRAY['#' || (id >> 12)]);
+    RETURN split_words(left(body, 10000)) || array_to_tsvector(ARRAY['#' || (id >> 15)]);
 END $$;
 
 CREATE TABLE articles_articletext (id bigint PRIMARY KEY, words tsvector NOT NULL);
@@ -121,46 +121,47 @@ CREATE TRIGGER text_delete AFTER DELETE ON articles_comment
 CREATE TRIGGER text_truncate AFTER TRUNCATE ON articles_comment
     FOR EACH STATEMENT EXECUTE FUNCTION store_comment_text();
 
--- A query for the rows that have each word of the text, or a title with a word that starts with it.
--- Empty if the text has no word. Only the first 200 characters of the text are used.
-CREATE FUNCTION search_query(text text) RETURNS tsquery LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+-- A query for the rows that have each word of the text. With `prefixes`, a word may also be the
+-- start of a word of the title. Empty if the text has no word. Only the first 200 characters of the
+-- text are used.
+CREATE FUNCTION search_query(text text, prefixes boolean) RETURNS tsquery
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path FROM CURRENT AS $$
+DECLARE
+    template text := CASE WHEN prefixes THEN '(''%1$s'' | ''~%1$s'')' ELSE '''%1$s''' END;
 BEGIN
     RETURN coalesce((
-        SELECT string_agg(format('(''%1$s'' | ''~%1$s'')', word), ' & ')
+        SELECT string_agg(format(template, word), ' & ')
         FROM unnest(tsvector_to_array(split_words(left(text, 200)))) AS word
     ), '')::tsquery;
 END $$;
 
--- The ids of the newest matches: all of them, or at least `enough`. `texts` is one of the two
--- tables.
+-- The ids of the newest matches, at most `enough`. `texts` is one of the two tables.
 --
 -- A GIN index has no order, and to sort half a million matches takes a second. So the index is asked
--- for some blocks of ids at a time, the newest first, until there are enough matches. The number of
--- blocks follows from the matches in the blocks before. Rows with newer ids are taken for newer.
-CREATE FUNCTION newest_matches(texts regclass, text text, enough integer) RETURNS SETOF bigint
+-- for one block of ids at a time, the newest first, until there are enough matches. Rows with newer
+-- ids are taken for newer.
+--
+-- `id + 0`, so that PostgreSQL cannot read the primary key in its order, row by row, and look for
+-- the words in each.
+CREATE FUNCTION newest_matches(texts regclass, text text, enough bigint) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE ROWS 1000
     SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
-    words tsquery := search_query(text);
-    top bigint;
-    size bigint := 1;
-    total bigint := 0;
+    words tsquery := search_query(text, texts = 'articles_articletext'::regclass);
+    block bigint;
     found bigint;
 BEGIN
     IF numnode(words) = 0 THEN
         RETURN;
     END IF;
-    EXECUTE format('SELECT max(id) >> 12 FROM %s', texts) INTO top;
-    WHILE top >= 0 AND total < enough LOOP
-        RETURN QUERY EXECUTE format('SELECT id FROM %s WHERE words @@ $1', texts)
-            USING words && (
-                SELECT string_agg('#' || block, '|')
-                FROM generate_series(greatest(top - size + 1, 0), top) AS block
-            )::tsquery;
+    EXECUTE format('SELECT max(id) >> 15 FROM %s', texts) INTO block;
+    WHILE block >= 0 AND enough > 0 LOOP
+        RETURN QUERY EXECUTE
+            format('SELECT id FROM %s WHERE words @@ $1 ORDER BY id + 0 DESC LIMIT $2', texts)
+            USING words && ('#' || block)::tsquery, enough;
         GET DIAGNOSTICS found = ROW_COUNT;
-        total := total + found;
-        top := top - size;
-        size := least(greatest(size * (enough - total) / greatest(found, 1), 1), size * 4, 256);
+        enough := enough - found;
+        block := block - 1;
     END LOOP;
 END $$;

@@ -1,0 +1,29 @@
+"""Indexes for the lists of articles and comments in the admin. Nobody waits for them."""
+
+from django.contrib.postgres.operations import RemoveIndexConcurrently
+from django.db import migrations, models
+
+from database.indexes import AddIndex
+
+NEWEST = ["-created_at", "-id"]
+HIDDEN = models.Q(("hidden_at__isnull", False))
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("articles", "0020_fill_search")]
+
+    operations = [
+        AddIndex("article", models.Index(fields=NEWEST, name="newest_articles")),
+        AddIndex(
+            "article", models.Index(fields=NEWEST, name="newest_hidden_articles", condition=HIDDEN)
+        ),
+        AddIndex("comment", models.Index(fields=NEWEST, name="newest_comments")),
+        AddIndex(
+            "comment", models.Index(fields=NEWEST, name="newest_hidden_comments", condition=HIDDEN)
+        ),
+        AddIndex(
+            "comment", models.Index(fields=["author", *NEWEST], name="newest_comments_of_author")
+        ),
+        RemoveIndexConcurrently("comment", "comments_of_author"),
+    ]

@@ -1,0 +1,23 @@
+"""Indexes for the list of users in the admin, and for its search. Nobody waits for them."""
+
+from django.db import migrations, models
+
+from database.indexes import AddIndex
+
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("users", "0008_visibility_changes")]
+
+    operations = [
+        AddIndex("user", models.Index(fields=["-created_at", "-id"], name="newest_users")),
+        *(
+            AddIndex(
+                "user", models.Index(fields=[column], name=name, opclasses=["text_pattern_ops"])
+            )
+            for column, name in (
+                ("username_folded", "username_prefix"),
+                ("email_folded", "email_prefix"),
+            )
+        ),
+    ]
