@@ -15,5 +15,8 @@ class CorsMiddleware(middleware.CorsMiddleware):
         if "HTTP_ORIGIN" in request.META:
             return super().add_response_headers(request, response)
         if getattr(request, "_cors_enabled", False):
-            patch_vary_headers(response, ("origin",))
+            if "Vary" in response.headers:
+                patch_vary_headers(response, ("origin",))
+            else:
+                response.headers["Vary"] = "origin"
         return response

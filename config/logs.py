@@ -39,6 +39,11 @@ def request_id_middleware(
     return respond
 
 
+def request_id() -> str:
+    """The id of the request that this thread answers. "-" outside of requests."""
+    return _request_id.get()
+
+
 def _new_id() -> str:
     # Not the module `secrets`: it makes a system call, during which another thread runs.
     return f"{random.getrandbits(64):016x}"

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from corsheaders.defaults import default_headers
+from django.utils.csp import CSP
 
 from config.admin_theme import UNFOLD as UNFOLD
 from config.environment.reader import Env
@@ -57,6 +58,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.logs.request_id_middleware",
     "database.metrics.metrics_middleware",
+    "config.pages.PageMiddleware",
     "config.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -67,7 +69,6 @@ MIDDLEWARE = [
     "config.sessions.AuthenticationMiddleware",
     "config.sessions.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.errors.handlers.LoginRefusalMiddleware",
     # Before IdempotencyMiddleware, so that a stored answer gets the headers too.
     "users.authentication.token_headers",
     "config.bodies.middleware.refused_body_middleware",
@@ -83,6 +84,7 @@ TEMPLATES = [
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
+                "django.template.context_processors.csp",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
@@ -237,16 +239,47 @@ WHITENOISE_USE_FINDERS = DEBUG
 # Files with a path of their own, such as /favicon.ico. They need no `collectstatic`.
 WHITENOISE_ROOT = BASE_DIR / "config/root"
 
-# --- HTTPS ---------------------------------------------------------------------------
+# --- HTTPS and cookies ---------------------------------------------------------------
 
 HTTPS = env.switch("HTTPS", default=False)
-SESSION_COOKIE_SECURE = HTTPS
-CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 # Probes and Prometheus connect to the process directly, with plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^(health|livez|readyz|metrics)$"]
-SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.switch("HSTS_SUBDOMAINS", default=True)
+# Not `preload`: with it, anybody can add the domain to the list that browsers contain, and to leave
+# the list takes months (hstspreload.org, "Deployment Recommendations").
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
+
+# Browsers accept a cookie with this prefix only from this host and over HTTPS, so that another
+# subdomain cannot set it (RFC 6265bis, section 4.1.3).
+prefix = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{prefix}sessionid"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = 43_200  # seconds: 12 hours. Only staff have sessions.
+CSRF_COOKIE_NAME = f"{prefix}csrftoken"
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_HTTPONLY = True  # no script reads it
+CSRF_FAILURE_VIEW = "config.errors.handlers.csrf_failure"
+
+# --- What browsers may do ------------------------------------------------------------
+
+# For pages. `config.pages` has what the admin needs in addition, and the other headers.
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF, CSP.NONCE],
+    "style-src": [CSP.SELF, CSP.NONCE],
+    "font-src": [CSP.SELF],
+    # Users have pictures of other sites, and small ones as data.
+    "img-src": [CSP.SELF, "https:", "data:"],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+    "object-src": [CSP.NONE],
+    "upgrade-insecure-requests": HTTPS,
+}
 
 # --- Logs ----------------------------------------------------------------------------
 

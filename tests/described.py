@@ -18,6 +18,7 @@ OTHER_HEADERS = {
     "access-control-allow-origin",
     "access-control-expose-headers",
     "content-length",
+    "content-security-policy",
     "content-type",
     "cross-origin-opener-policy",
     "date",

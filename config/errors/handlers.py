@@ -2,7 +2,6 @@
 `config/urls.py` name these functions."""
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import (
@@ -14,14 +13,13 @@ from django.core.exceptions import (
 from django.core.signals import got_request_exception
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
-from django.http.response import HttpResponseBase
 from django.utils.log import log_response
-from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from config.errors.rendering import error_json, error_page, error_response, is_api, rendered
+from config.errors.html import CSRF_ADVICE, CSRF_SENTENCE, error_page
+from config.errors.rendering import error_json, error_response, is_api, rendered
 from database.errors import Failure, failure_of, is_foreign_key_violation, violated_constraint
 from users.authentication import account_was_deleted
 from users.limits.logins import LoginRefused
@@ -124,27 +122,19 @@ def unknown_path(request: HttpRequest, slash: str) -> HttpResponse:
     return error_json(404, "path", "not_found")
 
 
-class LoginRefusalMiddleware:
-    """Answers the admin's login form with 429. Django would answer 500. For the API,
-    `as_api_exception` makes the 429."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
-
-    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, PasswordQueueFull):
-            sentence = "Too many people are logging in. Try again soon."
-        elif isinstance(exception, LoginRefused):
-            minutes = math.ceil(exception.retry_after / 60)
-            sentence = f"Too many logins have failed. Try again in {minutes} min."
-        else:
-            return None
-        response = error_page(429, sentence)
-        response["Retry-After"] = str(exception.retry_after)
-        return response
+def login_refused(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    """The response to a login form that was refused before the password was compared. None for
+    another exception. Django would answer 500. For the API, `as_api_exception` makes the 429."""
+    if isinstance(exception, PasswordQueueFull):
+        sentence = "Too many people are logging in. Try again soon."
+    elif isinstance(exception, LoginRefused):
+        minutes = math.ceil(exception.retry_after / 60)
+        sentence = f"Too many logins have failed. Try again in {minutes} min."
+    else:
+        return None
+    response = error_page(request, 429, sentence)
+    response["Retry-After"] = str(exception.retry_after)
+    return response
 
 
 # Django calls these for an error outside a view of the API.
@@ -153,22 +143,28 @@ class LoginRefusalMiddleware:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return error_json(400, "request", "malformed")
-    return defaults.bad_request(request, exception)
+    return error_page(request, 400)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return error_json(403, "request", "permission_denied")
-    return defaults.permission_denied(request, exception)
+    return error_page(request, 403, str(exception))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    if is_api(request):
+        return error_json(403, "request", "permission_denied")
+    return error_page(request, 403, CSRF_SENTENCE, CSRF_ADVICE)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_api(request):
         return error_json(404, "path", "not_found")
-    return defaults.page_not_found(request, exception)
+    return error_page(request, 404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if is_api(request):
         return error_json(500, "server", "failed")
-    return defaults.server_error(request)
+    return error_page(request, 500)

@@ -1,4 +1,4 @@
-"""Builds the response to an error: JSON under /api, an HTML page elsewhere."""
+"""Builds the response to an error: JSON under /api, elsewhere a page (`config.errors.html`)."""
 
 import math
 from collections.abc import Iterator
@@ -8,9 +8,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from config.errors.wording import KEYS, TEXTS
-
-PAGE = "<!doctype html><title>{status}</title><h1>{sentence}</h1>"
+from config.errors.html import error_page
+from config.errors.wording import KEYS, SENTENCES, TEXTS
 
 
 def is_api(request: HttpRequest) -> bool:
@@ -22,15 +21,11 @@ def error_response(request: HttpRequest, status: int, code: str) -> HttpResponse
     key = KEYS[code]
     if is_api(request):
         return error_json(status, key, code)
-    return error_page(status, f"The {key} {TEXTS[code]}.")
+    return error_page(request, status, SENTENCES.get(code) or f"The {key} {TEXTS[code]}.")
 
 
 def error_json(status: int, key: str, code: str) -> JsonResponse:
     return JsonResponse({"errors": {key: [TEXTS[code]]}}, status=status)
-
-
-def error_page(status: int, sentence: str) -> HttpResponse:
-    return HttpResponse(PAGE.format(status=status, sentence=sentence), status=status)
 
 
 def rendered(error: exceptions.APIException, noun: str) -> Response:

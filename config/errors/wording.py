@@ -59,3 +59,10 @@ KEYS = {
     "outcome_unknown": "database",
     "timed_out": "database",
 }
+
+# For pages, if the key and the text make no useful sentence.
+SENTENCES = {
+    "outcome_unknown": "The connection to the database broke, so it is not known whether your "
+    "change was saved. Look before you send it again.",
+    "throttled": "The server has too many requests. Try again soon.",
+}
