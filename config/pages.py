@@ -64,7 +64,7 @@ class PageMiddleware:
         # Where Django's context processor `csp` looks for it.
         nonce = request._csp_nonce = LazyNonce()  # type: ignore[attr-defined]
         response = self.get_response(request)
-        policy = settings.SECURE_CSP
+        policy: dict[str, Any] = settings.SECURE_CSP
         if request.path_info.startswith("/admin/"):
             policy = policy | ADMIN_POLICY
         if policy := getattr(response, "_csp_config", policy):

@@ -56,7 +56,7 @@ def error_page(
     }
     try:
         # Without the request: the context processors could fail, or use the database.
-        content = render_to_string("errors/page.html", context)
+        content: str = render_to_string("errors/page.html", context)
     except (TemplateDoesNotExist, TemplateSyntaxError, OSError):
         # OSError: for example, the process has too many open files.
         content = MINIMAL.format(status=status, sentence=escape(sentence), request_id=request_id())
