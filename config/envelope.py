@@ -3,11 +3,12 @@
 A view names its envelope. No other module reads or writes envelopes.
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from typing import IO, Any
 
 import orjson
-from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.exceptions import ParseError, UnsupportedMediaType, ValidationError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import BaseRenderer
@@ -24,8 +25,12 @@ class EnvelopeParser(JSONParser):
         media_type: str | None = None,
         parser_context: Any = None,
     ) -> dict[str, Any]:
+        encoding = parser_context["request"].META.get("HTTP_CONTENT_ENCODING", "")
+        if encoding.lower() not in ("", "identity"):
+            raise UnsupportedMediaType(encoding, code="compressed")
         try:
-            body = orjson.loads(stream.read())
+            # RFC 8259, section 8.1: a parser may ignore a byte order mark.
+            body = orjson.loads(stream.read().removeprefix(BOM_UTF8))
         except orjson.JSONDecodeError as error:
             raise ParseError from error
         if not isinstance(body, dict):

@@ -111,7 +111,7 @@ RESPONSES: dict[str, Json] = {
     "UnsupportedMediaType": error_response(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "The body is not JSON, or it is compressed.",
-        [coded("unsupported_media_type")],
+        [coded("unsupported_media_type"), coded("compressed")],
     ),
     "Throttled": error_response(
         HTTPStatus.TOO_MANY_REQUESTS,

@@ -1,5 +1,7 @@
 """The checks that every endpoint makes of a request body before it looks at the fields."""
 
+import codecs
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -266,6 +268,44 @@ def test_a_content_type_may_have_a_charset(
     response = send(api(alice), method, path, body, content_type)
 
     assert response.status_code in (200, 201)
+
+
+@every_write
+@pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "nonsense"])
+def test_an_encoded_body_is_refused(
+    api: Api, alice: User, article: Article, method: str, path: str, envelope: str, encoding: str
+) -> None:
+    body = gzip.compress(json.dumps({envelope: GOOD[envelope]}).encode())
+    client = api(alice, headers={"Content-Encoding": encoding})
+
+    response = send(client, method, path, body)
+
+    assert response.status_code == 415
+    assert response.json() == {"errors": {"body": ["must not be compressed"]}}
+
+
+@every_write
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity"])
+def test_a_body_with_the_encoding_identity_is_accepted(
+    api: Api, alice: User, article: Article, method: str, path: str, envelope: str, encoding: str
+) -> None:
+    body = json.dumps({envelope: {}}).encode()
+    client = api(alice, headers={"Content-Encoding": encoding})
+
+    assert send(client, method, path, body).status_code in (200, 422)
+
+
+@every_write
+def test_a_byte_order_mark_is_ignored(
+    api: Api, alice: User, article: Article, method: str, path: str, envelope: str
+) -> None:
+    body = json.dumps({envelope: GOOD[envelope]})
+
+    twice = send(api(alice), method, path, codecs.BOM_UTF8 * 2 + body.encode())
+    once = send(api(alice), method, path, codecs.BOM_UTF8 + body.encode())
+
+    assert twice.status_code == 400
+    assert once.status_code in (200, 201, 409)  # the e-mail of a new user is Alice's
 
 
 @pytest.mark.parametrize(
