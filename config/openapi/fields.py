@@ -38,6 +38,7 @@ USERNAME = (
     rf"^(?!.*[{_IGNORABLE}])"
     r"\s*[._+\-]*(\p{L}\p{M}*|\p{Nd})(\p{L}\p{M}*|\p{Nd}|[._+\-])*\s*$"
 )
+PATH_PART: Json = {"type": "string", "pattern": r"^[^/\u0000]+$"}
 PAGE_KEY = "^[A-Za-z0-9_-]{32}$"
 IDEMPOTENCY_KEY = rf"^[!-~]([ -~]{{0,{KEY_LENGTH - 2}}}[!-~])?$"
 

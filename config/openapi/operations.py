@@ -3,45 +3,24 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rest_framework.serializers import Serializer
+from rest_framework.serializers import Field, Serializer
 from rest_framework.views import APIView
 
 from articles.serializers import (
     ArticleListQuery,
-    ArticleSerializer,
     CommentListQuery,
-    CommentSerializer,
+    TagList,
     TagListQuery,
+    WholeNumber,
 )
 from articles.views import ArticleViewSet, CommentViewSet, TagViewSet
-from config.openapi import schemas
+from config.openapi import bodies
+from config.openapi.bodies import Answer, Body
 from config.openapi.errors import Error, coded
-from config.openapi.schemas import Json, all_required, array_of, ref
 from profiles.views import ProfileViewSet
-from users.serializers import LoginSerializer, RegistrationSerializer, UserSerializer
+from users.passwords import MIN_LENGTH
+from users.serializer_fields import Password
 from users.views import CurrentUserViewSet, RegistrationViewSet
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The body of a success: no body if `schema` is None."""
-
-    description: str
-    schema: Json | None = None
-    example: Json | None = None
-
-
-@dataclass(frozen=True)
-class Body:
-    """The object inside the envelope of a request body. `name` is that of its schema."""
-
-    name: str
-    serializer: type[Serializer[Any]]
-    example: Json
-    partial: bool = False
-
-    def fields(self) -> list[str]:
-        return [name for name, field in self.serializer().fields.items() if not field.read_only]
 
 
 @dataclass(frozen=True)
@@ -66,48 +45,17 @@ class Operation:
     links: tuple[str, ...] = ()
 
 
-def _answer(description: str, **envelope: tuple[Json, Any]) -> Answer:
-    """An answer with these keys, each with its schema and an example."""
-    schema = all_required({name: schema for name, (schema, _) in envelope.items()})
-    return Answer(description, schema, {name: example for name, (_, example) in envelope.items()})
+def _worded(key: str, field: type[Field[Any, Any, Any, Any]], code: str, **values: int) -> Error:
+    """An error whose text the class of the field has."""
+    return Error(key, str(field.default_error_messages[code]).format(**values))
 
 
-USER = _answer("The user, with a token.", user=(ref("User"), schemas.USER))
-PROFILE = _answer("The profile.", profile=(ref("Profile"), schemas.AUTHOR))
-ARTICLE = _answer("The article.", article=(ref("Article"), schemas.ARTICLE))
-ARTICLES = _answer(
-    "A page of articles, and the number of articles on all pages.",
-    articles=(array_of("ArticleInList"), [schemas.ARTICLE_IN_LIST]),
-    articlesCount=(schemas.COUNT, 1),
-)
-COMMENT = _answer("The comment.", comment=(ref("Comment"), schemas.COMMENT))
-COMMENTS = _answer("A page of comments.", comments=(array_of("Comment"), [schemas.COMMENT]))
-TAGS = _answer("A page of tags.", tags=(schemas.TAGS, ["dragons", "training"]))
-DELETED = Answer("Deleted.")
-
-EMAIL, PASSWORD = "alice@example.com", "correct horse"
-_ARTICLE_TEXTS = {name: schemas.ARTICLE[name] for name in ("title", "description", "body")}
-REGISTRATION = Body(
-    "NewUser",
-    RegistrationSerializer,
-    {"username": "alice", "email": EMAIL, "password": PASSWORD},
-)
-LOGIN = Body("LoginUser", LoginSerializer, {"email": EMAIL, "password": PASSWORD})
-USER_CHANGES = Body("UpdateUser", UserSerializer, schemas.ALICE, partial=True)
-NEW_ARTICLE = Body(
-    "NewArticle", ArticleSerializer, _ARTICLE_TEXTS | {"tagList": ["dragons", "training"]}
-)
-ARTICLE_CHANGES = Body(
-    "UpdateArticle", ArticleSerializer, {"title": "How to feed your dragon"}, partial=True
-)
-NEW_COMMENT = Body("NewComment", CommentSerializer, {"body": schemas.COMMENT["body"]})
-
-_TOO_SHORT = Error("password", "is too short (minimum is 8 characters)")
+_TOO_SHORT = _worded("password", Password, "min_length", min_length=MIN_LENGTH)
 _LARGE_LIMIT = "A `limit` above the largest is served as the largest."
 _NEWEST_FIRST = f"Newest first. {_LARGE_LIMIT}"
 _LIST_ERRORS = (
-    Error("limit", "must be 1 or more"),
-    Error("offset", "must be 0 or more"),
+    _worded("limit", WholeNumber, "min_value", min_value=1),
+    _worded("offset", WholeNumber, "min_value", min_value=0),
 )
 _ARTICLE_LIST_ERRORS = (
     *_LIST_ERRORS,
@@ -121,9 +69,9 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         id="CreateUser",
         tag="User and Authentication",
         summary="Register",
-        answer=USER,
+        answer=bodies.USER,
         status=201,
-        body=REGISTRATION,
+        body=bodies.REGISTRATION,
         invalid=(coded("blank", "username"), coded("invalid", "email"), _TOO_SHORT),
         shared=((409, "Taken"),),
         links=("GetProfileByUsername",),
@@ -132,8 +80,8 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         id="Login",
         tag="User and Authentication",
         summary="Log in",
-        answer=USER,
-        body=LOGIN,
+        answer=bodies.USER,
+        body=bodies.LOGIN,
         invalid=(coded("blank", "email"), coded("blank", "password")),
         shared=((401, "WrongCredentials"),),
     ),
@@ -141,7 +89,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         id="GetCurrentUser",
         tag="User and Authentication",
         summary="The user of the token",
-        answer=USER,
+        answer=bodies.USER,
         needs_token=True,
     ),
     (CurrentUserViewSet, "update"): Operation(
@@ -150,8 +98,8 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         summary="Change the user of the token",
         description="Absent fields keep their values. An empty bio or image is stored as null. "
         "A new password ends all other tokens of the user.",
-        answer=USER,
-        body=USER_CHANGES,
+        answer=bodies.USER,
+        body=bodies.USER_CHANGES,
         invalid=(coded("blank", "user"), coded("invalid", "email"), _TOO_SHORT),
         shared=((409, "Taken"),),
     ),
@@ -159,7 +107,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         id="GetProfileByUsername",
         tag="Profile",
         summary="A profile",
-        answer=PROFILE,
+        answer=bodies.PROFILE,
         not_found=("profile",),
     ),
     (ProfileViewSet, "follow"): Operation(
@@ -167,7 +115,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Profile",
         summary="Follow a user",
         description=_IDEMPOTENT,
-        answer=PROFILE,
+        answer=bodies.PROFILE,
         not_found=("profile",),
         invalid=(coded("self_follow", "profile"),),
     ),
@@ -176,7 +124,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Profile",
         summary="Unfollow a user",
         description=_IDEMPOTENT,
-        answer=PROFILE,
+        answer=bodies.PROFILE,
         not_found=("profile",),
     ),
     (ArticleViewSet, "list"): Operation(
@@ -184,7 +132,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Articles",
         summary="All articles",
         description=f"{_NEWEST_FIRST} All given filters must match.",
-        answer=ARTICLES,
+        answer=bodies.ARTICLES,
         query=ArticleListQuery,
         invalid=_ARTICLE_LIST_ERRORS,
     ),
@@ -193,7 +141,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Articles",
         summary="The articles of the authors whom the user follows",
         description=f"{_NEWEST_FIRST} All given filters must match.",
-        answer=ARTICLES,
+        answer=bodies.ARTICLES,
         needs_token=True,
         query=ArticleListQuery,
         invalid=_ARTICLE_LIST_ERRORS,
@@ -202,7 +150,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         id="GetArticle",
         tag="Articles",
         summary="An article",
-        answer=ARTICLE,
+        answer=bodies.ARTICLE,
         not_found=("article",),
         shared=((301, "Moved"),),
     ),
@@ -210,11 +158,11 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         id="CreateArticle",
         tag="Articles",
         summary="Publish an article",
-        answer=ARTICLE,
+        answer=bodies.ARTICLE,
         status=201,
-        body=NEW_ARTICLE,
+        body=bodies.NEW_ARTICLE,
         not_found=("article",),
-        invalid=(coded("blank", "title"), Error("tagList", "can't be null")),
+        invalid=(coded("blank", "title"), _worded("tagList", TagList, "not_null")),
         links=(
             "GetArticle",
             "UpdateArticle",
@@ -229,8 +177,8 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         summary="Change an article",
         description="Only its author may. Absent fields keep their values. A new title gives the "
         "article a new slug; the old one redirects to it.",
-        answer=ARTICLE,
-        body=ARTICLE_CHANGES,
+        answer=bodies.ARTICLE,
+        body=bodies.ARTICLE_CHANGES,
         not_found=("article",),
         forbidden="article",
         invalid=(coded("blank", "title"), coded("not_one_line", "tagList")),
@@ -240,7 +188,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Articles",
         summary="Delete an article",
         description="Only its author may. Its comments and favorites are deleted too.",
-        answer=DELETED,
+        answer=bodies.DELETED,
         status=204,
         not_found=("article",),
         forbidden="article",
@@ -250,7 +198,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Favorites",
         summary="Like an article",
         description=_IDEMPOTENT,
-        answer=ARTICLE,
+        answer=bodies.ARTICLE,
         not_found=("article",),
     ),
     (ArticleViewSet, "unfavorite"): Operation(
@@ -258,7 +206,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Favorites",
         summary="Unlike an article",
         description=_IDEMPOTENT,
-        answer=ARTICLE,
+        answer=bodies.ARTICLE,
         not_found=("article",),
     ),
     (CommentViewSet, "list"): Operation(
@@ -266,7 +214,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Comments",
         summary="The comments of an article",
         description=_NEWEST_FIRST,
-        answer=COMMENTS,
+        answer=bodies.COMMENTS,
         query=CommentListQuery,
         not_found=("article",),
         invalid=_LIST_ERRORS,
@@ -276,9 +224,9 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         id="CreateArticleComment",
         tag="Comments",
         summary="Comment on an article",
-        answer=COMMENT,
+        answer=bodies.COMMENT,
         status=201,
-        body=NEW_COMMENT,
+        body=bodies.NEW_COMMENT,
         not_found=("article", "comment"),
         invalid=(coded("blank", "body"),),
         links=("DeleteArticleComment",),
@@ -288,7 +236,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Comments",
         summary="Delete a comment",
         description="Only its author may.",
-        answer=DELETED,
+        answer=bodies.DELETED,
         status=204,
         not_found=("article", "comment"),
         forbidden="comment",
@@ -298,7 +246,7 @@ OPERATIONS: dict[tuple[type[APIView], str], Operation] = {
         tag="Tags",
         summary="The tags of all articles",
         description=f"Most used first. {_LARGE_LIMIT}",
-        answer=TAGS,
+        answer=bodies.TAGS,
         query=TagListQuery,
         invalid=_LIST_ERRORS,
     ),
