@@ -292,3 +292,4 @@ from articles.entries import Favorite as Favorite  # noqa: E402 -- Django looks 
 from articles.entries import Tag as Tag  # noqa: E402
 from articles.entries import Tagging as Tagging  # noqa: E402
 from articles.entries import favorited, favorites_count  # noqa: E402
+from articles.tag_merges import TagMerge as TagMerge  # noqa: E402

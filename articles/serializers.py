@@ -1,12 +1,12 @@
 """The input of the API: articles and comments in bodies, and the query parameters of lists."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import BigIntegerField
 from django.http import QueryDict
 from rest_framework import serializers
@@ -16,9 +16,11 @@ from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag, 
 from articles.page_keys import InvalidPageKey, PageKey
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
 from articles.texts import one_line, visible
+from database.errors import violated_constraint
 from users.serializer_fields import LongText, Name, Text
 
 LARGEST_LIMIT = 100
+WRITE_ATTEMPTS = 5
 
 
 class TagList(serializers.ListField):
@@ -53,11 +55,14 @@ class ArticleSerializer(serializers.Serializer[Article]):
 
     def create(self, validated_data: dict[str, Any]) -> Article:
         names = sorted(set(validated_data.pop("tag_names", [])))
-        with transaction.atomic():
+
+        def write() -> Article:
             tags = Tag.objects.named(names)
             article = Article.objects.create(**validated_data, tag_names=names)
             Tagging.objects.bulk_create(Tagging(article=article, tag=tag) for tag in tags)
-        return article
+            return article
+
+        return retry_if_tag_was_deleted(write)
 
     def update(self, instance: Article, validated_data: dict[str, Any]) -> Article:
         if not validated_data:
@@ -65,10 +70,11 @@ class ArticleSerializer(serializers.Serializer[Article]):
         names = validated_data.pop("tag_names", None)
         for name, value in validated_data.items():
             setattr(instance, name, value)
+
         # Only the fields of the request are written, so that two requests at the same time do
         # not overwrite each other's fields. The article is saved before the tags for its row
         # lock: without it, the tags of two requests could mix.
-        with transaction.atomic():
+        def write() -> Article:
             if names is None:
                 instance.save(update_fields=validated_data.keys())
             else:
@@ -76,7 +82,23 @@ class ArticleSerializer(serializers.Serializer[Article]):
                 instance.lock_tags(tags)
                 instance.save(update_fields=validated_data.keys())
                 instance.tags.set(tags)
-        return instance
+            return instance
+
+        return retry_if_tag_was_deleted(write)
+
+
+def retry_if_tag_was_deleted(write: Callable[[], Article]) -> Article:
+    """Call `write` in a transaction, and again if a moderator has deleted or merged one of the tags
+    between two of its statements."""
+    for attempt in range(1, WRITE_ATTEMPTS + 1):
+        try:
+            with transaction.atomic():
+                return write()
+        except IntegrityError as error:
+            constraint = violated_constraint(error) or ""
+            if attempt == WRITE_ATTEMPTS or not constraint.startswith("articles_tagging_tag_id_"):
+                raise
+    raise AssertionError("unreachable")
 
 
 class CommentSerializer(serializers.Serializer[Comment]):

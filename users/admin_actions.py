@@ -32,6 +32,10 @@ class ReasonForm(forms.Form):
     )
 
 
+class ActionRefused(Exception):
+    """Raised by `run`: nothing is changed, and the editor sees the text."""
+
+
 class ConfirmedAction:
     """An action of the list of a model, and a button on the page of a row.
 
@@ -73,7 +77,8 @@ class ConfirmedAction:
         """
         return []
 
-    def form(self, rows: QuerySet[Any], data: Any = None) -> forms.Form:
+    def form(self, request: HttpRequest, rows: QuerySet[Any], data: Any) -> forms.Form:
+        """The form of the confirmation page. `data` is None before the confirmation."""
         return self.form_class(data)
 
     def context(
@@ -101,7 +106,7 @@ class ConfirmedAction:
         # The editor has not confirmed rows that were added after the confirmation page.
         newest = request.POST.get("newest") if confirmed else None
         rows = self.rows(model_admin, selected.filter(pk__lte=newest) if newest else selected)
-        form = self.form(rows, request.POST if confirmed else None)
+        form = self.form(request, rows, request.POST if confirmed else None)
         if not rows.exists():
             text = f"Nothing to do: {self.label.lower()} applies to none of the selected rows."
             model_admin.message_user(request, text, messages.WARNING)
@@ -114,8 +119,10 @@ class ConfirmedAction:
                 raise PermissionDenied(" ".join(problems))
             return self.run(model_admin, request, rows, form)
 
-        message = retry_after_deadlock(run)
-        model_admin.message_user(request, message, messages.SUCCESS)
+        try:
+            model_admin.message_user(request, retry_after_deadlock(run), messages.SUCCESS)
+        except ActionRefused as error:
+            model_admin.message_user(request, str(error), messages.ERROR)
         return HttpResponseRedirect(back)
 
     def _page(

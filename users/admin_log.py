@@ -58,6 +58,7 @@ class LoggedAdmin(LinkedModelAdmin):
     ) -> Any:
         """Log one entry for each of the first MAX_ENTRIES rows, and one for all others, in the
         audit log and in the history of the rows. Call it before rows are deleted."""
+        rows = rows if rows.ordered else rows.order_by("pk")
         # An entry needs only the name of the row.
         rows = load_only(rows, self.name_columns) if self.name_columns else rows
         record(_editor(request), action, rows, reason=reason, details=details)

@@ -72,9 +72,8 @@ def record(
     """
     more = 0
     if isinstance(rows, models.QuerySet):
-        more = rows.count() - MAX_ENTRIES
+        more, kind = rows.count() - MAX_ENTRIES, rows.model
         rows = rows[:MAX_ENTRIES]
-        kind = rows.model
     common = {
         "actor_id": actor.pk,
         "actor_name": str(actor)[:NAME_LENGTH],

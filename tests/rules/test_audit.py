@@ -49,7 +49,7 @@ def test_adding_changing_and_deleting_a_row_are_logged(site: Client, editor: Use
 
     assert entries() == [
         ("editor", "add", "articles.tag", "dragons", "", "Added."),
-        ("editor", "change", "articles.tag", "griffins", "", "Changed Name."),
+        ("editor", "rename", "articles.tag", "griffins", "", "From “dragons” to “griffins”."),
         ("editor", "delete", "articles.tag", "griffins", "No.", ""),
     ]
     entry = AuditEntry.objects.earliest("pk")
