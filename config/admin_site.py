@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, cast
 
+from django.contrib.auth import logout as log_out
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import PasswordChangeView, redirect_to_login
 from django.core.exceptions import BadRequest, FieldDoesNotExist
@@ -53,14 +54,16 @@ class AdminSite(UnfoldAdminSite):
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Asks for the password, then for the second factor."""
-        if super().has_permission(request):
-            match missing(request):
-                case Missing.CODE:
-                    context = self.each_context(request) | {"title": "Log in"}
-                    return cast(HttpResponse, enter_code(context=context)(request))
-                case Missing.DEVICE:
-                    return HttpResponseRedirect(reverse(f"{self.name}:second_factor"))
+        """Asks for the password, then for the second factor, or for another account."""
+        lacks = missing(request) if super().has_permission(request) else None
+        if lacks and "log_out" in request.POST:
+            log_out(request)
+            return HttpResponseRedirect(reverse(f"{self.name}:login"))
+        if lacks is Missing.CODE:
+            context = self.each_context(request) | {"title": "Log in"}
+            return cast(HttpResponse, enter_code(context=context)(request))
+        if lacks is Missing.DEVICE:
+            return HttpResponseRedirect(reverse(f"{self.name}:second_factor"))
         return super().login(request, extra_context)
 
     def second_factor(self, request: HttpRequest) -> HttpResponse:

@@ -294,11 +294,15 @@ def test_two_superusers_cannot_remove_each_other_on_any_page() -> None:
     def delete(client: Client, form: Form, other: User) -> int:
         return int(client.post(page_of(other, "delete"), {"post": "yes"}).status_code)
 
+    def suspend(client: Client, form: Form, other: User) -> int:
+        url = f"/admin/users/user/{other.pk}/action/suspend/"
+        return int(client.post(url, {"post": "yes"}).status_code)
+
     def delete_selected(client: Client, form: Form, other: User) -> int:
         selected = {"action": "delete_selected", "_selected_action": other.pk, "post": "yes"}
         return int(client.post(USERS, selected).status_code)
 
-    for number, act in enumerate([deactivate, delete, delete_selected]):
+    for number, act in enumerate([deactivate, suspend, delete, delete_selected]):
         pair = [make_superuser(f"one{number}"), make_superuser(f"other{number}")]
         calls: list[Call] = []
         for editor, other in (pair, reversed(pair)):

@@ -85,6 +85,7 @@ def enrol(client: Client) -> tuple[TOTPDevice, list[str]]:
     device = EnrolmentForm.device_of(user, form[1])
     assert secret_of(device) == secret[1]
     done = client.post(PAGE, {"enrolment": form[1], "code": code_of(device)})
+    assert "Back to the admin" in text_of(done)
     codes = re.findall(r"<code>([a-z2-7]{4}-[a-z2-7]{4})</code>", text_of(done))
     return TOTPDevice.objects.get(user=user), codes
 
@@ -384,8 +385,13 @@ def test_a_required_second_factor_is_added_first(
 
     assert response.redirect_chain[-1] == (PAGE, 302)
     assert client.get(reverse("admin:articles_article_changelist")).status_code == 302
+    assert 'name="log_out"' in text_of(response)
     enrol(client)
     assert is_in(client)
+
+    client = with_password(make_staff("charlie"))
+    assert client.post(LOGIN, {"log_out": "1"})["Location"] == LOGIN
+    assert 'name="username"' in text_of(client.get(LOGIN))
 
 
 def test_the_api_asks_for_no_second_factor(staff: User, django_assert_num_queries: Any) -> None:

@@ -5,12 +5,10 @@ from typing import Any, cast
 
 import segno
 from django.contrib import messages
-from django.contrib.auth import logout
 from django.contrib.auth.views import RedirectURLMixin
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
@@ -49,12 +47,6 @@ class CodeView(RedirectURLMixin, FormView):
     template_name = "admin/second_factor/code.html"
     next_page = "admin:index"
     context: Context = {}
-
-    def post(self, request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
-        if "log_out" in request.POST:
-            logout(request)
-            return HttpResponseRedirect(reverse("admin:login"))
-        return super().post(request, *arguments, **options)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return super().get_form_kwargs() | {"request": self.request}
@@ -123,7 +115,8 @@ def _show_new_codes(
     with transaction.atomic():
         codes = new_recovery_codes(user)
         record(user, Action.CHANGE, [user], details=details)
-    return _page(request, "codes", context | {"codes": codes})
+    # The context may be older than the second factor.
+    return _page(request, "codes", context | {"codes": codes, "has_permission": True})
 
 
 def _remove(request: HttpRequest, user: User) -> HttpResponse:
