@@ -100,6 +100,8 @@ class User(Revocable, PermissionsMixin, Hideable):
             models.Index(
                 fields=["id"], name="hidden_users", condition=models.Q(hidden_at__isnull=False)
             ),
+            # Without it, `users.privileges` would read all users to lock the superusers.
+            models.Index(fields=["id"], name="superusers", condition=models.Q(is_superuser=True)),
             # For the list of the admin, and for its search by the start of a name or e-mail. Only
             # an index with `text_pattern_ops` finds prefixes under every collation.
             models.Index(fields=["-created_at", "-id"], name="newest_users"),
