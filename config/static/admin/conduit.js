@@ -12,9 +12,11 @@
     more_horiz: "Actions",
   };
 
+  // The name of a control that shows an icon only. The text of an icon is the name of its picture.
   function nameOf(element) {
     const icon = element.querySelector(".material-symbols-outlined") || element;
-    return NAMES[icon.textContent.trim()];
+    const text = icon.textContent.trim();
+    return element.textContent.trim() === text ? NAMES[text] : undefined;
   }
 
   function makeButton(element) {
