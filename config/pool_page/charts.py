@@ -66,9 +66,11 @@ def _of_pool(database: Database) -> Iterator[Chart]:
 
 def _of_connections(database: Database, *, with_pool: bool) -> Chart:
     states = database.states
-    columns = [("in-use", "in use", [state and state.in_use for state in states])]
+    columns = [
+        ("in-use", "in use", [state and state.in_use for state in states]),
+        ("idle", "idle", [state and state.idle for state in states]),
+    ]
     if with_pool:
-        columns.append(("idle", "idle", [state and state.idle for state in states]))
         columns.append(("max", "maximum", [state and state.max for state in states]))
     return _line_chart("connections", "Connections", columns)
 

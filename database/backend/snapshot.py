@@ -53,7 +53,11 @@ def pool_states() -> dict[str, PoolState]:
 def longest_held() -> list[HeldConnection]:
     """The connections that are checked out for longer than HELD_FOR, the longest first."""
     now = monotonic()
-    checkouts = [each for each in list(checked_out.values()) if now - each.since > HELD_FOR]
+    checkouts = [
+        each
+        for each in list(checked_out.values())
+        if now - each.since > HELD_FOR and (each.pool or _is_running(each))
+    ]
     checkouts.sort(key=lambda checkout: checkout.since)
     return [_describe(checkout, now) for checkout in checkouts[:MAX_HELD]]
 
@@ -76,9 +80,15 @@ def _state(wrapper: DatabaseWrapper) -> PoolState:
     if wrapper.pool:
         figures = pool_figures(wrapper.pool)
         return PoolState(*(figures[name] for name in PoolState._fields))
-    checkouts = list(checked_out.values())
-    in_use = sum(checkout.connection.alias == wrapper.alias for checkout in checkouts)
-    return PoolState(in_use, idle=0, waiting=0, max=0)
+    ours = [each for each in list(checked_out.values()) if each.connection.alias == wrapper.alias]
+    in_use = sum(map(_is_running, ours))
+    return PoolState(in_use, idle=len(ours) - in_use, waiting=0, max=0)
+
+
+def _is_running(checkout: Checkout) -> bool:
+    """Whether its thread runs a request. Without a pool, a thread keeps its connection between two
+    requests."""
+    return checkout.thread.ident in running_requests
 
 
 def _describe(checkout: Checkout, now: float) -> HeldConnection:
