@@ -132,7 +132,7 @@ def _of_refusals(database: Database) -> Chart:
     text = "; ".join(f"{label}: {total}" for label, total in zip(labels, totals, strict=True))
     return Chart(
         name="refused",
-        title="Refused requests in 10 s",
+        title="Refused requests, bars of 10 s",
         text=f"Refused requests in the last five minutes. {text}.",
         top=top,
         lines=[

@@ -20,7 +20,7 @@ from database.backend import longest_held
 from database.backend.outages import Outage
 from database.health import Worker, machine
 from database.health.processes import add_up, parse
-from database.health.report import MAX_SIZE, Reporter
+from database.health.report import KEPT, MAX_SIZE, Reporter, _delete_old_reports
 from database.metrics import (
     REFUSALS,
     SECONDS,
@@ -216,6 +216,25 @@ def test_links_large_files_and_pipes_are_not_read(folder: Path) -> None:
     (folder / "other-4").write_bytes(b"4")
 
     assert [file.content for file in rundir.read("other-*")] == [b"4"]
+
+
+def test_files_of_other_users_are_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "other-1").write_bytes(b"1")
+    another = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: another)
+
+    assert [*rundir.read("other-*")] == []
+
+
+def test_reports_of_processes_that_ended_long_ago_are_deleted(folder: Path) -> None:
+    for age in range(KEPT + 5):
+        rundir.write(f"report-{age}.jsonl", b"")
+        os.utime(folder / f"report-{age}.jsonl", (0, time.time() - 3_600 * age))
+
+    _delete_old_reports()
+
+    numbers = {*range(KEPT + 5)}
+    assert {n for n in numbers if (folder / f"report-{n}.jsonl").exists()} == {*range(KEPT + 1)}
 
 
 def report(pid: int, *, seconds: int = 3, **changes: Any) -> bytes:
