@@ -20,7 +20,7 @@ from unfold.sites import UnfoldAdminSite
 from config.pool_page.access import delete_key
 from config.pool_page.views import PoolPage
 from users.admin_actions import delete_selected
-from users.admin_forms import OwnPasswordForm
+from users.admin_forms import LoginForm, OwnPasswordForm
 from users.second_factor import Missing, enter_code, manage, missing
 
 # Django's admin and PostgreSQL raise these for a value that was not checked before: a NUL, a date
@@ -36,6 +36,8 @@ class AdminSite(UnfoldAdminSite):
     without its filters (`?e=1`), and answers 400 on other pages. The traceback is logged."""
 
     index_title = "Start page"
+
+    login_form = LoginForm
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)

@@ -10,7 +10,11 @@ from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
-from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm
+from unfold.forms import (
+    AdminOwnPasswordChangeForm,
+    AdminPasswordChangeForm,
+    AuthenticationForm,
+)
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from users.audit import Action, record
@@ -110,6 +114,13 @@ class ChangeForm(forms.ModelForm):
         super()._post_clean()  # type: ignore[misc]  # private, not in the stubs
         for name in untouched:
             self.errors.pop(name, None)
+
+
+class LoginForm(AuthenticationForm):
+    # Django's message says that the e-mail may be case-sensitive.
+    error_messages = AuthenticationForm.error_messages | {
+        "invalid_login": "There is no staff account with this e-mail and password."
+    }
 
 
 class SavesPasswordAlone:

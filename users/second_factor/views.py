@@ -3,7 +3,6 @@ second factor. `config.admin_site` calls them for users who have given their pas
 
 from typing import Any, cast
 
-import segno
 from django.contrib import messages
 from django.contrib.auth.views import RedirectURLMixin
 from django.db import transaction
@@ -101,6 +100,8 @@ def _enrol(request: HttpRequest, user: User, context: Context) -> HttpResponse:
 
 
 def _show_key(request: HttpRequest, form: EnrolmentForm, context: Context) -> HttpResponse:
+    import segno  # here, because it takes 80 ms, and few processes show this page
+
     device: TOTPDevice = form.device
     # White behind the code, also in dark mode: many cameras do not read a light code on black.
     code = segno.make(device.config_url, error="m").svg_inline(scale=5, light="#fff")
