@@ -20,3 +20,13 @@ SwaggerUIBundle({
     return request;
   },
 });
+
+// What people with a screen reader or without a mouse need, and Swagger UI lacks.
+new MutationObserver(() => {
+  for (const list of element.querySelectorAll("select:not([aria-label])")) {
+    list.setAttribute("aria-label", list.id === "servers" ? "Server" : "Example or media type");
+  }
+  for (const wide of element.querySelectorAll(".responses-inner pre:not([tabindex])")) {
+    wide.tabIndex = 0; // so that the arrow keys scroll it
+  }
+}).observe(element, { childList: true, subtree: true });
