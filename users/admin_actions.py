@@ -140,7 +140,6 @@ class ConfirmedAction:
             **model_admin.admin_site.each_context(request),
             "title": f"{self.label} {counted(model_admin.opts, count)}",
             "opts": model_admin.opts,
-            "media": model_admin.media,
             "action": self,
             "problems": self.problems(model_admin, request, rows, lock=False),
             "form": form,
@@ -163,7 +162,7 @@ class ConfirmedAction:
             "title": self.label,
             "icon": self.icon,
             "variant": ActionVariant.DANGER if self.dangerous else ActionVariant.DEFAULT,
-            "attrs": {},
+            "attrs": {"aria-label": self.label},  # without the name of the icon
             "dialog": None,
             "path": reverse(name, args=[row.pk, self.name]),
         }

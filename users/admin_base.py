@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from users.admin_actions import MAX_COUNTED, ConfirmedAction, ReasonForm, shown
+from users.admin_actions import MAX_COUNTED, ConfirmedAction, ReasonForm, delete_selected, shown
 from users.admin_forms import ChangeForm, LineField, TextArea, TextField
 from users.admin_lists import LargeListAdmin
 from users.admin_log import LoggedAdmin
@@ -187,10 +187,10 @@ class ModelAdmin(LoggedAdmin, LargeListAdmin):
         lacking = [f"Your account may not delete: {name}." for name in context["perms_lacking"]]
         context |= {
             "title": f"Delete 1 {self.opts.verbose_name}",
+            "action": delete_selected,
             "problems": [*lacking, *context["protected"]],
             "form": ReasonForm(),
             "back": self.url_of(row),
             "shown": shown(self, self.model._base_manager.filter(pk=row.pk)),
-            "media": self.media,
         }
         return super().render_delete_form(request, context)
