@@ -16,9 +16,9 @@ from users.audit import AuditEntry
 from users.models import User
 
 DAYS = 14
-# Rows of a day that are counted, so that the page answers in time on a large site: 140,000 entries
-# of an index take 30 ms.
-MOST_OF_DAY = 10_000
+# Rows of a day that are counted, so that the page answers in time on a large site: 14 days of as
+# many entries of an index take 70 ms.
+MOST_OF_DAY = 5_000
 # Favorites have no index by time, because each costs time for every new favorite. Their ids are in
 # the order of their times.
 NEWEST_FAVORITES = 50_000
@@ -32,20 +32,20 @@ CHARTS: dict[str, type[models.Model]] = {
 
 BAR_WIDTH, BAR_STEP, CHART_HEIGHT = 8, 10, 40  # units of the SVG
 
+# In the order of an index, so that PostgreSQL stops after the last row that is counted. Without an
+# order it reads all entries of the day first.
 COUNT_BY_DAY = """
-    SELECT (
+    SELECT (day AT TIME ZONE 'UTC')::date, (
         SELECT count(*) FROM (
             SELECT FROM {table}
-            WHERE created_at >= day AND created_at < day + interval '1 day' LIMIT %(most)s
+            WHERE created_at >= day AND created_at < day + interval '1 day'
+            ORDER BY created_at DESC, id DESC LIMIT %(most)s
         ) AS rows_of_day
-    ) FROM unnest(%(days)s::timestamptz[]) WITH ORDINALITY AS days (day, number) ORDER BY number
+    ) FROM unnest(%(days)s::timestamptz[]) AS day
 """
 COUNT_NEWEST_BY_DAY = """
-    WITH newest AS MATERIALIZED (SELECT created_at FROM {table} ORDER BY id DESC LIMIT %(newest)s)
-    SELECT (
-        SELECT count(*) FROM newest
-        WHERE created_at >= day AND created_at < day + interval '1 day'
-    ) FROM unnest(%(days)s::timestamptz[]) WITH ORDINALITY AS days (day, number) ORDER BY number
+    SELECT (created_at AT TIME ZONE 'UTC')::date, count(*)
+    FROM (SELECT created_at FROM {table} ORDER BY id DESC LIMIT %(newest)s) AS newest GROUP BY 1
 """
 
 
@@ -118,7 +118,8 @@ def counts_by_day(model: type[models.Model], days: list[datetime]) -> list[int]:
     parameters: Any = {"days": days, "most": MOST_OF_DAY, "newest": NEWEST_FAVORITES}
     with connection.cursor() as cursor:
         cursor.execute(statement.format(table=table), parameters)
-        return [count for (count,) in cursor.fetchall()]
+        counts = dict(cursor.fetchall())
+    return [counts.get(day.date(), 0) for day in days]
 
 
 def newest(

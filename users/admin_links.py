@@ -38,6 +38,15 @@ class LinkedModelAdmin(UnfoldModelAdmin):
     linked_by: dict[str, str] = {}
     change_form_outer_before_template: Any = "admin/related_lists.html"
 
+    @property
+    def request(self) -> Any:
+        """Unfold stores the request of a list here, to ask for the list's filters. All threads
+        share this object, so the request of another editor would be kept."""
+
+    @request.setter
+    def request(self, request: HttpRequest) -> None:
+        pass
+
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return ChangeList
 

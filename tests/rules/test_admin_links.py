@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.db import connection, models
+from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -119,6 +121,12 @@ def test_lists_do_not_load_large_texts(site: Client, article: Article, bob: User
             page(site, list_of(model))
         loaded = [re.findall(r'(?<!LEFT\()"\w+"\."body"', each["sql"]) for each in queries]
         assert not any(loaded), model
+
+
+def test_no_request_is_kept_for_other_threads(site: Client, article: Article) -> None:
+    for model, model_admin in admin.site._registry.items():
+        site.get(list_of(model))
+        assert not [value for value in vars(model_admin).values() if isinstance(value, HttpRequest)]
 
 
 def test_a_long_title_is_cut_and_its_tooltip_is_complete(site: Client, alice: User) -> None:
