@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from django import forms
+from django.apps import apps
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
@@ -180,12 +181,14 @@ class LimitedGroupAdmin(ModelAdmin, GroupAdmin):  # type: ignore[misc]  # Unfold
 
 
 def offered_permissions(site: Any, editor: User, current: models.QuerySet) -> models.QuerySet:
-    """The permissions that a form offers: those on models with admin pages, and those that the
-    user or group already has. Only those that the editor may give."""
+    """The permissions that a form offers: those on models with admin pages, those that a model
+    declares, such as the right to see the pool, and those that the user or group already has. Only
+    those that the editor may give."""
     managed = [model for model, _ in site._registry.items()]
     types = ContentType.objects.get_for_models(*managed, for_concrete_models=False).values()
     wanted = models.Q(content_type__in=[each.pk for each in types])
-    wanted |= models.Q(pk__in=current.values("pk"))
+    declared = [codename for model in apps.get_models() for codename, _ in model._meta.permissions]
+    wanted |= models.Q(codename__in=declared) | models.Q(pk__in=current.values("pk"))
     permissions = grantable_permissions(editor).filter(wanted)
     return permissions.select_related("content_type").order_by(
         "content_type__app_label", "content_type__model", "codename"
