@@ -1,7 +1,5 @@
 """The pages that show the API: Swagger UI and Redoc."""
 
-from collections.abc import Callable
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # no types
 from playwright.sync_api import Page, expect
@@ -22,7 +20,7 @@ def test_a_developer_tries_a_call_with_a_token(
 ) -> None:
     alice = make_user("alice")
     page = open_page("/api/docs", width=width)
-    page.get_by_role("button", name="Authorize").first.click()
+    page.get_by_role("button", name="Authorize").first.click(timeout=30_000)
     form = page.locator(".auth-container", has_text=name).first
     form.locator("input").fill(str(tokens.issue(alice.pk, alice.token_generation)))
     form.get_by_role("button", name="Apply credentials").click()
@@ -41,24 +39,24 @@ def test_a_developer_tries_a_call_with_a_token(
     assert_accessible(page)
 
 
-def assert_accessible(page: Page) -> None:
+def assert_accessible(page: Page, *parts: str) -> None:
+    """Asserts that axe has no finding in these parts of the page, or on the whole page."""
     # Swagger UI puts the button that copies the path into the button that opens the call.
     options = {
         "runOnly": {"type": "tag", "values": RULES},
         "rules": {"nested-interactive": {"enabled": False}},
     }
-    results = Axe().run(page, options=options)
+    results = Axe().run(page, context=[[part] for part in parts] or None, options=options)
     assert results.violations_count == 0, results.generate_report()
 
 
-def test_redoc_shows_all_sections(
-    open_page: Open, live_server: LiveServer, width: int, accessible: Callable[[Page], None]
-) -> None:
+def test_redoc_shows_all_sections(open_page: Open, live_server: LiveServer, width: int) -> None:
     page = open_page("/api/redoc", width=width)
 
+    # Redoc takes seconds to render the page on a busy machine.
+    expect(page.get_by_text("Publish an article").first).to_be_attached(timeout=30_000)
     for section in ("Authentication", "Errors", "Pages", "Articles", "Comments", "Tags"):
         expect(page.locator("h1, h2").filter(has_text=section).first).to_be_attached()
-    expect(page.get_by_text("Publish an article").first).to_be_attached()
     assert fits(page)
-    if width == WIDTHS["desktop"]:  # axe takes seconds for this page, which is the same on a phone
-        accessible(page)
+    # Each call has the same parts. For all calls axe takes half a minute.
+    assert_accessible(page, "nav", ".api-info", "[id='tag/Tags/operation/GetTags']")
