@@ -115,7 +115,7 @@ class UserAdmin(SuspendableAdmin, LimitedUserAdmin):
     name_columns = ("username",)
     list_filter = (UserStateFilter, ("created_at", DateFilter))
     search_fields = ("username_folded", "email_folded")
-    search_help_text = "The first characters of a username or e-mail"
+    search_help_text = "The start of a name or e-mail"
     sort_columns = ("username", "email", "created_at")
     ordering = ("-created_at", "-id")
     readonly_fields = ("created_at", "last_login", "second_factor")

@@ -17,7 +17,7 @@ from users.names import MAX_INPUT_LENGTH, fold
 class SearchAdmin(ModelAdmin):
     """Searches texts by their words, or by the whole name of their author."""
 
-    search_help_text = "Whole words of the text, or the name of the author"
+    search_help_text = "Words, or the name of an author"
 
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str

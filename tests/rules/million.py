@@ -9,6 +9,9 @@ SET session_replication_role = replica;
 SET work_mem = '256MB';
 BEGIN;
 TRUNCATE users_user, articles_tag, articles_tally CASCADE;
+TRUNCATE articles_articletext, articles_commenttext;
+DROP INDEX words_of_articles;
+DROP INDEX words_of_comments;
 INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,
                         username_folded, is_active, is_staff, created_at)
     SELECT n, '', false, 'e' || n, 'e' || n, 'user' || n, 'user' || n, true, false, now()
@@ -30,8 +33,27 @@ INSERT INTO profiles_follow (follower_id, followed_id, created_at)
     SELECT n, 1 + (n + k * k * 11) % 50000, now()
     FROM generate_series(1, 50000) AS n, generate_series(1, 4) AS k;
 INSERT INTO articles_comment (article_id, author_id, created_at, updated_at, body)
-    SELECT 1 + n / 3, 1 + n % 50000, now(), now(), 'A comment'
+    SELECT CASE WHEN n % 5 = 0 THEN 7 ELSE 1 + n / 3 END, 1 + n % 50000,
+           '2001-02-03'::timestamptz + n * interval '2 minute', now(), 'A comment'
     FROM generate_series(1, 500000) AS n;
+INSERT INTO articles_articletext
+    SELECT id, CASE
+            WHEN id < 20000 THEN 'common early text title ~ti ~tit ~titl ~title'::tsvector
+            WHEN id % 2 = 0 THEN 'common text title ~ti ~tit ~titl ~title'::tsvector
+            ELSE 'other text title ~ti ~tit ~titl ~title'::tsvector
+        END || array_to_tsvector(ARRAY['#' || (id >> 15)])
+    FROM articles_article;
+INSERT INTO articles_commenttext
+    SELECT id, CASE
+            WHEN id < 20000 THEN 'common early text'::tsvector
+            WHEN id % 2 = 0 THEN 'common text'::tsvector
+            ELSE 'other text'::tsvector
+        END || array_to_tsvector(ARRAY['#' || (id >> 15)])
+    FROM articles_comment;
+CREATE INDEX words_of_articles ON articles_articletext USING gin (words)
+    WITH (fastupdate = on, gin_pending_list_limit = 1024);
+CREATE INDEX words_of_comments ON articles_commenttext USING gin (words)
+    WITH (fastupdate = on, gin_pending_list_limit = 1024);
 INSERT INTO articles_oldslug (slug, article_id)
     SELECT 'old-slug-' || n, n FROM generate_series(1, 100000) AS n;
 INSERT INTO articles_tally (counted, key, count)

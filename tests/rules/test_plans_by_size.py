@@ -26,7 +26,6 @@ from database.prepared import Prepared, queries_of
 from tests.database import clusters
 from tests.database.servers import PostgreSQL, migrated
 from tests.processes import run
-from tests.rules.million import MILLION
 from tests.rules.planning import VALUES, explain, modes_of, plan_of, prepared, session_of
 from tests.rules.test_plans import CONTENT
 
@@ -203,10 +202,9 @@ def site(request: pytest.FixtureRequest, kind: clusters.Kind) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def million() -> Iterator[Site]:
-    settings = {"wal_level": "minimal", "max_wal_senders": 0, "max_wal_size": "4GB"}
-    with site_of(execute(MILLION), clusters.embedded(), shared_buffers="512MB", **settings) as site:
-        yield site
+def million(million_server: PostgreSQL) -> Iterator[Site]:
+    with session_of(million_server) as session:
+        yield Site(session)
 
 
 def refused(site: Site, query: Prepared[..., Any]) -> list[tuple[str, str, WholeScan]]:
