@@ -4,7 +4,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connection, models, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from database.backend import lift_timeouts
@@ -50,9 +50,13 @@ class VisibilityChange(QueuedWork):
 
 def changeable(rows: Rows, *, hide: bool) -> Rows:
     """Those of the rows that can be hidden, or restored: without those that are hidden, or visible,
-    already, and without rows whose deletion is queued. The result has no joins and no order."""
+    already, unless the opposite is queued; and without rows whose deletion is queued. The result
+    has no joins and no order."""
     rows = not_being_deleted(rows)
-    return rows.filter(hidden_at=None) if hide else rows.exclude(hidden_at=None)
+    opposite = VisibilityChange.objects.filter(
+        model=rows.model._meta.label_lower, row_id=OuterRef("pk"), hide=not hide
+    )
+    return rows.filter(Q(hidden_at__isnull=hide) | Exists(opposite))
 
 
 def not_being_deleted(rows: Rows) -> Rows:

@@ -198,6 +198,40 @@ def test_the_last_decision_wins(alice: User, monkeypatch: pytest.MonkeyPatch) ->
     assert [*Article.objects.filter(hidden_at=None)] == [first]
 
 
+@pytest.mark.parametrize("hide", [True, False])
+def test_a_decision_cancels_a_queued_one(
+    moderator: Client, alice: User, monkeypatch: pytest.MonkeyPatch, hide: bool
+) -> None:
+    """The row is still as it was: the queued change has not reached it."""
+    monkeypatch.setattr(visibility_changes, "AT_ONCE", 2)
+    first, second, *_ = (write_article(alice) for _ in range(5))
+    change_visibility(Article.objects.all(), hide=not hide)
+    worker.empty_queues()
+    change_visibility(Article.objects.all(), hide=hide)
+
+    change_visibility(Article.objects.filter(pk=first.pk), hide=not hide)
+    press(moderator, second, "restore" if hide else "hide")
+    worker.empty_queues()
+
+    decided = Article.objects.filter(pk__in=[first.pk, second.pk])
+    assert Article.objects.filter(hidden_at=None).count() == (2 if hide else 3)
+    assert decided.filter(hidden_at=None).count() == (2 if hide else 0)
+
+
+def test_a_restored_user_is_not_hidden_later(
+    dora: User, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visibility_changes, "AT_ONCE", 2)
+    suspend(User.objects.filter(pk__in=[dora.pk, alice.pk, bob.pk]), with_content=True)
+    reinstate(User.objects.filter(pk=dora.pk))
+
+    worker.empty_queues()
+
+    dora.refresh_from_db()
+    assert dora.is_active
+    assert not dora.hidden_at
+
+
 def test_a_row_whose_deletion_is_queued_cannot_be_restored(
     moderator: Client, article: Article
 ) -> None:
