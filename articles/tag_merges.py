@@ -67,15 +67,15 @@ def merge_tags(sources: list[Tag], target_name: str) -> bool:
     Raises TagMergeError if the tag of this name is being merged into one of the tags.
     """
     with transaction.atomic():
-        (target,) = Tag.objects.named([target_name])
-        if merge := TagMerge.objects.filter(source=target).first():
-            target = merge.target
-        if target in sources:
+        # One merge at a time, so that no tag is both the source and the target of queued merges.
+        _execute("SELECT pg_advisory_xact_lock(hashtext('tag_merges'))", [])
+        target = _locked_target(target_name)
+        pks = _locked([tag.pk for tag in sources])
+        if target.pk in pks:
             raise TagMergeError(f"“{target_name}” is being merged into “{target}”.")
-        pks = [tag.pk for tag in sources]
         TagMerge.objects.filter(target__in=pks).update(target=target)
-        if is_small(sources):
-            _execute(LOCK_TAGS + "UPDATE", [sorted(pks)])
+        if is_small(pks):
+            _execute(LOCK_TAGS + "UPDATE", [pks])
             used = Tagging.objects.filter(tag__in=pks).values_list("tag", flat=True)
             for pk in {*used}:
                 while _move_batch(pk, target.pk):
@@ -95,14 +95,32 @@ def merge_tags(sources: list[Tag], target_name: str) -> bool:
 def rename_tag(tag: Tag, name: str) -> bool:
     """Give the tag another name. Returns False if that will happen in the background: a large tag
     is merged into a new one."""
-    if not is_small([tag]):
+    if not is_small([tag.pk]):
         return merge_tags([tag], name)
     tag.name = name
     tag.save(update_fields=["name"])
     return True
 
 
-def is_small(tags: list[Tag]) -> bool:
+def _locked_target(name: str) -> Tag:
+    """The tag into which tags are merged if an editor gives this name, locked."""
+    while True:
+        # Nothing is found if another transaction deletes the tag at this moment.
+        for tag in Tag.objects.named([name]):
+            merge = TagMerge.objects.filter(source=tag).select_related("target").first()
+            target = merge.target if merge else tag
+            if _locked([target.pk]):
+                return target
+
+
+def _locked(pks: list[int]) -> list[int]:
+    """The ids of those of the tags that exist. Nobody can delete or rename them before the
+    transaction ends, but articles can still get them."""
+    tags = Tag.objects.filter(pk__in=pks).order_by("pk").select_for_update(no_key=True)
+    return [*tags.values_list("pk", flat=True)]
+
+
+def is_small(tags: list[int]) -> bool:
     """Whether the tags are so few, with so few articles, that they are changed at once."""
     taggings = Tagging.objects.filter(tag__in=tags)[: AT_ONCE + 1]
     return len(tags) <= AT_ONCE and taggings.count() <= AT_ONCE

@@ -1,6 +1,9 @@
 """Moderators merge and rename tags of any size; the names at the articles stay exact."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from tests.races import at_once
 from tests.rules.test_large_deletions import counts_are_right
 from tests.rules.test_moderation import select, url_of
 from users.audit import AuditEntry
+from users.deadlocks import retry_after_deadlock
 from users.deletion_worker import worker
 from users.models import User
 
@@ -142,6 +146,71 @@ def test_a_merge_into_a_deleted_tag_ends(
     worker.empty_queues()
 
     assert Tag.objects.filter(name="old").exists()
+    assert counts_are_right()
+
+
+def one_after_the_other(merges: tuple[str, ...], *, queued: bool) -> str:
+    """The tags that remain of "abcd". Queued merges lead to the last tag of a chain."""
+    tags, targets = {*"abcd"}, dict[str, str]()
+    for merge in merges:
+        source, target = merge[0], merge[1]
+        if not queued and source in tags:
+            tags = tags - {source} | {target}
+        if queued and (last := targets.get(target, target)) != source:
+            targets = {each: last if to == source else to for each, to in targets.items()}
+            targets[source] = last
+    return "".join(sorted({targets.get(tag, tag) for tag in tags}))
+
+
+@pytest.mark.parametrize("queued", [False, True])
+@pytest.mark.parametrize("merges", ["ab bc", "ab bc cd", "ab ba", "ab bc ca"])
+def test_merges_at_the_same_moment_end_as_in_some_order(
+    alice: User, monkeypatch: pytest.MonkeyPatch, merges: str, queued: bool
+) -> None:
+    monkeypatch.setattr(tag_merges, "AT_ONCE", 0 if queued else 1_000)
+    pairs = merges.split()
+    expected = {one_after_the_other(order, queued=queued) for order in permutations(pairs)}
+
+    def merge(source: str, target: str) -> None:
+        tags = [*Tag.objects.filter(name=source)]
+        with suppress(TagMergeError):
+            if tags:
+                merge_tags(tags, target)
+
+    def attempt(pair: str) -> Callable[[], None]:
+        return partial(retry_after_deadlock, partial(merge, pair[0], pair[1]))
+
+    article = write_article(alice)
+    for _ in range(5):
+        article.tags.set(Tag.objects.named("abcd"))
+
+        at_once([attempt(pair) for pair in pairs])
+
+        assert not TagMerge.objects.filter(target__in=TagMerge.objects.values("source")).exists()
+        worker.empty_queues()
+        article.refresh_from_db()
+        assert "".join(article.tag_names) in expected
+        Tag.objects.all().delete()
+
+
+@pytest.mark.parametrize("at_once_", [1_000, 0])
+def test_tags_that_are_deleted_at_the_same_moment_are_merged_or_gone(
+    alice: User, monkeypatch: pytest.MonkeyPatch, at_once_: int
+) -> None:
+    monkeypatch.setattr(tag_merges, "AT_ONCE", at_once_)
+    article = write_article(alice)
+    for deleted in ("java", "js") * 3:
+        article.tags.set(Tag.objects.named(["java", "js"]))
+        calls: list[Callable[[], Any]] = [
+            partial(merge_tags, [tag("java")], "js"),
+            tag(deleted).delete,
+        ]
+
+        at_once([partial(retry_after_deadlock, call) for call in calls])
+
+        worker.empty_queues()
+        assert not TagMerge.objects.exists()
+        assert "java" not in article.tags.values_list("name", flat=True) or deleted == "js"
     assert counts_are_right()
 
 
