@@ -101,25 +101,35 @@ def may_see(model: type[models.Model], request: HttpRequest) -> bool:
 
 
 def chart(title: str, model: type[models.Model], days: list[datetime]) -> Chart:
-    counts = counts_by_day(model, days)
-    tallest = max(*counts, 1)
+    counts, oldest = counts_by_day(model, days)
+    tallest = max(1, *(counts.get(day.date(), 0) for day in days))
     bars = []
-    for number, (day, count) in enumerate(zip(days, counts, strict=True)):
+    for number, day in enumerate(day.date() for day in days):
+        count = counts.get(day, 0)
         # A day with rows has a visible bar.
         height = max(2, count * CHART_HEIGHT // tallest) if count else 0
-        text = f"{count:,}" if count < MOST_OF_DAY else f"{MOST_OF_DAY:,} or more"
-        bars.append(Bar(day.date(), text, number * BAR_STEP, CHART_HEIGHT - height, height))
+        text = f"{count:,}"
+        if count == MOST_OF_DAY or day == oldest:
+            text += " or more"
+        elif oldest and day < oldest:
+            text = "not counted"
+        bars.append(Bar(day, text, number * BAR_STEP, CHART_HEIGHT - height, height))
     return Chart(title, list_of(model), bars)
 
 
-def counts_by_day(model: type[models.Model], days: list[datetime]) -> list[int]:
+def counts_by_day(
+    model: type[models.Model], days: list[datetime]
+) -> tuple[dict[date, int], date | None]:
+    """The rows by day, and the oldest day with rows that were counted, if others were not."""
     statement = COUNT_NEWEST_BY_DAY if model is Favorite else COUNT_BY_DAY
     table = connection.ops.quote_name(model._meta.db_table)
     parameters: Any = {"days": days, "most": MOST_OF_DAY, "newest": NEWEST_FAVORITES}
     with connection.cursor() as cursor:
         cursor.execute(statement.format(table=table), parameters)
         counts = dict(cursor.fetchall())
-    return [counts.get(day.date(), 0) for day in days]
+    if model is Favorite and sum(counts.values()) == NEWEST_FAVORITES:
+        return counts, min(counts)
+    return counts, None
 
 
 def newest(

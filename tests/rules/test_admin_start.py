@@ -52,6 +52,19 @@ def test_it_says_when_it_stops_counting(
     assert counts(start_page(site))["Articles"][-1] == "2 or more"
 
 
+def test_it_says_which_favorites_it_does_not_count(
+    site: Client, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_start, "NEWEST_FAVORITES", 3)
+    for days in (3, 2, 1, 1, 0):
+        favorite = like(alice, write_article(alice))
+        type(favorite).objects.filter(pk=favorite.pk).update(created_at=NOW - timedelta(days=days))
+
+    shown = counts(start_page(site))["Favorites"]
+
+    assert shown[-4:] == ["not counted", "not counted", "2 or more", "1"]
+
+
 def test_a_chart_has_a_description(site: Client, alice: User) -> None:
     write_article(alice)
 
