@@ -23,8 +23,9 @@ LOCK_ARTICLES = "SELECT FROM articles_article WHERE id = ANY (%s) ORDER BY id FO
 class TagMerge(QueuedWork):
     """A large tag whose articles are being moved to another tag. Ends when either is deleted."""
 
-    source = models.OneToOneField(Tag, models.DB_CASCADE, related_name="merge")
-    target = models.ForeignKey(Tag, models.DB_CASCADE, related_name="merges")
+    # Without constraints: programs that TRUNCATE the tags would have to name this table too.
+    source = models.OneToOneField(Tag, models.DO_NOTHING, related_name="merge", db_constraint=False)
+    target = models.ForeignKey(Tag, models.DO_NOTHING, related_name="merges", db_constraint=False)
 
     class Meta:
         constraints = [
@@ -46,6 +47,9 @@ class TagMerge(QueuedWork):
         if merge is None:
             return ""
         source, target = merge.source_id, merge.target_id
+        if Tag.objects.filter(pk__in=[source, target]).count() < 2:
+            merge.delete()
+            return f"Ended {merge}: one of them is deleted"
         if moved := _move_batch(source, target):
             return f"Moved {moved:,} articles of {merge}"
         # Waits for transactions that write taggings of the tag, and makes later ones wait.
@@ -53,6 +57,7 @@ class TagMerge(QueuedWork):
         if moved := _move_batch(source, target):
             return f"Moved the last {moved:,} articles of {merge}"
         Tag.objects.filter(pk=source).delete()
+        merge.delete()
         return f"Merged {merge}"
 
 
@@ -81,6 +86,7 @@ def merge_tags(sources: list[Tag], target_name: str) -> bool:
                 while _move_batch(pk, target.pk):
                     pass
             Tag.objects.filter(pk__in=pks).delete()
+            TagMerge.objects.filter(source__in=pks).delete()
             return True
         TagMerge.objects.bulk_create(
             [TagMerge(source_id=pk, target=target) for pk in pks],

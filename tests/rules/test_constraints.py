@@ -57,6 +57,9 @@ BREACHES = {
     ),
     "comment_given": "UPDATE articles_comment SET body = ''",
     "comment_length": "UPDATE articles_comment SET body = repeat('😀', 10001)",
+    "visibility_change_once": "INSERT INTO users_visibilitychange (model, row_id, hide)"
+    " VALUES ('articles.article', 1, true), ('articles.article', 1, false)",
+    "merge_of_two_tags": "INSERT INTO articles_tagmerge (source_id, target_id) VALUES (1, 1)",
 }
 
 
