@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from time import sleep
 from typing import Any
 
@@ -23,10 +24,17 @@ PASSWORD = "screenshots"
 EDITOR = "editor@example.com"
 ARTICLES = 2_000
 READERS = 12
-WRITERS = 4
-COMMENT = "I tried this on a busy server. The pool stayed at four connections."
+WRITERS = ("nadia", "tomasz", "imani", "bjarne")
+COMMENTS = (
+    "This answers a question that I have had for years.",
+    "I tried it at home, and it works. Thank you!",
+    "The second half could be an article of its own.",
+    "Do you have a source for the figures?",
+    "I sent this to the whole team.",
+)
+SETTLE = 3  # seconds; the pool page is refreshed once
 LOAD_BEFORE = 60  # seconds; the charts of the pool page show five minutes
-DESKTOP = {"width": 1280, "height": 860}
+DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
 
@@ -71,28 +79,32 @@ def chromium() -> Iterator[Browser]:
 def load(server: Server) -> Iterator[None]:
     """Readers and writers, until the end of the block."""
     ended = threading.Event()
-    credentials = {"user": {"email": "john@example.com", "password": PASSWORD}}
-    token = server.call("POST", "/api/users/login", credentials).content["user"]["token"]
     articles = server.call("GET", "/api/articles?limit=50").content["articles"]
-    slugs = [article["slug"] for article in articles]
+    paths = [f"/api/articles/{article['slug']}" for article in articles]
 
     def read(number: int) -> None:
         while not ended.wait(0.01):
-            slug = slugs[number % len(slugs)]
-            for path in ("articles", f"articles/{slug}", f"articles/{slug}/comments", "tags"):
-                server.call("GET", f"/api/{path}", token=token)
+            path = paths[number % len(paths)]
+            for each in ("/api/articles", path, f"{path}/comments", "/api/tags"):
+                server.call("GET", each)
             number += 1
 
-    def write(number: int) -> None:
-        while not ended.wait(0.3):
-            path = f"/api/articles/{slugs[number % len(slugs)]}"
-            server.call("POST", f"{path}/comments", {"comment": {"body": COMMENT}}, token)
+    def write(name: str) -> None:
+        person = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
+        token = server.call("POST", "/api/users", {"user": person}).content["user"]["token"]
+        for number, path in enumerate(cycle(paths)):
+            if number % 20 == 0:
+                article = {"title": f"Notes, part {number // 20 + 1}", "body": "To be continued."}
+                article["description"] = "What I learned today"
+                server.call("POST", "/api/articles", {"article": article}, token)
+            comment = {"body": COMMENTS[number % len(COMMENTS)]}
+            server.call("POST", f"{path}/comments", {"comment": comment}, token)
             server.call("POST", f"{path}/favorite", token=token)
-            server.call("DELETE", f"{path}/favorite", token=token)
-            number += WRITERS
+            if ended.wait(2):
+                return
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(READERS)]
-    threads += [threading.Thread(target=write, args=(number,)) for number in range(WRITERS)]
+    threads += [threading.Thread(target=write, args=(name,)) for name in WRITERS]
     for thread in threads:
         thread.start()
     try:
@@ -109,12 +121,12 @@ def take(browser: Browser, server: Server) -> None:
             page = logged_in(browser, server, viewport, scheme)
             for title, path in (("admin", "/admin/"), ("pool", "/admin/database/")):
                 page.goto(path)
-                page.wait_for_load_state("networkidle")
+                sleep(SETTLE)
                 page.screenshot(path=FOLDER / f"{title}-{name}-{scheme}.png")
             page.context.close()
     page = logged_in(browser, server, DESKTOP, "light")
     page.goto("/api/docs")
-    page.get_by_text("/api/articles/{slug}", exact=True).first.wait_for()
+    page.locator("#operations-User_and_Authentication-GetCurrentUser").wait_for()
     page.screenshot(path=FOLDER / "api-docs.png")
     page.context.close()
 
