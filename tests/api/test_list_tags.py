@@ -74,7 +74,8 @@ def test_a_page_has_10000_tags_and_a_link_to_the_next(api: Api, article: Article
     Tagging.objects.all().delete()
     Tagging.objects.bulk_create([Tagging(article=article, tag=tag) for tag in tags])
     with connection.cursor() as cursor:
-        # A plan for the few tags of another test would take seconds. The server plans once a minute.
+        # A plan for the few tags of another test would take seconds. The server plans anew once a
+        # minute.
         cursor.execute("DISCARD PLANS")
     url: str | None = PATH
     shown, pages = [], []
