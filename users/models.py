@@ -120,8 +120,8 @@ class User(Revocable, PermissionsMixin, Hideable):
     def values_when_queued(cls) -> dict[str, Any]:
         return super().values_when_queued() | {"is_active": False}
 
-    def get_short_name(self) -> str:
-        """The name in the admin's greeting."""
+    def get_full_name(self) -> str:
+        """The name that the admin shows of its user, beside the e-mail."""
         return self.username
 
     def save(self, **options: Any) -> None:

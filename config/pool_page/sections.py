@@ -99,7 +99,8 @@ def _problems(machine: Machine, activity: Activity, unchecked: str) -> Iterator[
         now = database.now
         if database.has_pool and now.in_use >= now.max and now.waiting:
             name = f' of the database "{database.alias}"' if len(machine.databases) > 1 else ""
-            text = f"All {now.max} connections{name} are in use, and {now.waiting} requests wait."
+            wait = "1 request waits" if now.waiting == 1 else f"{now.waiting} requests wait"
+            text = f"All {now.max} connections{name} are in use, and {wait}."
             yield Notice("warning", text)
     for worker in machine.workers:
         if worker.state == "silent":

@@ -1,5 +1,6 @@
 """The links in the admin's sidebar, and the theme."""
 
+import re
 from itertools import chain
 
 from django.conf import settings
@@ -89,3 +90,10 @@ def test_the_colors_have_enough_contrast() -> None:
     assert contrast(colors["600"], "#f3f4f6") >= 4.5
     assert contrast(colors["500"], "#101828") >= 4.5
     assert contrast(colors["500"], "#1e2939") >= 4.5
+
+
+def test_the_sidebar_names_the_editor_and_their_account(site: Client) -> None:
+    page = site.get("/admin/").content.decode()
+
+    assert re.search(r">\s*editor\s*<", page)
+    assert re.search(r">\s*editor@example\.com\s*<", page)

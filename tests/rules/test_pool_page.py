@@ -194,12 +194,13 @@ def test_a_sentence_says_that_other_clients_take_too_many() -> None:
     assert "No problem is known" in state_of(whole(), Activity(capacity=room, others=61))
 
 
-def test_a_sentence_says_that_no_connection_is_free() -> None:
-    database = pool(PoolState(in_use=8, idle=0, waiting=3, max=8))
+@pytest.mark.parametrize(("waiting", "wait"), [(1, "1 request waits"), (3, "3 requests wait")])
+def test_a_sentence_says_that_no_connection_is_free(waiting: int, wait: str) -> None:
+    database = pool(PoolState(in_use=8, idle=0, waiting=waiting, max=8))
 
     text = state_of(whole(databases=[database]), Activity(), "Not checked.")
 
-    assert "All 8 connections are in use, and 3 requests wait." in text
+    assert f"All 8 connections are in use, and {wait}." in text
     assert "Not checked." in text
 
 

@@ -126,7 +126,12 @@ def take(browser: Browser, server: Server) -> None:
             page.context.close()
     page = logged_in(browser, server, DESKTOP, "light")
     page.goto("/api/docs")
-    page.locator("#operations-User_and_Authentication-GetCurrentUser").wait_for()
+    operation = page.locator("#operations-Articles-GetArticles")
+    operation.get_by_role("button").first.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    operation.locator(".live-responses-table").wait_for()
+    operation.evaluate("element => element.scrollIntoView()")
     page.screenshot(path=FOLDER / "api-docs.png")
     page.context.close()
 
