@@ -3,9 +3,8 @@
 Import this module in the function that renders: it takes 35 ms and 7 MB, and the API renders
 nothing.
 
-There are two lines of defense. markdown-it shows HTML in the text as text: some public front ends
-run such HTML, others show it, and only what is shown cannot do harm. nh3 then parses the result as
-browsers do (HTML5), and keeps only the elements and attributes below.
+Two steps make it safe. markdown-it escapes HTML in the text, so that readers see it as text. nh3
+then parses the result as browsers do (HTML5), and keeps only the elements and attributes below.
 """
 
 import re
@@ -129,7 +128,7 @@ def _kept(tag: str, attribute: str, value: str) -> str | None:
     return value
 
 
-# Not for the links of text without brackets ("linkify"): it needs another package.
+# Without "linkify", which makes links from plain addresses: it needs another package.
 _markdown = MarkdownIt("commonmark", {"html": False, "maxNesting": DEEPEST + 2})
 _markdown.enable(["table", "strikethrough"])
 _markdown.block.ruler.before(

@@ -1,8 +1,8 @@
 """Merging and renaming tags of any size.
 
-Small tags at once, in one transaction. Large ones in the background: a server moves the articles in
-batches, and both names exist until it has finished. New articles with the old name are moved too.
-The articles keep their `updated_at`: their authors have not changed them.
+Small tags are merged at once, in one transaction. Large tags are merged in the background: a server
+moves the articles in batches, and both names exist until it has finished. New articles with the old
+name are moved too. The articles keep their `updated_at`: their authors have not changed them.
 
 Locks are taken in the order of `migrations/sql/tag_names.sql`: tags, articles, taggings.
 """
@@ -120,8 +120,8 @@ def _locked_target(name: str) -> Tag:
 
 
 def _locked(pks: list[int]) -> list[int]:
-    """The ids of those of the tags that exist. Nobody can delete or rename them before the
-    transaction ends, but articles can still get them."""
+    """The ids of the tags that exist. Nobody can delete or rename these tags before the transaction
+    ends, but articles can still get them."""
     tags = Tag.objects.filter(pk__in=pks).order_by("pk").select_for_update(no_key=True)
     return [*tags.values_list("pk", flat=True)]
 

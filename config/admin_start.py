@@ -1,5 +1,5 @@
-"""The figures and rows on the start page of the admin. An editor gets those of the lists that the
-editor may see."""
+"""The figures and rows on the start page of the admin. Editors get only those of the lists that
+they may see."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -71,7 +71,7 @@ class Chart:
 
     @property
     def description(self) -> str:
-        """The chart in words, for who cannot see it."""
+        """The chart in words, for readers who cannot see it."""
         days = (f"{bar.day:%B} {bar.day.day}: {bar.text}" for bar in self.bars)
         return f"{self.title} by day. {', '.join(days)}."
 

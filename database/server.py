@@ -77,8 +77,8 @@ def note_exits() -> None:
     running: dict[int | None, Any] = {}
     exits: deque[dict[str, Any]] = deque(maxlen=MAX_EXITS)
     while True:
-        # Both calls collect ended children without waiting. That disturbs no other thread of this
-        # process: whoever waits for a child that was collected sees that it has ended.
+        # Both calls collect ended children without waiting. Another thread that waits for a
+        # collected child sees that it has ended.
         running |= {process.pid: process for process in active_children()}
         ended = [pid for pid, process in running.items() if process.exitcode is not None]
         for pid in ended:

@@ -51,8 +51,8 @@ class RemoveSecondFactor(ConfirmedAction):
     name = "remove_second_factor"
     label = "Remove the second factor"
     explanation = (
-        "For users who have lost their device and their recovery codes. They can log in with their"
-        " password alone."
+        "For users who have lost their device and their recovery codes. Afterwards, they log in"
+        " with their password alone."
     )
     permission = "remove_second_factor"
     icon = "phonelink_erase"
@@ -170,7 +170,7 @@ class UserAdmin(SuspendableAdmin, LimitedUserAdmin):
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""
     ) -> HttpResponse:
-        # Django opens no transaction here. The entry in the audit log is of the same transaction.
+        # Django opens no transaction here. The password and the entry in the audit log need one.
         with transaction.atomic():
             return super().user_change_password(request, id, form_url)
 

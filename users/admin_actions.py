@@ -65,15 +65,16 @@ class ConfirmedAction:
         return True
 
     def rows(self, model_admin: Any, selected: QuerySet[Any]) -> QuerySet[Any]:
-        """Those of the selected rows that the action changes. Without order and joins."""
+        """The selected rows that the action changes, without order and joins."""
         return plain(selected)
 
     def problems(
         self, model_admin: Any, request: HttpRequest, rows: QuerySet[Any], *, lock: bool
     ) -> list[str]:
-        """Why the editor may not change these rows: sentences. The action is refused then.
+        """Sentences that say why the editor may not change these rows. If there is one, the action
+        is refused.
 
-        `lock`: in the transaction of the action, and the result must stay true until its end.
+        `lock` is true in the transaction of the action: the result must stay true until its end.
         """
         return []
 
@@ -103,7 +104,7 @@ class ConfirmedAction:
     ) -> HttpResponse:
         """The confirmation page; or after the confirmation, a redirect to `back`."""
         confirmed = request.method == "POST" and "post" in request.POST
-        # The editor has not confirmed rows that were added after the confirmation page.
+        # Without rows that were added after the confirmation page was shown.
         newest = request.POST.get("newest") if confirmed else None
         rows = self.rows(model_admin, selected.filter(pk__lte=newest) if newest else selected)
         form = self.form(request, rows, request.POST if confirmed else None)

@@ -113,8 +113,6 @@ class ModelAdmin(LoggedAdmin, LargeListAdmin):
             text = "The rows are deleted in the background. This page does not list them."
             self.message_user(request, text, messages.INFO)
 
-    # --- Actions -----------------------------------------------------------------------
-
     def describe(self, row: Any) -> tuple[str, str]:
         """The name of the row, and a line below it, as confirmation pages show them."""
         return str(row), ""
@@ -141,7 +139,7 @@ class ModelAdmin(LoggedAdmin, LargeListAdmin):
         return action.respond(self, request, rows, self.url_of(row))
 
     def _confirmed_actions(self, request: HttpRequest) -> dict[str, ConfirmedAction]:
-        """Those that the editor may use, by name."""
+        """The actions that the editor may use, by name."""
         actions: Any = self.get_actions(request)
         functions = {name: action.func for name, action in actions.items()}
         return {

@@ -1,4 +1,4 @@
-"""The audit log and the history of rows, written by every admin page."""
+"""Writes the audit log and the history of rows, for every admin page."""
 
 import json
 from typing import Any, cast

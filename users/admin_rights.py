@@ -30,8 +30,8 @@ STATUSES = ("is_active", "is_staff", "is_superuser")
 class StatusForm(forms.ModelForm):
     """Refuses to remove a user whom the editor may not remove.
 
-    A status that the editor may not change is a disabled field. If a request gives the status
-    nevertheless, the form refuses it, and nothing is saved.
+    A status that the editor may not change is a disabled field. If a request sets it nevertheless,
+    the form is invalid, and nothing is saved.
     """
 
     editor: User
@@ -91,7 +91,7 @@ class LimitedUserAdmin(ModelAdmin, UserAdmin):
             super().delete_queryset(request, queryset)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Without the password and the permissions, for who may not change the user."""
+        """Without the password and the permissions, for editors who may not change the user."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return fieldsets
@@ -128,7 +128,7 @@ class LimitedUserAdmin(ModelAdmin, UserAdmin):
         return form
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Checks the rules again, for forms that do not, such as those of editable lists."""
+        """Checks the rules again, because some forms do not, such as those of editable lists."""
         if change:
             editor = _editor(request)
             lock_superusers()

@@ -7,7 +7,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import models
 from django.db.models.functions import Now
 
-MAX_ENTRIES = 1_000  # entries of one action for one row each; one more entry counts the other rows
+MAX_ENTRIES = 1_000  # entries of an action, one for each row; one more entry counts the other rows
 NAME_LENGTH = 255
 
 
@@ -68,7 +68,8 @@ def record(
     """Write entries about the rows. Call it in the transaction of the action, before rows are
     deleted.
 
-    Of a queryset, each of the first MAX_ENTRIES rows gets an entry, and all others together one.
+    For a queryset, each of the first MAX_ENTRIES rows gets an entry. One more entry counts the
+    others.
     """
     more = 0
     if isinstance(rows, models.QuerySet):

@@ -11,8 +11,8 @@ ATTEMPTS = 5
 def retry_after_deadlock[Result](work: Callable[[], Result]) -> Result:
     """Call `work` in a transaction, and again if PostgreSQL cancels it because of a deadlock.
 
-    For writes that lock rows in an order that other writers cannot keep too. Raises
-    OperationalError after the last attempt.
+    For writes that cannot lock rows in the same order as other writers. Raises OperationalError
+    after the last attempt.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:

@@ -58,7 +58,7 @@ def grantable_groups(editor: User) -> QuerySet[Group]:
 
 
 def groups_beyond(editor: User, groups: QuerySet[Group]) -> QuerySet[Group]:
-    """Those of the groups that have permissions which the editor lacks."""
+    """The groups that have permissions which the editor lacks."""
     if editor.is_superuser:
         return groups.none()
     granted = Group.permissions.through.objects.filter(permission__in=_lacking(editor))
@@ -66,7 +66,7 @@ def groups_beyond(editor: User, groups: QuerySet[Group]) -> QuerySet[Group]:
 
 
 def users_beyond(editor: User, users: QuerySet[User]) -> QuerySet[User]:
-    """Those of the users who have rights which the editor lacks."""
+    """The users who have rights which the editor lacks."""
     if editor.is_superuser:
         return users.none()
     lacking = _lacking(editor)
@@ -79,12 +79,12 @@ def users_beyond(editor: User, users: QuerySet[User]) -> QuerySet[User]:
 
 
 def untouchable(users: QuerySet[User], editor: User) -> Reasons:
-    """Those of the users whom the editor may neither change nor log out, and why."""
+    """The users whom the editor may neither change nor log out, and why."""
     return dict.fromkeys(users_beyond(editor, _plain(users)), HAS_MORE_RIGHTS)
 
 
 def irremovable(users: QuerySet[User], editor: User | None, *, lock: bool = True) -> Reasons:
-    """Those of the users whom the editor may not remove, and why.
+    """The users whom the editor may not remove, and why.
 
     Call it in the transaction that removes them; only a page that shows the reasons needs no
     transaction, and calls it with `lock=False`. Without an editor, for a command, only the last

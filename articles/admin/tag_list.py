@@ -14,7 +14,8 @@ from users.admin_forms import ChangeForm, TextArea, TextField
 
 
 def suggestions() -> str:
-    """The address of tags that contain a term. Only for editors who may see the list of tags."""
+    """The address of tags that contain a term. Django answers only editors who may see
+    the list of tags."""
     relation = {"app_label": "articles", "model_name": "tagging", "field_name": "tag"}
     return f"{reverse('admin:autocomplete')}?{urlencode(relation)}"
 

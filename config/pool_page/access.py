@@ -1,9 +1,10 @@
 """Who may see the page while no login can be checked.
 
-Sessions are rows of the database. So the page has a signed cookie of its own. Whoever opens the
-page with a login gets one, and `manage.py database_page_link` prints a link that sets one. It is
-accepted only while the database does not answer, or has no connection left for the check of a
-login. In the second case the probe's connection tells whether the user still has the permission.
+Sessions are rows of the database. So the page has a signed cookie of its own. Users who open the
+page with a login get one, and `manage.py database_page_link` prints a link that sets one. The
+cookie is accepted only while the database does not answer, or while no connection is free to check
+a login. In the second case, the probe's connection checks whether the user still has the
+permission.
 """
 
 from typing import Any
@@ -38,7 +39,7 @@ def key_of_link() -> str:
 
 
 def content_of(key: str) -> dict[str, Any] | None:
-    """What the key says; None if it is not ours, or has expired. Needs no database."""
+    """What the key contains. None if it is invalid or has expired. Needs no database."""
     if len(key) > LONGEST_KEY:
         return None
     try:

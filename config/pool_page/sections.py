@@ -106,11 +106,11 @@ def _problems(machine: Machine, activity: Activity, unchecked: str) -> Iterator[
         if worker.state == "silent":
             ago = duration(machine.now - worker.written_at)
             text = (
-                f"The process {worker.pid} has written nothing for {ago}: it is stopped or hangs."
+                f"The process {worker.pid} has written no report for {ago}: it is stopped or hangs."
             )
             yield Notice("warning", text)
     if rundir.is_draining():
-        yield Notice("warning", "The server is about to stop. It accepts no new connections soon.")
+        yield Notice("warning", "The server is about to stop. Soon, it accepts no new connections.")
 
 
 def _wait(quantile: Quantile) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _restart(restart: Restart) -> dict[str, Any]:
 def _status(restart: Restart) -> str:
     status = restart.status
     if status is None:
-        return "ended as it should" if restart.as_it_should else "unknown"
+        return "stopped normally" if restart.stopped_normally else "unknown"
     if status >= 0:
         return f"exit status {status}"
     try:

@@ -1,9 +1,9 @@
 """The page about the pool and its refresh.
 
-Both answer within a second, also while the database is frozen. Before anything asks the database
-about the login, the health probe checks whether it answers; if it does not, the cookie of
-`access.py` counts, and no other code runs that might use the database: no session, no user, no
-messages, no sidebar.
+Both answer within a second, also while the database is frozen. Before the login is checked in the
+database, the health probe checks whether the database answers. If it does not, the cookie of
+`access.py` replaces the login, and no other code runs that might use the database: no session, no
+user, no messages, no sidebar.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ class PoolPage:
             try:
                 return checked(request)
             except OperationalError:
-                # It has stopped since the ping, or the pool refuses more requests.
+                # The database has stopped since the ping, or the pool refuses more requests.
                 return slim("", UNCHECKED) if key and _is_current(key) else _refuse()
 
         return answer
@@ -104,8 +104,8 @@ def _with_permission(view: View) -> View:
 
 
 def _enter(key: str) -> HttpResponse:
-    """The answer to a link of `manage.py database_page_link`: the key moves from the address, which
-    browsers keep and show, into the cookie."""
+    """The answer to a link of `manage.py database_page_link`. Moves the key from the address into
+    the cookie, because browsers keep and show addresses."""
     if access.content_of(key) is None:
         return _message("This link is not valid, or it has expired.", status=403)
     response = HttpResponseRedirect(access.PATH)

@@ -38,7 +38,7 @@ class Worker:
     started_at: float
     written_at: float
     has_ended: bool
-    """Whether it ended as it should. False while it runs, and if it was killed."""
+    """Whether it stopped normally. False while it runs, and if it was killed."""
     sessions: list[int]
     held: list[dict[str, Any]]
     slow: list[dict[str, Any]]
@@ -96,7 +96,7 @@ class Restart:
     started_at: float | None
     status: int | None
     """The exit status; negative: the number of the signal that ended it. None: unknown."""
-    as_it_should: bool = False
+    stopped_normally: bool = False
     """Whether it reported its end."""
 
 
@@ -268,7 +268,7 @@ def _restarts(workers: list[Worker]) -> list[Restart]:
     restarts = {each.pid: each for each in _exits()}
     for pid, worker in by_pid.items():
         restart = restarts.setdefault(pid, Restart(pid, worker.written_at, None, None))
-        restart.started_at, restart.as_it_should = worker.started_at, worker.has_ended
+        restart.started_at, restart.stopped_normally = worker.started_at, worker.has_ended
     return sorted(restarts.values(), key=lambda each: -each.at)[:MAX_ROWS]
 
 

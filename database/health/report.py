@@ -56,7 +56,7 @@ class Reporter:
         return b"\n".join(lines)
 
     def end(self) -> None:
-        """Report that this process ends as it should. Call it once, when it stops."""
+        """Report that this process stops normally. Call it once, when it stops."""
         self._has_ended = True
         if rundir.exists():
             survive(rundir.write, name_of(os.getpid()), self.report())

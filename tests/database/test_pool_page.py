@@ -245,6 +245,6 @@ def test_a_server_without_a_folder_shows_one_process_and_says_so(server: Postgre
     with serving(server.url(), {"DEBUG": "on"}, command=runserver) as site:
         sections = as_root(site)
 
-    assert "this process alone" in sections["state"]
+    assert "only the process that answers" in sections["state"]
     assert sections["processes"].count("running") == 1
-    assert "alone" in sections["restarts"]
+    assert "only one process" in sections["restarts"]

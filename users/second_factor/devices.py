@@ -1,7 +1,7 @@
 """The devices of django-otp: a `TOTPDevice` for the app, and a `StaticDevice` for recovery codes.
 
-Both tables hold secrets. `key` of a TOTPDevice is as readable as django-otp stores it. Recovery
-codes are stored as keyed hashes: a copy of the database alone has no usable ones.
+Both tables hold secrets. django-otp stores the `key` of a TOTPDevice unencrypted. Recovery codes
+are stored as keyed hashes, so they cannot be read from a copy of the database.
 """
 
 import re

@@ -18,7 +18,7 @@ LIFETIME = 900  # seconds to scan the QR code and to enter the first code
 
 class CodeInput(UnfoldAdminTextInputWidget):
     def format_value(self, value: Any) -> None:
-        """Nothing: a code that was refused does not help to enter the next one."""
+        """Never shows a code again: a refused one is of no more use."""
 
 
 class CodeField(forms.CharField):

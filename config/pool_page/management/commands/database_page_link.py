@@ -1,4 +1,4 @@
-"""Print a link to the page about the pool that works while the database is away."""
+"""manage.py database_page_link: a link to the page "Database" that works during an outage."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,9 +11,9 @@ from config.pool_page.access import LINK_LIFETIME, PARAMETER, PATH, key_of_link
 
 class Command(BaseCommand):
     help = (
-        "Prints a link to the page about the database that needs no login while the database does"
-        f" not answer. It is valid for {LINK_LIFETIME // 60} minutes. Needs SECRET_KEY, and no"
-        " database."
+        'Print a link to the page "Database" of the admin. The link needs no login while the '
+        f"database does not answer. It is valid for {LINK_LIFETIME // 60} minutes. The command "
+        "needs SECRET_KEY, but no database."
     )
     requires_system_checks = []
 
