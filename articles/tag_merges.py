@@ -47,7 +47,7 @@ class TagMerge(QueuedWork):
         if merge is None:
             return ""
         source, target = merge.source_id, merge.target_id
-        if Tag.objects.filter(pk__in=[source, target]).count() < 2:
+        if _execute(LOCK_TAGS + "KEY SHARE", [[source, target]]) < 2:
             merge.delete()
             return f"Ended {merge}: one of them is deleted"
         if moved := _move_batch(source, target):
@@ -150,6 +150,8 @@ def _move_batch(source: int, target: int) -> int:
     return len(articles)
 
 
-def _execute(statement: str, parameters: list[list[int]]) -> None:
+def _execute(statement: str, parameters: list[list[int]]) -> int:
+    """Returns the number of rows that were locked."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
+        return cursor.rowcount

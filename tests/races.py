@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from articles.models import Article
+from articles.models import Article, Tag
 from users.models import User
 
 Call = Callable[[], Any]
@@ -30,7 +30,7 @@ def at_once(calls: list[Call]) -> list[Any]:
     return [answer.result() for answer in answers]
 
 
-def while_deleting(row: Article | User, call: Call) -> Any:
+def while_deleting(row: Article | Tag | User, call: Call) -> Any:
     """The result of a call that finds the row and then waits for the lock of its deletion."""
 
     def run() -> Any:

@@ -18,7 +18,7 @@ from articles.tag_merges import TagMergeError, merge_tags, rename_tag
 from tests.builders import make_user, write_article
 from tests.client import ApiClient
 from tests.forms import Form, open_form, send
-from tests.races import at_once
+from tests.races import at_once, while_deleting
 from tests.rules.test_large_deletions import counts_are_right
 from tests.rules.test_moderation import select, url_of
 from users.audit import AuditEntry
@@ -146,6 +146,20 @@ def test_a_merge_into_a_deleted_tag_ends(
     worker.empty_queues()
 
     assert Tag.objects.filter(name="old").exists()
+    assert counts_are_right()
+
+
+@pytest.mark.parametrize("deleted", ["old", "java"])
+def test_a_merge_ends_while_a_tag_of_it_is_deleted(
+    articles: list[Article], monkeypatch: pytest.MonkeyPatch, deleted: str
+) -> None:
+    monkeypatch.setattr(tag_merges, "AT_ONCE", 0)
+    merge_tags([tag("old")], "java")
+
+    assert while_deleting(tag(deleted), TagMerge.run_batch).startswith("Ended")
+
+    assert not TagMerge.objects.exists()
+    assert Tag.objects.filter(name__in=["old", "java"]).count() == 1
     assert counts_are_right()
 
 
