@@ -59,7 +59,7 @@ def test_another_format_is_refused(api: Api) -> None:
     assert response.json() == {"errors": {"format": ["is invalid"]}}
 
 
-def test_a_client_that_has_it_gets_304(api: Api) -> None:
+def test_a_client_that_has_the_description_gets_304(api: Api) -> None:
     etag = api().get("/api/schema").headers["ETag"]
 
     response = api().get("/api/schema", headers={"If-None-Match": etag})

@@ -98,7 +98,7 @@ def test_an_object_has_the_public_fields(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PUBLIC["operations"])
-def test_an_operation_takes_and_answers_what_the_public_one_does(name: str) -> None:
+def test_an_operation_has_the_input_and_the_answers_of_the_public_one(name: str) -> None:
     ours, public = OURS[name], PUBLIC["operations"][name]
 
     parameters = {each["name"]: each["in"] for each in ours.get("parameters", [])}

@@ -56,7 +56,7 @@ def as_root(site: Application) -> dict[str, str]:
 
 
 def with_key(site: Application, key: str = "") -> dict[str, str]:
-    """The same for somebody who has only a key."""
+    """The same for a reader who has only a key."""
     reply = visit(site, FIGURES, **{access.COOKIE: key or access.key_of_link()})
     assert reply.status == 200, reply
     assert reply.seconds < 1

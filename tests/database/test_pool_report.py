@@ -334,7 +334,7 @@ def _without_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_without_folder", "db")
-def test_without_a_folder_this_process_is_shown_alone() -> None:
+def test_only_this_process_is_shown_without_a_folder() -> None:
     whole = machine()
 
     assert whole.is_alone

@@ -244,7 +244,7 @@ def test_staff_without_the_right_sees_403(alice: User, charlie: User) -> None:
         assert client_of(charlie).get(url).status_code == 302  # to the login
 
 
-def test_who_may_only_view_users_sees_neither_permissions_nor_password(alice: User) -> None:
+def test_staff_who_may_only_view_users_see_neither_permissions_nor_password(alice: User) -> None:
     alice.groups.add(make_group("writers", "change_article"))
     viewer = client_of(make_staff("viewer", "view_user"))
 

@@ -93,7 +93,7 @@ def test_a_script_without_the_field_changes_no_tags(site: Client, article: Artic
     assert (article.title, article.tag_names) == ("T", ["dragons", "training"])
 
 
-def test_who_may_only_view_an_article_sees_its_tags_and_creates_none(article: Article) -> None:
+def test_staff_who_may_only_view_an_article_see_its_tags_and_create_none(article: Article) -> None:
     viewer = make_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_article"))
     client = Client()

@@ -76,7 +76,7 @@ def browser() -> Client:
         ("/disconnected", 503, "The database is unavailable."),
     ],
 )
-def test_an_error_has_a_page(
+def test_each_error_has_a_page(
     browser: Client, address: str, status: int, sentence: str, db: None
 ) -> None:
     response = browser.get(address)

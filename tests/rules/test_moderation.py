@@ -284,7 +284,7 @@ def test_a_confirmation_needs_a_csrf_token(article: Article, editor: User) -> No
     assert Article.objects.filter(hidden_at=None).exists()
 
 
-def test_too_long_a_reason_is_refused(moderator: Client, article: Article) -> None:
+def test_a_reason_that_is_too_long_is_refused(moderator: Client, article: Article) -> None:
     page = press(moderator, article, "hide", reason="x" * 1001)
 
     assert "at most 1000 characters" in page.text

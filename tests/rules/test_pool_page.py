@@ -132,7 +132,7 @@ def test_keys_expire_and_belong_to_this_page(monkeypatch: pytest.MonkeyPatch) ->
     assert not access.content_of(signing.dumps({"link": True}))
 
 
-def test_without_a_free_connection_a_key_counts_as_long_as_its_user_has_the_permission(
+def test_a_key_counts_while_no_connection_is_free_and_its_user_has_the_permission(
     operator: User, charlie: User
 ) -> None:
     connection.ensure_connection()
@@ -211,7 +211,7 @@ def test_it_says_what_the_role_cannot_see() -> None:
     assert "GRANT pg_read_all_stats TO conduit" in html
 
 
-def test_what_clients_and_statements_say_is_escaped() -> None:
+def test_texts_of_clients_and_statements_are_escaped() -> None:
     evil = "<script>alert(1)</script>"
     slow = {"database": "default", "text": evil, "route": evil, "count": 1}
     slow |= {"last": 1, "longest": 1, "last_at": 1}

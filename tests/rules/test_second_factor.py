@@ -190,7 +190,7 @@ def test_wrong_codes_are_throttled(staff: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_simultaneous_logins_with_one_code_one_succeeds(staff: User) -> None:
+def test_one_of_two_simultaneous_logins_with_the_same_code_succeeds(staff: User) -> None:
     device = add_device(staff)
     codes = new_recovery_codes(staff)
     for code in (code_of(device), codes[0]):
@@ -202,7 +202,7 @@ def test_of_two_simultaneous_logins_with_one_code_one_succeeds(staff: User) -> N
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_simultaneous_enrolments_one_succeeds(staff: User) -> None:
+def test_one_of_two_simultaneous_enrolments_succeeds(staff: User) -> None:
     devices = [new_device(staff), new_device(staff)]
     client = with_password(staff)
     calls: list[Call] = [
