@@ -58,7 +58,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.logs.request_id_middleware",
     "database.metrics.metrics_middleware",
-    "config.pages.PageMiddleware",
+    "config.page_headers.PageHeadersMiddleware",
     "config.cors.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -268,7 +268,7 @@ SECURE_REFERRER_POLICY = ["same-origin"]
 
 # --- What browsers may do ------------------------------------------------------------
 
-# For pages. `config.pages` has what the admin needs in addition, and the other headers.
+# For pages. `config.page_headers` has what the admin needs in addition, and the other headers.
 SECURE_CSP = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.SELF, CSP.NONCE],

@@ -30,7 +30,7 @@ from config.bodies.reader_pool import Body  # noqa: E402
 from config.semaphore import FairSemaphore  # noqa: E402
 from database.backend import close_pools, database_wrapper, open_pools  # noqa: E402
 from database.health import answer_probe, close_probes, reporter  # noqa: E402
-from users.deletion_worker import worker as deletion_worker  # noqa: E402
+from users.queue_worker import worker as queue_worker  # noqa: E402
 
 
 class Handler(WSGIHandler):
@@ -78,13 +78,13 @@ django_application = Handler()
 # answers 503 to the others. The log has the reason.
 with suppress(OperationalError):
     open_pools(database_wrapper().limits.acquire_timeout)
-deletion_worker.ensure_running()
+queue_worker.ensure_running()
 reporter.ensure_running()
 # granian's workers are children of multiprocessing, which does not run atexit functions before
-# Python 3.13. PostgreSQL logs an error for each connection that is not closed. The deletion worker
+# Python 3.13. PostgreSQL logs an error for each connection that is not closed. The queue worker
 # stops before its pool is closed: the highest priority and the last atexit function run first.
-Finalize(None, deletion_worker.stop, exitpriority=1)
-atexit.register(deletion_worker.stop)
+Finalize(None, queue_worker.stop, exitpriority=1)
+atexit.register(queue_worker.stop)
 for close in (close_probes, close_pools, reporter.end, access_log.write):
     Finalize(None, close, exitpriority=0)
 
@@ -97,7 +97,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     At most SERVER_THREADS requests are in Django at once.
     """
     started = monotonic()
-    deletion_worker.ensure_running()  # here too: a server may fork after the import
+    queue_worker.ensure_running()  # here too: a server may fork after the import
     reporter.ensure_running()
     body = receiving.receive(environ)
     # Without this key, the server does not send files directly, so that the access log can count

@@ -1,7 +1,7 @@
 """Deletion of rows of any size: small ones at once, large ones in batches after the answer.
 
 A user with 20,000 articles, or an article with 150,000 comments, cannot be deleted within one
-request. Such a row is hidden and queued as a `Deletion`, and `users.deletion_worker` empties the
+request. Such a row is hidden and queued as a `Deletion`, and `users.queue_worker` empties the
 queue. The batches contain the rows that `ON DELETE CASCADE` would delete in one statement.
 """
 

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 work_queued = threading.Event()
-"""Wakes the worker of this process (`users.deletion_worker`) when work is queued."""
+"""Wakes the worker of this process (`users.queue_worker`) when work is queued."""
 
 
 class QueuedWork(models.Model):

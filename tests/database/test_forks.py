@@ -75,7 +75,7 @@ FORK = """if True:
         environ = {"PATH_INFO": "/livez"}
         setup_testing_defaults(environ)
         application(environ, lambda *_: None)
-        print("deletion-worker" in names(), flush=True)
+        print("queue-worker" in names(), flush=True)
 """
 
 

@@ -13,8 +13,8 @@ from tests.builders import like, make_user, write_article, write_comment
 from tests.forms import Form, send
 from users import admin_base, deletion
 from users.audit import MAX_ENTRIES, AuditEntry
-from users.deletion_worker import worker
 from users.models import User
+from users.queue_worker import worker
 
 SMALL_PAGE = 100_000  # bytes; 42,000 of them are the same on every page of the admin
 TAGS = reverse("admin:articles_tag_changelist")

@@ -15,7 +15,7 @@ from django.urls import include, path
 from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
 
-from config.pages import API_POLICY
+from config.page_headers import API_POLICY
 from tests.builders import make_user
 
 STRICT = {

@@ -17,7 +17,7 @@ from profiles.models import Follow
 from tests.builders import follow, like, make_user, write_article, write_comment
 from tests.client import ApiClient
 from tests.database.servers import wait_until
-from users import deletion, deletion_worker
+from users import deletion, queue_worker
 from users.deletion import BATCH, SMALL, Deletion, counts_below
 from users.models import User
 
@@ -97,7 +97,7 @@ def test_the_queue_deletes_everything_that_belongs_to_an_article(
 ) -> None:
     api(alice).delete(f"/api/articles/{large.slug}")
 
-    deletion_worker.worker.empty_queues()
+    queue_worker.worker.empty_queues()
 
     assert [article.title for article in Article.objects.all()] == ["Of Bob"]
     assert Comment.objects.count() == Tagging.objects.count() == 1
@@ -127,7 +127,7 @@ def test_the_queue_deletes_everything_that_belongs_to_a_user(
 ) -> None:
     deletion.delete(User.objects.filter(pk=alice.pk))
 
-    deletion_worker.worker.empty_queues()
+    queue_worker.worker.empty_queues()
 
     assert {*User.objects.values_list("username", flat=True)} == {"bob", "charlie"}
     assert [article.title for article in Article.objects.all()] == ["Of Bob"]
@@ -176,7 +176,7 @@ def test_a_tag_of_any_size_is_deleted(alice: User, article: Article) -> None:
     )
 
     assert not deletion.delete(Tag.objects.filter(pk=tag.pk))
-    deletion_worker.worker.empty_queues()
+    queue_worker.worker.empty_queues()
 
     assert not Tag.objects.filter(name="dragons").exists()
     assert Article.objects.count() == SMALL + 2
@@ -192,7 +192,7 @@ def test_many_small_rows_are_queued_together(alice: User) -> None:
 
     assert Deletion.objects.count() == 3
     assert not Article.objects.visible().exists()
-    deletion_worker.worker.empty_queues()
+    queue_worker.worker.empty_queues()
     assert not Article.objects.exists()
     assert counts_are_right()
 
@@ -227,7 +227,7 @@ def test_two_workers_share_the_queue(alice: User, bob: User) -> None:
 
     def work() -> None:
         together.wait(timeout=20)
-        deletion_worker.worker.empty_queues()
+        queue_worker.worker.empty_queues()
 
     with ThreadPoolExecutor(2) as threads:
         for each in [threads.submit(in_thread, work) for _ in range(2)]:
@@ -239,15 +239,15 @@ def test_two_workers_share_the_queue(alice: User, bob: User) -> None:
 
 
 @pytest.fixture
-def worker(db: None) -> Iterator[deletion_worker.DeletionWorker]:
-    worker = deletion_worker.DeletionWorker()
+def worker(db: None) -> Iterator[queue_worker.QueueWorker]:
+    worker = queue_worker.QueueWorker()
     worker.ensure_running()
     yield worker
     worker.stop()
 
 
 def test_the_worker_deletes_what_is_queued(
-    worker: deletion_worker.DeletionWorker, large: Article
+    worker: queue_worker.QueueWorker, large: Article
 ) -> None:
     deletion.delete(Article.objects.filter(pk=large.pk))
 
@@ -258,7 +258,7 @@ def test_the_worker_deletes_what_is_queued(
 
 
 def test_a_stopped_worker_ends_after_its_batch_and_another_continues(
-    worker: deletion_worker.DeletionWorker, alice: User, bob: User
+    worker: queue_worker.QueueWorker, alice: User, bob: User
 ) -> None:
     for number in range(30):
         write_many_comments(bob, write_article(alice, title=f"Title {number}"), SMALL)
@@ -269,13 +269,13 @@ def test_a_stopped_worker_ends_after_its_batch_and_another_continues(
 
     left = Comment.objects.count()
     assert left > 0
-    deletion_worker.DeletionWorker().empty_queues()
+    queue_worker.QueueWorker().empty_queues()
     assert not Article.objects.exists()
     assert counts_are_right()
 
 
 def test_a_failed_deletion_does_not_stop_the_worker(
-    worker: deletion_worker.DeletionWorker, large: Article
+    worker: queue_worker.QueueWorker, large: Article
 ) -> None:
     Deletion.objects.create(model="articles.nothing", row_id=1)  # raises LookupError
 

@@ -18,9 +18,9 @@ from tests.rules.test_large_deletions import counts_are_right
 from users import tokens, visibility_changes
 from users.audit import AuditEntry
 from users.deletion import Deletion, enqueue
-from users.deletion_worker import worker
 from users.models import User
 from users.moderation import reinstate, suspend
+from users.queue_worker import worker
 from users.visibility_changes import VisibilityChange, change_visibility
 
 Api = Callable[..., ApiClient]

@@ -23,8 +23,8 @@ from tests.rules.test_large_deletions import counts_are_right
 from tests.rules.test_moderation import select, url_of
 from users.audit import AuditEntry
 from users.deadlocks import retry_after_deadlock
-from users.deletion_worker import worker
 from users.models import User
+from users.queue_worker import worker
 
 Api = Callable[..., ApiClient]
 pytestmark = pytest.mark.django_db(transaction=True)  # verify_counts starts transactions

@@ -46,7 +46,7 @@ HEADERS = {
 }
 
 
-class PageMiddleware:
+class PageHeadersMiddleware:
     """Sets Content-Security-Policy and the headers above, and shows a page for a refused login. A
     view gets another policy with Django's `csp_override`.
 

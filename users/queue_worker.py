@@ -1,5 +1,5 @@
-"""The thread that works off the queues: deletions first, then other work on very many rows. Each
-server process has one."""
+"""The thread that does the work in the queues: deletions first, then other work on very many rows.
+Each server process has one."""
 
 import logging
 import os
@@ -19,11 +19,11 @@ PAUSE = 1.0  # seconds after an error
 LONGEST_BATCH = 10.0  # seconds that `stop` waits; the statement timeout cancels a longer batch
 
 
-class DeletionWorker:
+class QueueWorker:
     """`ensure_running` starts its thread, also in a forked process."""
 
     def __init__(self) -> None:
-        self._thread = BackgroundThread("deletion-worker", self._run)
+        self._thread = BackgroundThread("queue-worker", self._run)
         self._reset()
         os.register_at_fork(after_in_child=self._reset)
 
@@ -97,4 +97,4 @@ class DeletionWorker:
         return INTERVAL
 
 
-worker = DeletionWorker()
+worker = QueueWorker()
