@@ -1,17 +1,14 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from profiles.models import Follow
 from users.admin_base import ModelAdmin
-from users.admin_lists import RelationFilter
+from users.admin_lists import NEWEST_FIRST, RelationFilter
 from users.models import User
 from users.names import MAX_INPUT_LENGTH, fold
-
-# Not "-id": PostgreSQL would read all follows in this order, and skip those of other users.
-NEWEST_FIRST = ((F("id") + 0).desc(),)
 
 
 @admin.register(Follow)

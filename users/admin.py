@@ -1,4 +1,4 @@
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from django import forms
@@ -16,6 +16,7 @@ from users.admin_actions import ConfirmedAction, counted, plain
 from users.admin_forms import ChangeForm, PasswordForm
 from users.admin_links import first_page, states
 from users.admin_lists import DateFilter
+from users.admin_log import editor_of
 from users.admin_moderation import SuspendableAdmin
 from users.admin_rights import LimitedGroupAdmin, LimitedUserAdmin, StatusForm
 from users.audit import Action
@@ -67,7 +68,7 @@ class RemoveSecondFactor(ConfirmedAction):
     def problems(
         self, model_admin: Any, request: HttpRequest, rows: QuerySet[Any], *, lock: bool
     ) -> list[str]:
-        own = rows.filter(pk=cast(User, request.user).pk).exists()
+        own = rows.filter(pk=editor_of(request).pk).exists()
         return ["Remove your own second factor on the page “Second factor”."] if own else []
 
     def run(

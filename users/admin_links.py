@@ -144,11 +144,8 @@ def cut(text: str, length: int = MAX_TEXT) -> str:
 
 def states(*labels: tuple[str, str]) -> SafeString:
     """Labels, each with its text and its kind: "danger", "warning", "info" or "plain"."""
-    return format_html_join(" ", '<span class="state state-{}">{}</span>', reversed_pairs(labels))
-
-
-def reversed_pairs(labels: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    return ((kind, text) for text, kind in labels)
+    pairs = ((kind, text) for text, kind in labels)
+    return format_html_join(" ", '<span class="state state-{}">{}</span>', pairs)
 
 
 def first_page(*paths: str) -> str | None:

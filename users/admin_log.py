@@ -5,12 +5,12 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import models
 from django.http import HttpRequest
 
 from users.admin_links import LinkedModelAdmin, load_only
 from users.audit import MAX_ENTRIES, Action, record
+from users.models import User
 
 REASON_LENGTH = 1_000  # characters
 
@@ -35,11 +35,11 @@ class LoggedAdmin(LinkedModelAdmin):
         return message
 
     def log_addition(self, request: HttpRequest, obj: models.Model, message: Any) -> LogEntry:
-        record(_editor(request), Action.ADD, [obj], details=_text_of(message))
+        record(editor_of(request), Action.ADD, [obj], details=_text_of(message))
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: models.Model, message: Any) -> LogEntry:
-        record(_editor(request), Action.CHANGE, [obj], details=_text_of(message))
+        record(editor_of(request), Action.CHANGE, [obj], details=_text_of(message))
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
@@ -61,12 +61,17 @@ class LoggedAdmin(LinkedModelAdmin):
         rows = rows if rows.ordered else rows.order_by("pk")
         # An entry needs only the name of the row.
         rows = load_only(rows, self.name_columns) if self.name_columns else rows
-        record(_editor(request), action, rows, reason=reason, details=details)
+        record(editor_of(request), action, rows, reason=reason, details=details)
         flag = DELETION if action == Action.DELETE else CHANGE
         message = ". ".join(filter(None, (action.label, details, reason)))
         return LogEntry.objects.log_actions(
-            _editor(request).pk, rows[:MAX_ENTRIES], flag, "" if flag == DELETION else message
+            editor_of(request).pk, rows[:MAX_ENTRIES], flag, "" if flag == DELETION else message
         )
+
+
+def editor_of(request: HttpRequest) -> User:
+    """The user who is logged in to the admin."""
+    return cast(User, request.user)
 
 
 def reason_of(request: HttpRequest) -> str:
@@ -88,10 +93,6 @@ def described_change(form: forms.ModelForm, name: str) -> str:
         ]
         return f"{label} ({'; '.join(parts)})"
     return label
-
-
-def _editor(request: HttpRequest) -> AbstractBaseUser:
-    return cast(AbstractBaseUser, request.user)
 
 
 def _text_of(message: Any) -> str:

@@ -1,6 +1,6 @@
 """The actions of moderators: hide and restore texts; suspend, restore and log out users."""
 
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.contrib.auth import get_permission_codename
@@ -10,10 +10,11 @@ from unfold.widgets import UnfoldBooleanWidget
 
 from users.admin_actions import ConfirmedAction, ReasonForm, counted
 from users.admin_base import ModelAdmin
+from users.admin_log import editor_of
 from users.audit import Action
 from users.models import User
 from users.moderation import reinstate, suspend
-from users.privileges import Reasons, irremovable, untouchable
+from users.privileges import irremovable, problems_of, untouchable
 from users.revocation import end_tokens_of
 from users.visibility import Hideable
 from users.visibility_changes import change_visibility, changeable, locked, not_being_deleted
@@ -92,7 +93,7 @@ class UserAction(ConfirmedAction):
     def problems(
         self, model_admin: Any, request: HttpRequest, rows: QuerySet[Any], *, lock: bool
     ) -> list[str]:
-        return _sentences(untouchable(rows, _editor(request)))
+        return problems_of(untouchable(rows, editor_of(request)))
 
 
 class Suspend(UserAction):
@@ -115,7 +116,7 @@ class Suspend(UserAction):
     def problems(
         self, model_admin: Any, request: HttpRequest, rows: QuerySet[Any], *, lock: bool
     ) -> list[str]:
-        return _sentences(irremovable(rows, _editor(request), lock=lock))
+        return problems_of(irremovable(rows, editor_of(request), lock=lock))
 
     def run(
         self, model_admin: Any, request: HttpRequest, rows: QuerySet[Any], form: forms.Form
@@ -181,11 +182,3 @@ class SuspendableAdmin(ModelAdmin):
 
     def describe(self, row: User) -> tuple[str, str]:
         return str(row), f"{row.email}, joined {row.created_at:%-d %B %Y}"
-
-
-def _editor(request: HttpRequest) -> User:
-    return cast(User, request.user)
-
-
-def _sentences(reasons: Reasons) -> list[str]:
-    return [f"{user} {reason}." for user, reason in reasons.items()]

@@ -1,6 +1,6 @@
 """The rules of `users.privileges` on the admin pages of users and groups."""
 
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.apps import apps
@@ -12,6 +12,7 @@ from django.db import models, transaction
 from django.http import HttpRequest
 
 from users.admin_base import ModelAdmin
+from users.admin_log import editor_of
 from users.models import User
 from users.privileges import (
     Reasons,
@@ -20,6 +21,7 @@ from users.privileges import (
     groups_beyond,
     irremovable,
     lock_superusers,
+    problems_of,
     sentence,
     untouchable,
 )
@@ -70,24 +72,24 @@ class LimitedUserAdmin(ModelAdmin, UserAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if not super().has_change_permission(request, obj):
             return False
-        return obj is None or not untouchable(_row(obj), _editor(request))
+        return obj is None or not untouchable(_row(obj), editor_of(request))
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         if not super().has_delete_permission(request, obj):
             return False
-        return obj is None or not irremovable(_row(obj), _editor(request), lock=False)
+        return obj is None or not irremovable(_row(obj), editor_of(request), lock=False)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[str], dict[str, Any], set[str], list[str]]:
         texts, counts, forbidden, _ = super().get_deleted_objects(objs, request)
         rows = objs if isinstance(objs, models.QuerySet) else _row(objs[0])
-        reasons = irremovable(rows, _editor(request), lock=False)
-        return texts, counts, forbidden, [f"{user} {why}" for user, why in reasons.items()]
+        reasons = irremovable(rows, editor_of(request), lock=False)
+        return texts, counts, forbidden, problems_of(reasons)
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet) -> None:
         with transaction.atomic():
-            _refuse(irremovable(queryset, _editor(request)))
+            _refuse(irremovable(queryset, editor_of(request)))
             super().delete_queryset(request, queryset)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -108,7 +110,7 @@ class LimitedUserAdmin(ModelAdmin, UserAdmin):
         form = super().get_form(request, obj, change=change, **options)
         if not issubclass(form, StatusForm):
             return form
-        editor = _editor(request)
+        editor = editor_of(request)
         form.editor = editor
         fields: Any = form.base_fields
         if "is_superuser" in fields and not editor.is_superuser:
@@ -130,7 +132,7 @@ class LimitedUserAdmin(ModelAdmin, UserAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Checks the rules again, because some forms do not, such as those of editable lists."""
         if change:
-            editor = _editor(request)
+            editor = editor_of(request)
             lock_superusers()
             _refuse(untouchable(_row(obj), editor))
             changed = {*STATUSES} & {*form.changed_data}
@@ -153,18 +155,19 @@ class LimitedGroupAdmin(ModelAdmin, GroupAdmin):  # type: ignore[misc]  # Unfold
     def _is_below(self, request: HttpRequest, group: Group | None) -> bool:
         if group is None:
             return True
-        return not groups_beyond(_editor(request), Group.objects.filter(pk=group.pk)).exists()
+        return not groups_beyond(editor_of(request), Group.objects.filter(pk=group.pk)).exists()
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[str], dict[str, Any], set[str], list[str]]:
         texts, counts, forbidden, _ = super().get_deleted_objects(objs, request)
         pks = [group.pk for group in objs]
-        beyond = groups_beyond(_editor(request), Group.objects.filter(pk__in=pks))
-        return texts, counts, forbidden, [f"{group} has permissions you lack" for group in beyond]
+        beyond = groups_beyond(editor_of(request), Group.objects.filter(pk__in=pks))
+        problems = [f"{group} has permissions that you do not have." for group in beyond]
+        return texts, counts, forbidden, problems
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        if groups_beyond(_editor(request), queryset).exists():
+        if groups_beyond(editor_of(request), queryset).exists():
             raise PermissionDenied
         super().delete_queryset(request, queryset)
 
@@ -175,7 +178,7 @@ class LimitedGroupAdmin(ModelAdmin, GroupAdmin):  # type: ignore[misc]  # Unfold
         fields: Any = form.base_fields
         if "permissions" in fields:
             current = obj.permissions.all() if obj else Permission.objects.none()
-            offered = offered_permissions(self.admin_site, _editor(request), current)
+            offered = offered_permissions(self.admin_site, editor_of(request), current)
             fields["permissions"].queryset = offered
         return form
 
@@ -199,10 +202,6 @@ def _without(hidden: set[str], fields: Any) -> list[Any]:
     """The fields of a fieldset without the hidden ones. A tuple in it is a line of fields."""
     shown = [_without(hidden, each) if isinstance(each, tuple) else each for each in fields]
     return [each for each in shown if each and not (isinstance(each, str) and each in hidden)]
-
-
-def _editor(request: HttpRequest) -> User:
-    return cast(User, request.user)
 
 
 def _row(user: User) -> models.QuerySet[User]:

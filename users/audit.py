@@ -82,16 +82,14 @@ def record(
         "reason": reason,
         "details": details,
     }
-    entries = [
-        AuditEntry(
-            model=row._meta.label_lower,
-            object_id=str(row.pk),
-            object_name=str(row)[:NAME_LENGTH],
-            **common,
-        )
-        for row in rows
-    ]
+    entries = [_entry_of(row, common) for row in rows]
     if more > 0:
         name = f"{more:,} more {kind._meta.verbose_name_plural}"
         entries.append(AuditEntry(model=kind._meta.label_lower, object_name=name, **common))
     AuditEntry.objects.bulk_create(entries)
+
+
+def _entry_of(row: models.Model, common: dict[str, Any]) -> AuditEntry:
+    name = str(row)[:NAME_LENGTH]
+    label = row._meta.label_lower
+    return AuditEntry(model=label, object_id=str(row.pk), object_name=name, **common)

@@ -117,6 +117,11 @@ def lock_superusers() -> None:
         pass
 
 
+def problems_of(reasons: Reasons) -> list[str]:
+    """The reasons as one sentence for each user."""
+    return [f"{user} {reason}." for user, reason in reasons.items()]
+
+
 def sentence(reasons: Reasons, limit: int = 5) -> str:
     """The reasons as a sentence for a message, such as "alice is your own account"."""
     named = [f"{user} {reason}" for user, reason in reasons.items()]

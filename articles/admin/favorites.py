@@ -1,18 +1,16 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from articles.models import Article, Favorite
 from users.admin_base import ModelAdmin
-from users.admin_lists import RelationFilter
+from users.admin_lists import NEWEST_FIRST, RelationFilter
 from users.models import User
 from users.names import MAX_INPUT_LENGTH, fold
 
 NEWEST_ARTICLE_FIRST = ("-article_created_at", "-article_id")
-# Not "-id": PostgreSQL would read all favorites in this order, and skip those of other articles.
-NEWEST_FIRST = ((F("id") + 0).desc(),)
 
 
 @admin.register(Favorite)
