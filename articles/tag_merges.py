@@ -154,4 +154,4 @@ def _execute(statement: str, parameters: list[list[int]]) -> int:
     """Returns the number of rows that were locked."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.rowcount
+        return int(cursor.rowcount)
