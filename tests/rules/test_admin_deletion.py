@@ -11,7 +11,8 @@ from django.urls import reverse
 from articles.models import Article, Comment, Tag
 from tests.builders import like, make_user, write_article, write_comment
 from tests.forms import Form, send
-from users import admin_base, deletion
+from users import deletion
+from users.admin_base import model_admin
 from users.audit import MAX_ENTRIES, AuditEntry
 from users.models import User
 from users.queue_worker import worker
@@ -76,7 +77,7 @@ def test_the_confirmation_for_a_large_article_is_small(site: Client, alice: User
 def test_a_confirmation_counts_up_to_a_maximum(
     site: Client, article: Article, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_base, "MAX_COUNTED", 2)
+    monkeypatch.setattr(model_admin, "MAX_COUNTED", 2)
     for _ in range(3):
         write_comment(alice, article)
 

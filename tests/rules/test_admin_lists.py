@@ -10,7 +10,7 @@ from django.urls import reverse
 from articles.models import Article, Comment, Favorite, Tag
 from profiles.models import Follow
 from tests.builders import follow, like, make_user, write_article, write_comment
-from users import admin_lists
+from users.admin_base import lists
 from users.models import User
 
 
@@ -179,7 +179,7 @@ def test_a_list_ignores_a_parameter_that_is_not_of_a_filter(
 def test_a_long_list_is_not_counted_to_the_end(
     site: Client, article: Article, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_lists, "MAX_ROWS", 2)
+    monkeypatch.setattr(lists, "MAX_ROWS", 2)
     write_comment(alice, article)
     assert changelist(site, "articles_comment").result_count == 1
     for _ in range(2):

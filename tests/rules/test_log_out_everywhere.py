@@ -17,7 +17,8 @@ from pytest_django import Settings
 
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
-from users import admin_log, audit, tokens
+from users import audit, tokens
+from users.admin_base import log
 from users.audit import AuditEntry
 from users.models import User
 
@@ -314,7 +315,7 @@ def test_the_action_is_logged_for_each_user(site: Client, dora: User, alice: Use
 def test_one_update_logs_out_any_number_of_users(
     site: Client, dora: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_log, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(log, "MAX_ENTRIES", 2)
     monkeypatch.setattr(audit, "MAX_ENTRIES", 2)
     names = [f"user{number}" for number in range(5)]
     User.objects.bulk_create(

@@ -13,10 +13,16 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from users.admin_actions import MAX_COUNTED, ConfirmedAction, ReasonForm, delete_selected, shown
-from users.admin_forms import ChangeForm, LineField, TextArea, TextField
-from users.admin_lists import LargeListAdmin
-from users.admin_log import LoggedAdmin
+from users.admin_base.actions import (
+    MAX_COUNTED,
+    ConfirmedAction,
+    ReasonForm,
+    delete_selected,
+    shown,
+)
+from users.admin_base.forms import ChangeForm, LineField, TextArea, TextField
+from users.admin_base.lists import LargeListAdmin
+from users.admin_base.log import LoggedAdmin
 from users.deletion import Deletion, counts_below, delete
 
 SHORT_TEXT = 5_000  # characters; a longer field has a large textarea

@@ -11,8 +11,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import HttpRequest
 
-from users.admin_base import ModelAdmin
-from users.admin_log import editor_of
+from users.admin_base.log import editor_of
+from users.admin_base.model_admin import ModelAdmin
 from users.models import User
 from users.privileges import (
     Reasons,

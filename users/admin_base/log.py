@@ -8,7 +8,7 @@ from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.db import models
 from django.http import HttpRequest
 
-from users.admin_links import LinkedModelAdmin, load_only
+from users.admin_base.links import LinkedModelAdmin, load_only
 from users.audit import MAX_ENTRIES, Action, record
 from users.models import User
 

@@ -12,15 +12,14 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.contrib.filters.admin import RadioFilter
 from unfold.forms import UserChangeForm, UserCreationForm
 
-from users.admin_actions import ConfirmedAction, counted, plain
-from users.admin_forms import ChangeForm, PasswordForm
-from users.admin_links import first_page, states
-from users.admin_lists import DateFilter
-from users.admin_log import editor_of
-from users.admin_moderation import SuspendableAdmin
-from users.admin_rights import LimitedGroupAdmin, LimitedUserAdmin, StatusForm
+from users.admin.moderation import SuspendableAdmin
+from users.admin.rights import LimitedGroupAdmin, LimitedUserAdmin, StatusForm
+from users.admin_base.actions import ConfirmedAction, counted, plain
+from users.admin_base.forms import ChangeForm, PasswordForm
+from users.admin_base.links import first_page, states
+from users.admin_base.lists import DateFilter
+from users.admin_base.log import editor_of
 from users.audit import Action
-from users.audit_admin import AuditEntryAdmin as AuditEntryAdmin  # registers itself
 from users.models import User
 from users.names import MAX_INPUT_LENGTH, fold
 from users.second_factor import has_second_factor, remove_second_factors

@@ -15,8 +15,8 @@ from django.urls import reverse
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from users.admin_links import load_only
-from users.admin_log import REASON_LENGTH
+from users.admin_base.links import load_only
+from users.admin_base.log import REASON_LENGTH
 from users.deadlocks import retry_after_deadlock
 
 SHOWN = 20  # rows on a confirmation page
