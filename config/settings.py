@@ -9,7 +9,7 @@ from pathlib import Path
 from corsheaders.defaults import default_headers
 from django.utils.csp import CSP
 
-from config.admin_theme import UNFOLD as UNFOLD
+from config.admin.theme import UNFOLD as UNFOLD
 from config.environment.reader import Env
 from database.settings import database
 

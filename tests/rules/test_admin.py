@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from articles.models import Article, Tag
-from config.admin_site import AdminSite
+from config.admin.site import AdminSite
 from tests.builders import PASSWORD, follow, like, make_user, write_article, write_comment
 from users.models import User
 

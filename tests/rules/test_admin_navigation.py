@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
-from config.admin_navigation import GROUPS, LIST
+from config.admin.navigation import GROUPS, LIST
 from tests.builders import PASSWORD, make_user
 from users.models import User
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from articles.models import Article, Comment
-from config import admin_start
+from config.admin import start
 from tests.builders import like, make_user, write_article, write_comment
 from users.models import User
 
@@ -45,7 +45,7 @@ def test_it_counts_the_new_rows_of_each_day(site: Client, alice: User) -> None:
 def test_it_says_when_it_stops_counting(
     site: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_start, "MOST_OF_DAY", 2)
+    monkeypatch.setattr(start, "MOST_OF_DAY", 2)
     for _ in range(3):
         write_article(alice)
 
@@ -55,7 +55,7 @@ def test_it_says_when_it_stops_counting(
 def test_it_says_which_favorites_it_does_not_count(
     site: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_start, "NEWEST_FAVORITES", 3)
+    monkeypatch.setattr(start, "NEWEST_FAVORITES", 3)
     for days in (3, 2, 1, 1, 0):
         favorite = like(alice, write_article(alice))
         type(favorite).objects.filter(pk=favorite.pk).update(created_at=NOW - timedelta(days=days))

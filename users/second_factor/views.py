@@ -1,5 +1,5 @@
 """The two pages: the second step of a login, and the page on which staff add and remove their
-second factor. `config.admin_site` calls them for users who have given their password."""
+second factor. `config.admin.site` calls them for users who have given their password."""
 
 from typing import Any, cast
 

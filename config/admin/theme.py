@@ -17,17 +17,17 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Conduit",
     "SITE_HEADER": "Conduit",
     "SITE_SYMBOL": "edit_note",
-    "ENVIRONMENT": "config.admin_theme.environment",
+    "ENVIRONMENT": "config.admin.theme.environment",
     "STYLES": [lambda request: static("admin/conduit.css")],
     "SCRIPTS": [lambda request: static("admin/conduit.js")],
-    "SIDEBAR": {"navigation": "config.admin_navigation.navigation"},
+    "SIDEBAR": {"navigation": "config.admin.navigation.navigation"},
     "ACCOUNT": {
         "navigation": [
             {"title": "Change password", "link": reverse_lazy("admin:password_change")},
             {"title": "Second factor", "link": reverse_lazy("admin:second_factor")},
         ]
     },
-    "DASHBOARD_CALLBACK": "config.admin_start.add_start_page",
+    "DASHBOARD_CALLBACK": "config.admin.start.add_start_page",
     "BORDER_RADIUS": "6px",
     "COLORS": {
         # Contrast, by WCAG 2.1: 600 has 5.5 or more on white and the lightest greys, and white text
