@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.contrib.admin import ActionLocation
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
-from django.db import connection, models
+from django.db import IntegrityError, connection, models
 from django.db.models import Exists, OuterRef
 from django.forms import Field
 from django.http import Http404, HttpRequest, HttpResponse
@@ -76,6 +76,14 @@ class ModelAdmin(LoggedAdmin, LargeListAdmin):
             except self.model.DoesNotExist:
                 return None
         return row
+
+    def changeform_view(self, request: HttpRequest, *arguments: Any, **options: Any) -> Any:
+        """The page of a row. If another request has written a conflicting row after the form was
+        checked, the form is checked again, and says what is wrong."""
+        try:
+            return super().changeform_view(request, *arguments, **options)
+        except IntegrityError:
+            return super().changeform_view(request, *arguments, **options)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
