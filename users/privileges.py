@@ -6,7 +6,7 @@
   right to change a user would include all rights of that user. `users_beyond(editor, users)`,
   `groups_beyond(editor, groups)`.
 - Nobody removes their own account or the last active superuser. To remove means here: to delete,
-  suspend or deactivate a user, or to take the staff or superuser status.
+  suspend or deactivate a user, to disable their password, or to take the staff or superuser status.
 
 An action on users calls one function and refuses the users that are in its result:
 

@@ -212,6 +212,20 @@ def test_nobody_deletes_themselves() -> None:
     assert User.objects.get() == root
 
 
+def test_nobody_disables_their_own_password(alice: User) -> None:
+    root = make_superuser("root")
+    client = client_of(root)
+    data = {"usable_password": "false", "unset-password": "1"}
+
+    assert client.post(f"{USERS}{root.pk}/password/", data).status_code == 403
+    assert client.post(f"{USERS}{alice.pk}/password/", data).status_code == 302
+
+    root.refresh_from_db()
+    alice.refresh_from_db()
+    assert root.has_usable_password()
+    assert not alice.has_usable_password()
+
+
 def test_a_superuser_removes_another(alice: User) -> None:
     client = client_of(make_superuser("root"))
     other = make_superuser("other")

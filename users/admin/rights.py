@@ -4,12 +4,13 @@ from typing import Any
 
 from django import forms
 from django.apps import apps
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from users.admin_base.log import editor_of
 from users.admin_base.model_admin import ModelAdmin
@@ -91,6 +92,15 @@ class LimitedUserAdmin(ModelAdmin, UserAdmin):
         with transaction.atomic():
             _refuse(irremovable(queryset, editor_of(request)))
             super().delete_queryset(request, queryset)
+
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        """Call it in a transaction. A user without a password cannot log in, as if suspended."""
+        user: Any = self.get_object(request, unquote(id))
+        if user and "unset-password" in request.POST:
+            _refuse(irremovable(_row(user), editor_of(request)))
+        return super().user_change_password(request, id, form_url)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Without the password and the permissions, for editors who may not change the user."""
