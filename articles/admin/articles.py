@@ -11,10 +11,8 @@ from articles.admin.states import page_of_article, state_of
 from articles.admin.tag_list import ArticleForm, lock_new_tags, save_tags
 from articles.entries import favorites_count
 from articles.models import Article
-from users.admin.moderation import HideableAdmin
-from users.admin_base.forms import ChangeForm
-from users.admin_base.links import cut
-from users.admin_base.lists import DateFilter, RelationFilter
+from users.admin import HideableAdmin
+from users.admin_base import ChangeForm, DateFilter, RelationFilter, cut
 
 FACTS = ("state", "favorites", "slug", "created_at", "updated_at")
 

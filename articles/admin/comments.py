@@ -11,9 +11,8 @@ from articles.admin.markdown import MarkdownAdmin
 from articles.admin.states import is_visible, page_of_article, state_of
 from articles.models import Comment
 from articles.texts import shortened
-from users.admin.moderation import HideableAdmin
-from users.admin_base.links import MAX_TEXT, MAX_TOOLTIP
-from users.admin_base.lists import DateFilter, RelationFilter
+from users.admin import HideableAdmin
+from users.admin_base import MAX_TEXT, MAX_TOOLTIP, DateFilter, RelationFilter
 
 FACTS = ("state", "created_at", "updated_at")
 

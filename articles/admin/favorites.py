@@ -5,8 +5,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from articles.models import Article, Favorite
-from users.admin_base.lists import NEWEST_FIRST, RelationFilter
-from users.admin_base.model_admin import ModelAdmin
+from users.admin_base import NEWEST_FIRST, ModelAdmin, RelationFilter
 from users.models import User
 from users.names import MAX_INPUT_LENGTH, fold
 

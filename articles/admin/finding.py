@@ -8,8 +8,7 @@ from unfold.contrib.filters.admin import RadioFilter
 
 from articles.models import Tagging
 from articles.search import MAX_MATCHES
-from users.admin_base.lists import MAX_ROWS, RelationFilter
-from users.admin_base.model_admin import ModelAdmin
+from users.admin_base import MAX_ROWS, ModelAdmin, RelationFilter
 from users.models import User
 from users.names import MAX_INPUT_LENGTH, fold
 

@@ -9,8 +9,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from articles.models import BODY_LENGTH
-from users.admin_base.forms import TextArea
-from users.admin_base.model_admin import ModelAdmin
+from users.admin_base import ModelAdmin, TextArea
 
 # Characters of a stored text that the page itself renders, in some 20 ms. The script asks for the
 # preview of a longer text.

@@ -1,7 +1,7 @@
 """What the lists say about the state of an article or a comment, and where readers find it."""
 
 from articles.models import Article, Authored
-from users.admin_base.links import first_page, states
+from users.admin_base import first_page, states
 
 
 def is_visible(text: Authored) -> bool:

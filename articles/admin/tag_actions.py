@@ -13,8 +13,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from articles.models import Tag
 from articles.tag_merges import TagMergeError, merge_tags
-from users.admin_base.actions import ActionRefused, ConfirmedAction, ReasonForm, counted
-from users.admin_base.forms import ChangeForm
+from users.admin_base import ActionRefused, ChangeForm, ConfirmedAction, ReasonForm, counted
 from users.audit import Action
 
 IN_BACKGROUND = " A server moves the articles in the background, within minutes."

@@ -10,7 +10,7 @@ from django.utils.functional import lazy
 
 from articles.entries import MOST_TAGS
 from articles.models import Article, Tag, Tagging
-from users.admin_base.forms import ChangeForm, TextArea, TextField
+from users.admin_base import ChangeForm, TextArea, TextField
 
 
 def suggestions() -> str:

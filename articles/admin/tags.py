@@ -9,7 +9,7 @@ from articles.admin.tag_actions import IN_BACKGROUND, Merge, TagForm
 from articles.counts import CountKind, Tally, stored_count
 from articles.models import Tag
 from articles.tag_merges import rename_tag
-from users.admin_base.model_admin import ModelAdmin
+from users.admin_base import ModelAdmin
 from users.audit import Action
 
 

@@ -19,8 +19,7 @@ from unfold.sites import UnfoldAdminSite
 
 from config.pool_page.access import delete_key
 from config.pool_page.views import PoolPage
-from users.admin_base.actions import delete_selected
-from users.admin_base.forms import LoginForm, OwnPasswordForm
+from users.admin_base import LoginForm, OwnPasswordForm, delete_selected
 from users.second_factor import Missing, enter_code, manage, missing
 
 # Django's admin and PostgreSQL raise these for a value that was not checked before: a NUL, a date

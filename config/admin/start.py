@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from articles.models import Article, Comment, Favorite
-from users.admin_base.links import list_of, load_only
+from users.admin_base import list_of, load_only
 from users.audit import AuditEntry
 from users.models import User
 

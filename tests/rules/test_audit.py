@@ -17,7 +17,7 @@ from django.urls import reverse
 from articles.models import Article, Tag
 from tests.builders import PASSWORD, make_user
 from tests.forms import open_form, send
-from users.admin_base.model_admin import ModelAdmin
+from users.admin_base import ModelAdmin
 from users.audit import Action, AuditEntry, record
 from users.models import User
 

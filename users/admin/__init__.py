@@ -2,6 +2,7 @@
 this package."""
 
 from users.admin.audit import AuditEntryAdmin
+from users.admin.moderation import HideableAdmin
 from users.admin.users import GroupAdmin, UserAdmin
 
-__all__ = ["AuditEntryAdmin", "GroupAdmin", "UserAdmin"]
+__all__ = ["AuditEntryAdmin", "GroupAdmin", "HideableAdmin", "UserAdmin"]

@@ -11,8 +11,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from users.admin_base.lists import ChangeList, DateFilter
-from users.admin_base.model_admin import ModelAdmin
+from users.admin_base import ChangeList, DateFilter, ModelAdmin
 from users.audit import AuditEntry
 
 

@@ -8,9 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.widgets import UnfoldBooleanWidget
 
-from users.admin_base.actions import ConfirmedAction, ReasonForm, counted
-from users.admin_base.log import editor_of
-from users.admin_base.model_admin import ModelAdmin
+from users.admin_base import ConfirmedAction, ModelAdmin, ReasonForm, counted, editor_of
 from users.audit import Action
 from users.models import User
 from users.moderation import reinstate, suspend

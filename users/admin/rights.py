@@ -12,8 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
 
-from users.admin_base.log import editor_of
-from users.admin_base.model_admin import ModelAdmin
+from users.admin_base import ModelAdmin, editor_of
 from users.models import User
 from users.privileges import (
     Reasons,

@@ -14,11 +14,17 @@ from unfold.forms import UserChangeForm, UserCreationForm
 
 from users.admin.moderation import SuspendableAdmin
 from users.admin.rights import LimitedGroupAdmin, LimitedUserAdmin, StatusForm
-from users.admin_base.actions import ConfirmedAction, counted, plain
-from users.admin_base.forms import ChangeForm, PasswordForm
-from users.admin_base.links import first_page, states
-from users.admin_base.lists import DateFilter
-from users.admin_base.log import editor_of
+from users.admin_base import (
+    ChangeForm,
+    ConfirmedAction,
+    DateFilter,
+    PasswordForm,
+    counted,
+    editor_of,
+    first_page,
+    plain,
+    states,
+)
 from users.audit import Action
 from users.models import User
 from users.names import MAX_INPUT_LENGTH, fold

@@ -20,7 +20,7 @@ MAX_TEXT = 80  # characters of a text in a list; its tooltip shows MAX_TOOLTIP
 MAX_TOOLTIP = 300
 
 
-class ChangeList(UnfoldChangeList):
+class PartialChangeList(UnfoldChangeList):
     """Loads only the columns that the list shows. A text may have 200,000 characters."""
 
     def apply_select_related(self, qs: models.QuerySet) -> models.QuerySet:
@@ -47,8 +47,8 @@ class LinkedModelAdmin(UnfoldModelAdmin):
     def request(self, request: HttpRequest) -> None:
         pass
 
-    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
-        return ChangeList
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[PartialChangeList]:
+        return PartialChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The columns. A relation is a link if the editor may see the related rows."""

@@ -18,8 +18,7 @@ from django.utils.timezone import make_aware
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RangeDateFilter
 from unfold.utils import parse_date_str
 
-from users.admin_base import links
-from users.admin_base.links import LinkedModelAdmin
+from users.admin_base.links import LinkedModelAdmin, PartialChangeList
 
 MAX_ROWS = 10_000
 # For rows that an index finds. Not "-id": PostgreSQL would read all rows in this order, and skip
@@ -43,7 +42,7 @@ class ListPaginator(Paginator):
         return ManyRows(MAX_ROWS) if count > MAX_ROWS else count
 
 
-class ChangeList(links.ChangeList):
+class ChangeList(PartialChangeList):
     def get_filters(self, request: HttpRequest) -> Any:
         """Raises ValueError for a parameter of no filter: it could read a whole table."""
         specs, has_filters, others, _, has_active = super().get_filters(request)
