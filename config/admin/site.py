@@ -8,6 +8,7 @@ from django.contrib.auth import logout as log_out
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import PasswordChangeView, redirect_to_login
 from django.core.exceptions import BadRequest, FieldDoesNotExist
+from django.core.paginator import InvalidPage
 from django.db import DataError, ProgrammingError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -23,8 +24,9 @@ from users.admin_base import LoginForm, OwnPasswordForm, delete_selected
 from users.second_factor import Missing, enter_code, manage, missing
 
 # Django's admin and PostgreSQL raise these for a value that was not checked before: a NUL, a date
-# after the year 9999, an incomplete regular expression, a range of one value, an unknown field.
-BAD_INPUT = (DataError, FieldDoesNotExist, ValueError, OverflowError, IndexError)
+# after the year 9999, an incomplete regular expression, a range of one value, an unknown field, a
+# page of Unfold's search that does not exist.
+BAD_INPUT = (DataError, FieldDoesNotExist, InvalidPage, ValueError, OverflowError, IndexError)
 # The lookup needs an extension that is not installed, or the type of the column does not have it.
 # None: the number of parameters was wrong, and psycopg sent nothing.
 NO_SUCH_LOOKUP = {errors.UndefinedFunction.sqlstate, errors.DatatypeMismatch.sqlstate, None}

@@ -251,6 +251,8 @@ def test_the_pages_of_the_site_accept_any_input(
     url = reverse("admin:autocomplete")
     for name, value in sample(product([*relation, "term", "page"], VALUES), "autocomplete"):
         ask(site, faults, url, urlencode(relation | {"term": "a", name: value}, errors="replace"))
+    for value in ("", "x", "0", "-1", "99", HUGE):
+        ask(site, faults, reverse("admin:search"), urlencode({"s": "articles", "page": value}))
     paths = ["r/{}/1/", "r/1/{}/", "{}/", "users/user/{}/password/", "articles/{}/", "jsi18n/?{}"]
     for path, value in sample(product(paths, IDS), "paths"):
         ask(site, faults, f"/admin/{path.format(quote(value))}")
