@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError
 from django.db.models import BigIntegerField
 from django.http import QueryDict
 from rest_framework import serializers
@@ -17,10 +17,10 @@ from articles.page_keys import InvalidPageKey, PageKey
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
 from articles.texts import one_line, visible
 from database.errors import violated_constraint
+from users.retries import retry
 from users.serializer_fields import LongText, Name, Text
 
 LARGEST_LIMIT = 100
-WRITE_ATTEMPTS = 5
 
 
 class TagList(serializers.ListField):
@@ -90,15 +90,12 @@ class ArticleSerializer(serializers.Serializer[Article]):
 def retry_if_tag_was_deleted(write: Callable[[], Article]) -> Article:
     """Call `write` in a transaction, and again if a moderator has deleted or merged one of the tags
     between two of its statements."""
-    for attempt in range(1, WRITE_ATTEMPTS + 1):
-        try:
-            with transaction.atomic():
-                return write()
-        except IntegrityError as error:
-            constraint = violated_constraint(error) or ""
-            if attempt == WRITE_ATTEMPTS or not constraint.startswith("articles_tagging_tag_id_"):
-                raise
-    raise AssertionError("unreachable")
+    return retry(write, after=_tag_was_deleted)
+
+
+def _tag_was_deleted(error: DatabaseError) -> bool:
+    constraint = isinstance(error, IntegrityError) and violated_constraint(error)
+    return bool(constraint and constraint.startswith("articles_tagging_tag_id_"))
 
 
 class CommentSerializer(serializers.Serializer[Comment]):

@@ -10,8 +10,8 @@ Locks are taken in the order of `migrations/sql/tag_names.sql`: tags, articles, 
 from django.db import connection, models, transaction
 
 from articles.entries import Tag, Tagging
-from users.deadlocks import retry_after_deadlock
 from users.queued_work import QueuedWork, work_queued
+from users.retries import retry_after_deadlock
 
 AT_ONCE = 1_000  # taggings; to move one takes PostgreSQL 0.2 ms
 BATCH = 1_000  # articles; limits how long their writers wait

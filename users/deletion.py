@@ -16,8 +16,8 @@ from django.db import connection, models, transaction
 from django.db.models.functions import Now
 
 from database.backend import lift_timeouts
-from users.deadlocks import retry_after_deadlock
 from users.queued_work import work_queued
+from users.retries import retry_after_deadlock
 from users.visibility import Hideable
 
 SMALL = 1_000  # rows that are deleted at once; takes PostgreSQL 50 ms with index entries and counts

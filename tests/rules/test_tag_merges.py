@@ -22,9 +22,9 @@ from tests.races import at_once, while_deleting
 from tests.rules.test_large_deletions import counts_are_right
 from tests.rules.test_moderation import select, url_of
 from users.audit import AuditEntry
-from users.deadlocks import retry_after_deadlock
 from users.models import User
 from users.queue_worker import worker
+from users.retries import retry_after_deadlock
 
 Api = Callable[..., ApiClient]
 pytestmark = pytest.mark.django_db(transaction=True)  # verify_counts starts transactions

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from users.admin_base.links import load_only
 from users.admin_base.log import REASON_LENGTH
-from users.deadlocks import retry_after_deadlock
+from users.retries import retry_after_deadlock
 
 SHOWN = 20  # rows on a confirmation page
 MAX_COUNTED = 10_000  # rows of a model that a confirmation page counts
