@@ -140,7 +140,12 @@ def enqueue(rows: models.QuerySet[Any]) -> None:
             hidden = queued.exclude(hidden_at=None).order_by("pk").select_for_update()
             for _ in hidden.values_list("pk").iterator():
                 pass
-            queued.filter(hidden_at=None).update(**rows.model.values_when_queued())
+            values = rows.model.values_when_queued()
+            queued.filter(hidden_at=None).update(**values)
+            # A user who was hidden before may be active.
+            del values["hidden_at"]
+            if values:
+                queued.exclude(**values).update(**values)
         transaction.on_commit(work_queued.set)
 
 

@@ -413,6 +413,17 @@ def test_a_user_whose_deletion_is_queued_cannot_be_restored(dora: User) -> None:
     assert dora.hidden_at
 
 
+def test_a_hidden_user_whose_deletion_is_queued_cannot_log_in(api: Api, dora: User) -> None:
+    users = User.objects.filter(pk=dora.pk)
+    change_visibility(users, hide=True)
+    assert can_log_in(api, dora)
+
+    enqueue(users)
+
+    assert not can_log_in(api, dora)
+    assert api(dora).get("/api/user").status_code == 401
+
+
 @pytest.mark.django_db(transaction=True)
 def test_no_token_of_a_login_or_a_write_outlives_a_suspension(api: Api, dora: User) -> None:
     """Logins, a new password and a suspension at the same moment, with and without a restore."""
