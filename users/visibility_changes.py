@@ -53,10 +53,12 @@ def changeable(rows: Rows, *, hide: bool) -> Rows:
     already, unless the opposite is queued; and without rows whose deletion is queued. The result
     has no joins and no order."""
     rows = not_being_deleted(rows)
-    opposite = VisibilityChange.objects.filter(
-        model=rows.model._meta.label_lower, row_id=OuterRef("pk"), hide=not hide
-    )
-    return rows.filter(Q(hidden_at__isnull=hide) | Exists(opposite))
+    condition = Q(hidden_at__isnull=hide)
+    opposite = VisibilityChange.objects.filter(model=rows.model._meta.label_lower, hide=not hide)
+    # Only then, because PostgreSQL would read all rows in place of the index of the hidden ones.
+    if opposite.exists():
+        condition |= Q(Exists(opposite.filter(row_id=OuterRef("pk"))))
+    return rows.filter(condition)
 
 
 def not_being_deleted(rows: Rows) -> Rows:
