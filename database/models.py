@@ -106,7 +106,7 @@ class IdempotencyKey(models.Model):
             models.Index(fields=["created_at"], name="oldest_idempotency_keys"),
             models.Index(fields=["user", "-created_at"], name="newest_idempotency_keys"),
         ]
-        # Of the page about the pool. Django needs a model for each permission.
+        # Of the pool page. Django needs a model for each permission.
         permissions = [("view_pool", "Can see the database page")]
 
     def __str__(self) -> str:

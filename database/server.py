@@ -37,7 +37,7 @@ THREAD_IDLE_TIMEOUT = 600
 # The project configures the log afterwards.
 NO_HANDLERS = {"version": 1, "disable_existing_loggers": False, "loggers": {}}
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-MAX_EXITS = 20  # ended workers that the page about the pool lists
+MAX_EXITS = 20  # ended workers that the pool page lists
 EXIT_INTERVAL = 0.5  # seconds between two looks for ended workers
 
 
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def note_exits() -> None:
-    """Write the exits of workers into the folder of the server, for the page about the pool."""
+    """Write the exits of workers into the folder of the server, for the pool page."""
     running: dict[int | None, Any] = {}
     exits: deque[dict[str, Any]] = deque(maxlen=MAX_EXITS)
     while True:

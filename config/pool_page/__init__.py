@@ -1,1 +1,1 @@
-"""The page "Database" of the admin: what the pools of all processes do now, and did before."""
+"""The pool page, "Database" in the admin: the pools of all processes, now and before."""

@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 
 from config.pool_page.charts import charts
 from database import rundir
-from database.health import Activity, Machine, Quantile, Restart, Worker
+from database.health import Activity, Capacity, Machine, Quantile, Restart, Worker
 
 SECTIONS = (
     "state",
@@ -84,17 +84,8 @@ def _problems(machine: Machine, activity: Activity, unchecked: str) -> Iterator[
         yield Notice("error", f"The database does not answer: {activity.error}")
     if unchecked:
         yield Notice("warning", unchecked)
-    if activity.capacity and activity.capacity.shortage:
-        yield Notice("error", activity.capacity.shortage)
-    elif activity.capacity and activity.others + activity.capacity.needed > (
-        activity.capacity.of_server
-    ):
-        yield Notice(
-            "warning",
-            f"Other clients have {activity.others} connections now. The processes of this machine"
-            f" may open {activity.capacity.needed}, and the server allows"
-            f" {activity.capacity.of_server} in all.",
-        )
+    if activity.capacity:
+        yield from _shortage(activity.capacity, activity.others)
     for database in machine.databases:
         now = database.now
         if database.has_pool and now.in_use >= now.max and now.waiting:
@@ -111,6 +102,18 @@ def _problems(machine: Machine, activity: Activity, unchecked: str) -> Iterator[
             yield Notice("warning", text)
     if rundir.is_draining():
         yield Notice("warning", "The server is about to stop. Soon, it accepts no new connections.")
+
+
+def _shortage(capacity: Capacity, others: int) -> Iterator[Notice]:
+    """Whether PostgreSQL allows all connections, beside those that other clients have now."""
+    if capacity.shortage:
+        yield Notice("error", capacity.shortage)
+    elif others + capacity.needed > capacity.of_server:
+        text = (
+            f"Other clients have {others} connections now. The processes of this machine may open"
+            f" {capacity.needed}, and the server allows {capacity.of_server} in all."
+        )
+        yield Notice("warning", text)
 
 
 def _wait(quantile: Quantile) -> dict[str, Any]:

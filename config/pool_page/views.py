@@ -1,4 +1,4 @@
-"""The page about the pool and its refresh.
+"""The pool page and its refresh.
 
 Both answer within a second, also while the database is frozen. Before the login is checked in the
 database, the health probe checks whether the database answers. If it does not, the cookie of

@@ -1,5 +1,5 @@
-"""Health checks for people, process supervisors and load balancers, and the data of the page about
-the pool."""
+"""Health checks for people, process supervisors and load balancers, and the data of the pool
+page."""
 
 from database.health.activity import Activity, Client, read_activity
 from database.health.direct import answer_probe

@@ -1,7 +1,7 @@
 """What each process of the server reports about its pool, once a second.
 
 A process writes its report into the folder that the processes of the server share (`rundir`). So
-the page about the pool (`processes.py`) shows all of them, and needs neither the database nor an
+the pool page (`processes.py`) shows all of them, and needs neither the database nor an
 answer of another process. The reports are JSON Lines: the first line has the state and the events
 of the process, the others have the figures of one second each.
 """

@@ -1,4 +1,4 @@
-"""The slow statements and the outages of this process, for the page about the pool."""
+"""The slow statements and the outages of this process, for the pool page."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""The page about the pool, in a browser."""
+"""The pool page, in a browser."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""The page about the pool, of a server with two processes, while PostgreSQL works, stops and
+"""The pool page, of a server with two processes, while PostgreSQL works, stops and
 freezes."""
 
 import os

@@ -1,4 +1,4 @@
-"""The page about the pool in the admin: who may see it, and what it says."""
+"""The pool page in the admin: who may see it, and what it says."""
 
 import re
 import time

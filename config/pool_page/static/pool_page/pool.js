@@ -1,4 +1,4 @@
-// Refreshes the sections of the page about the pool.
+// Refreshes the sections of the pool page.
 "use strict";
 
 (() => {
