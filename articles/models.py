@@ -19,7 +19,7 @@ from articles.texts import one_line, shortened, visible
 from database.errors import violated_constraint
 from profiles.models import following
 from users.models import User
-from users.visibility import Hideable
+from users.visibility import IN_ADMIN, Hideable
 
 BODY_LENGTH = 200_000
 COMMENT_LENGTH = 10_000
@@ -148,7 +148,7 @@ class Article(Authored):
                 name="newest_of_author",
             ),
             # The list of the admin includes hidden articles, and can show only them.
-            models.Index(fields=["-created_at", "-id"], name="newest_articles"),
+            models.Index(fields=["-created_at", "-id"], name="newest_articles", condition=IN_ADMIN),
             models.Index(
                 fields=["-created_at", "-id"],
                 name="newest_hidden_articles",
@@ -273,7 +273,7 @@ class Comment(Authored):
             # The cascade of a deleted user uses it too.
             models.Index(fields=["author", "-created_at", "-id"], name="newest_comments_of_author"),
             # For the lists of the admin.
-            models.Index(fields=["-created_at", "-id"], name="newest_comments"),
+            models.Index(fields=["-created_at", "-id"], name="newest_comments", condition=IN_ADMIN),
             models.Index(
                 fields=["-created_at", "-id"],
                 name="newest_hidden_comments",

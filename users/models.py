@@ -25,7 +25,7 @@ from users.model_fields import (
 from users.names import EMAIL_LENGTH, MAX_INPUT_LENGTH, USERNAME_LENGTH, fold, validate_username
 from users.passwords import normalize_password
 from users.revocation import Revocable
-from users.visibility import Hideable
+from users.visibility import IN_ADMIN, Hideable
 from users.visibility_changes import VisibilityChange as VisibilityChange
 
 BIO_LENGTH = 2_000
@@ -104,7 +104,7 @@ class User(Revocable, PermissionsMixin, Hideable):
             models.Index(fields=["id"], name="superusers", condition=models.Q(is_superuser=True)),
             # For the list of the admin, and for its search by the start of a name or e-mail. Only
             # an index with `text_pattern_ops` finds prefixes under every collation.
-            models.Index(fields=["-created_at", "-id"], name="newest_users"),
+            models.Index(fields=["-created_at", "-id"], name="newest_users", condition=IN_ADMIN),
             models.Index(
                 fields=["username_folded"], name="username_prefix", opclasses=["text_pattern_ops"]
             ),

@@ -4,6 +4,11 @@ from typing import Any
 
 from django.db import models
 
+# True for every row. Only queries of the admin state it, and their indexes have it as a condition.
+# So PostgreSQL cannot use these indexes for the API. On a small table it would prefer them, because
+# they are newer, and keep that plan while the table grows.
+IN_ADMIN = models.Q(id__gt=-(2**62))
+
 
 class Hideable(models.Model):
     """A model whose rows can be hidden by a moderator, or because they are being deleted.

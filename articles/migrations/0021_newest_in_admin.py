@@ -6,6 +6,7 @@ from django.db import migrations, models
 from database.indexes import AddIndex
 
 NEWEST = ["-created_at", "-id"]
+IN_ADMIN = models.Q(("id__gt", -4611686018427387904))
 HIDDEN = models.Q(("hidden_at__isnull", False))
 
 
@@ -14,11 +15,15 @@ class Migration(migrations.Migration):
     dependencies = [("articles", "0020_fill_search")]
 
     operations = [
-        AddIndex("article", models.Index(fields=NEWEST, name="newest_articles")),
+        AddIndex(
+            "article", models.Index(fields=NEWEST, name="newest_articles", condition=IN_ADMIN)
+        ),
         AddIndex(
             "article", models.Index(fields=NEWEST, name="newest_hidden_articles", condition=HIDDEN)
         ),
-        AddIndex("comment", models.Index(fields=NEWEST, name="newest_comments")),
+        AddIndex(
+            "comment", models.Index(fields=NEWEST, name="newest_comments", condition=IN_ADMIN)
+        ),
         AddIndex(
             "comment", models.Index(fields=NEWEST, name="newest_hidden_comments", condition=HIDDEN)
         ),

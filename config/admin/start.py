@@ -39,6 +39,7 @@ COUNT_BY_DAY = """
         SELECT count(*) FROM (
             SELECT FROM {table}
             WHERE created_at >= day AND created_at < day + interval '1 day'
+                AND id > -4611686018427387904 -- the condition of the index
             ORDER BY created_at DESC, id DESC LIMIT %(most)s
         ) AS rows_of_day
     ) FROM unnest(%(days)s::timestamptz[]) AS day

@@ -24,6 +24,7 @@ from users.admin_base.forms import ChangeForm, LineField, TextArea, TextField
 from users.admin_base.lists import LargeListAdmin
 from users.admin_base.log import LoggedAdmin
 from users.deletion import Deletion, counts_below, delete
+from users.visibility import IN_ADMIN
 
 SHORT_TEXT = 5_000  # characters; a longer field has a large textarea
 LINE_LENGTH = 255  # characters; a longer field is edited in a textarea
@@ -61,7 +62,7 @@ class ModelAdmin(LoggedAdmin, LargeListAdmin):
     def get_queryset(self, request: HttpRequest) -> models.QuerySet:
         """All rows, including hidden ones, except those whose deletion is queued."""
         deletions = Deletion.objects.filter(model=self.opts.label_lower, row_id=OuterRef("pk"))
-        return super().get_queryset(request).exclude(Exists(deletions))
+        return super().get_queryset(request).filter(IN_ADMIN).exclude(Exists(deletions))
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
