@@ -17,7 +17,7 @@ from articles.page_keys import InvalidPageKey, PageKey
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
 from articles.texts import one_line, visible
 from database.errors import violated_constraint
-from users.retries import retry
+from users.retries import is_deadlock, retry
 from users.serializer_fields import LongText, Name, Text
 
 LARGEST_LIMIT = 100
@@ -62,7 +62,7 @@ class ArticleSerializer(serializers.Serializer[Article]):
             Tagging.objects.bulk_create(Tagging(article=article, tag=tag) for tag in tags)
             return article
 
-        return retry_if_tag_was_deleted(write)
+        return retry_after_conflict(write)
 
     def update(self, instance: Article, validated_data: dict[str, Any]) -> Article:
         if not validated_data:
@@ -84,13 +84,14 @@ class ArticleSerializer(serializers.Serializer[Article]):
                 instance.tags.set(tags)
             return instance
 
-        return retry_if_tag_was_deleted(write)
+        return retry_after_conflict(write)
 
 
-def retry_if_tag_was_deleted(write: Callable[[], Article]) -> Article:
-    """Call `write` in a transaction, and again if a moderator has deleted or merged one of the tags
-    between two of its statements."""
-    return retry(write, after=_tag_was_deleted)
+def retry_after_conflict(write: Callable[[], Article]) -> Article:
+    """Call `write` in a transaction, and again if another transaction made it fail: a moderator has
+    deleted or merged one of the tags, or the two waited for each other (a deadlock). Two articles
+    that swap their titles can deadlock: each takes the slug that the other gives up."""
+    return retry(write, after=lambda error: _tag_was_deleted(error) or is_deadlock(error))
 
 
 def _tag_was_deleted(error: DatabaseError) -> bool:

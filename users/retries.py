@@ -27,8 +27,8 @@ def retry_after_deadlock[Result](work: Callable[[], Result]) -> Result:
     For writes that cannot lock rows in the same order as other writers. Raises OperationalError
     after the last attempt.
     """
-    return retry(work, after=_is_deadlock)
+    return retry(work, after=is_deadlock)
 
 
-def _is_deadlock(error: DatabaseError) -> bool:
+def is_deadlock(error: DatabaseError) -> bool:
     return isinstance(error, OperationalError) and isinstance(error.__cause__, DeadlockDetected)

@@ -56,8 +56,8 @@ def test_each_path_gets_its_own_view_and_arguments(transactional_db: None) -> No
         '{"errors":{"profile":["not found"]}}',
     )
     assert answers[:3] == answers[4:7] == [article, profile, profile]
-    assert "Not Found" in answers[3]
-    assert answers[3] == answers[7]
+    assert "This page does not exist" in answers[3]
+    assert "This page does not exist" in answers[7]
 
 
 def test_the_cache_of_paths_is_bounded(transactional_db: None) -> None:

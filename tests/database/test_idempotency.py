@@ -201,11 +201,11 @@ def test_an_outdated_prepared_statement_is_retried_with_a_key(
 ) -> None:
     send(api(alice), ARTICLES, NEW_ARTICLE)  # prepares the statements
 
-    session.execute("ALTER TABLE articles_article ALTER description TYPE text")
+    session.execute("ALTER TABLE users_user ALTER image TYPE text")
     try:
         answer = send(api(alice), ARTICLES, NEW_ARTICLE, key="two")
     finally:
-        session.execute("ALTER TABLE articles_article ALTER description TYPE varchar(1000)")
+        session.execute("ALTER TABLE users_user ALTER image TYPE varchar(4096)")
 
     assert answer.status_code == 201
     assert Article.objects.count() == 2

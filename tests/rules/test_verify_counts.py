@@ -339,7 +339,10 @@ def retag(me: User, article: Article, names: list[str]) -> None:
 
 def rename_tag(me: User, article: Article, names: list[str]) -> None:
     old, new = names
-    Tag.objects.filter(name=old).update(name=new)
+    with transaction.atomic():
+        # Lock both in one order: two renames that swap the names of two tags would deadlock.
+        list(Tag.objects.filter(name__in=names).order_by("pk").select_for_update())
+        Tag.objects.filter(name=old).update(name=new)
 
 
 def delete(me: User, article: Article, names: list[str]) -> None:
