@@ -1,6 +1,7 @@
 """manage.py verify_search: compare the words that triggers store for the search with the texts."""
 
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -84,18 +85,29 @@ class Command(BaseCommand):
 def _wrong_rows(table: dict[str, str], *, repair: bool) -> list[int]:
     """The ids of the rows with wrong words, which are corrected if `repair` is true."""
     found: list[int] = []
-    ids: dict[str, Any] = {"after": 0}
     with connection.cursor() as cursor:
-        while True:
-            cursor.execute(LAST.format(**table, batch=BATCH), ids)
-            (ids["last"],) = cursor.fetchone()
-            if ids["last"] is None:
-                return found
-            cursor.execute(WRONG.format(**table), ids)
-            if wrong := [row_id for (row_id,) in cursor.fetchall()]:
-                found += wrong
-                if repair:
-                    with transaction.atomic():
-                        for statement in (LOCK, DELETE, STORE):
-                            cursor.execute(statement.format(**table), {"wrong": wrong})
-            ids["after"] = ids["last"]
+        for bounds in _batches(cursor, table):
+            cursor.execute(WRONG.format(**table), bounds)
+            wrong = [row_id for (row_id,) in cursor.fetchall()]
+            if wrong and repair:
+                _repair(cursor, table, wrong)
+            found += wrong
+    return found
+
+
+def _batches(cursor: Any, table: dict[str, str]) -> Iterator[dict[str, int]]:
+    """The bounds of each batch: the last id before it, and its own last id."""
+    after = 0
+    while True:
+        cursor.execute(LAST.format(**table, batch=BATCH), {"after": after})
+        (last,) = cursor.fetchone()
+        if last is None:
+            return
+        yield {"after": after, "last": last}
+        after = last
+
+
+@transaction.atomic
+def _repair(cursor: Any, table: dict[str, str], wrong: list[int]) -> None:
+    for statement in (LOCK, DELETE, STORE):
+        cursor.execute(statement.format(**table), {"wrong": wrong})
