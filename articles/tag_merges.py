@@ -80,13 +80,7 @@ def merge_tags(sources: list[Tag], target_name: str) -> bool:
             raise TagMergeError(f"“{target_name}” is being merged into “{target}”.")
         TagMerge.objects.filter(target__in=pks).update(target=target)
         if is_small(pks):
-            _execute(LOCK_TAGS + "UPDATE", [pks])
-            used = Tagging.objects.filter(tag__in=pks).values_list("tag", flat=True)
-            for pk in {*used}:
-                while _move_batch(pk, target.pk):
-                    pass
-            Tag.objects.filter(pk__in=pks).delete()
-            TagMerge.objects.filter(source__in=pks).delete()
+            _merge_at_once(pks, target.pk)
             return True
         TagMerge.objects.bulk_create(
             [TagMerge(source_id=pk, target=target) for pk in pks],
@@ -96,6 +90,16 @@ def merge_tags(sources: list[Tag], target_name: str) -> bool:
         )
         transaction.on_commit(work_queued.set)
     return False
+
+
+def _merge_at_once(sources: list[int], target: int) -> None:
+    _execute(LOCK_TAGS + "UPDATE", [sources])
+    used = Tagging.objects.filter(tag__in=sources).values_list("tag", flat=True)
+    for pk in {*used}:
+        while _move_batch(pk, target):
+            pass
+    Tag.objects.filter(pk__in=sources).delete()
+    TagMerge.objects.filter(source__in=sources).delete()
 
 
 def rename_tag(tag: Tag, name: str) -> bool:
