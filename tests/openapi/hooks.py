@@ -7,22 +7,10 @@ from uuid import uuid4
 
 import schemathesis
 
-LARGEST = 2**63 - 1
-
-
-@schemathesis.hook
-def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
-    """The maximum of a `limit` is the largest page. A larger limit is not refused: it is served as
-    the largest."""
-    for item in raw_schema["paths"].values():
-        for parameter in item.get("get", {}).get("parameters", []):
-            if parameter["name"] == "limit":
-                parameter["schema"]["maximum"] = LARGEST
-
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    headers, query, path = case.headers or {}, case.query or {}, case.path_parameters or {}
+    headers, query = case.headers or {}, case.query or {}
     # A key is for one request. Schemathesis makes the same one up for several.
     if re.fullmatch("[!-~]([ -~]*[!-~])?", str(headers.get("Idempotency-Key", ""))):
         headers["Idempotency-Key"] = str(uuid4())
@@ -30,6 +18,15 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if re.fullmatch("[A-Za-z0-9_-]{32}", str(query.get("before", ""))):
         query["before"] = os.environ["PAGE_KEY"]
         query.pop("offset", None)
-    # Users cannot follow themselves.
-    if path.get("username") == "alice":
-        path["username"] = "bob"
+    case.body = without_spaces(case.body)
+
+
+def without_spaces(value: Any) -> Any:
+    """White space around a name or a title is removed before its length is checked. So a text that
+    is too long only because of spaces is accepted."""
+    if isinstance(value, dict):
+        return {key: without_spaces(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_spaces(each) for each in value]
+    is_text = isinstance(value, str) and value.strip()
+    return re.sub(r"\s", "x", value) if is_text else value
