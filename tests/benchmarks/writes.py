@@ -94,10 +94,12 @@ def _rounds(
 
 
 def _drop_triggers(url: str) -> None:
-    """Drop every trigger that keeps a count, a copy or tag names. Those of old slugs stay."""
+    """Drop every trigger that keeps a count, a copy or tag names. Those of old slugs and of the
+    search stay."""
     found = """
         SELECT tgrelid::regclass::text, tgname FROM pg_trigger
-        WHERE NOT tgisinternal AND tgname NOT IN ('first_slug', 'new_slug')
+        WHERE NOT tgisinternal
+            AND tgname NOT IN ('first_slug', 'new_slug') AND tgname NOT LIKE 'text_%'
     """
     with psycopg.connect(url, autocommit=True) as session:
         triggers = session.execute(found).fetchall()
