@@ -24,13 +24,14 @@ def test_a_write_that_a_deadlock_cancels_is_repeated(
 ) -> None:
     of_alice, of_bob = write_article(alice, title="One"), write_article(bob, title="Two")
     with ThreadPoolExecutor(1) as threads, psycopg.connect(database_url()) as other:
+        # PostgreSQL cancels the transaction that looks for a deadlock first: the request.
+        other.execute("SET deadlock_timeout = '30s'")
         other.execute("UPDATE articles_article SET slug = 'three' WHERE id = %s", [of_bob.pk])
         answer = in_thread(
             threads,
             lambda: api(alice).put(f"/api/articles/{of_alice.slug}", {"article": {"title": "Two"}}),
         )
         wait_for_lock_waiters(session, 1)
-        # PostgreSQL cancels the request, which has waited for longer.
         other.execute("UPDATE articles_article SET body = 'x' WHERE id = %s", [of_alice.pk])
         other.commit()
 
