@@ -20,7 +20,7 @@ from tests.forms import FORM
 from users.audit import Action, record
 from users.models import User
 
-REQUESTS = int(environ.get("FUZZ", 20))  # of each kind, for each model
+REQUESTS = int(environ.get("FUZZ", 12))  # of each kind, for each model
 HUGE = "9" * 30
 VALUES = [
     *("", "0", "-1", "abc", HUGE, "1e400", "NaN", "\0", "a\0b", "\ud800", "\U0001f600", "'", "%"),
