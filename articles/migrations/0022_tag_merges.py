@@ -1,18 +1,15 @@
-"""The queue of large tags that are merged into others."""
+"""The queue of large tags that are merged into others. It has no foreign keys: a TRUNCATE of the tags
+would have to name it."""
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models
-
-from database.table_locks import SHARE_ROW_EXCLUSIVE, lock
 
 
 class Migration(migrations.Migration):
     dependencies = [("articles", "0021_newest_in_admin")]
 
     operations = [
-        # A foreign key to a table needs this lock of it.
-        lock("articles_tag", forwards=SHARE_ROW_EXCLUSIVE),
         migrations.CreateModel(
             name="TagMerge",
             fields=[
@@ -29,7 +26,8 @@ class Migration(migrations.Migration):
                 (
                     "source",
                     models.OneToOneField(
-                        on_delete=django.db.models.deletion.DB_CASCADE,
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="merge",
                         to="articles.tag",
                     ),
@@ -37,7 +35,8 @@ class Migration(migrations.Migration):
                 (
                     "target",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.DB_CASCADE,
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="merges",
                         to="articles.tag",
                     ),
@@ -52,5 +51,4 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        lock("articles_tag", backwards=SHARE_ROW_EXCLUSIVE),
     ]

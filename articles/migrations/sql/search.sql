@@ -156,12 +156,15 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE format('SELECT max(id) >> 15 FROM %s', texts) INTO block;
-    WHILE block >= 0 AND enough > 0 LOOP
+    WHILE block >= 0 AND enough > 0 LOOP -- NULL after the last block
         RETURN QUERY EXECUTE
             format('SELECT id FROM %s WHERE words @@ $1 ORDER BY id + 0 DESC LIMIT $2', texts)
             USING words && ('#' || block)::tsquery, enough;
         GET DIAGNOSTICS found = ROW_COUNT;
         enough := enough - found;
-        block := block - 1;
+        -- Blocks without rows are skipped: a row with an id far above all others would otherwise
+        -- make each search ask for millions of empty blocks.
+        EXECUTE format('SELECT max(id) >> 15 FROM %s WHERE id < $1', texts)
+            INTO block USING block << 15;
     END LOOP;
 END $$;
