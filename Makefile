@@ -16,7 +16,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 dev: .venv/installed .env  ## serve the API on http://127.0.0.1:8000, with a database and demo content
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) demo_data --if-empty
-	@printf '\n  API      http://$(HOST):$(PORT)/api/articles\n  Admin    http://$(HOST):$(PORT)/admin/\n  Health   http://$(HOST):$(PORT)/health\n\n'
+	@printf '\n  API      http://$(HOST):$(PORT)/api/articles\n  Try it   http://$(HOST):$(PORT)/api/docs\n  Admin    http://$(HOST):$(PORT)/admin/\n  Health   http://$(HOST):$(PORT)/health\n\n'
 	@exec env DJANGO_RUNSERVER_HIDE_WARNING=true $(MANAGE) runserver $(HOST):$(PORT)
 
 serve: .venv/installed .env  ## run the production server; HOST and PORT say where
