@@ -1,6 +1,7 @@
 """The triggers take less time for statements that write few rows.
 
-Only functions are replaced. So no reader or writer waits.
+Only functions are replaced. So no reader or writer waits. To reverse it, writers must wait: a
+function that is running would not find the function that is dropped.
 """
 
 import re
@@ -8,6 +9,9 @@ from pathlib import Path
 
 from django.db import migrations
 
+from database.table_locks import SHARE_ROW_EXCLUSIVE, lock
+
+TABLES = ("users_user", "articles_article", "articles_tagging", "articles_favorite")
 SQL = Path(__file__).with_name("sql")
 FEW_ROWS = (SQL / "few_rows.sql").read_text()
 # The functions of the migrations before this one. If two files define a function, the last one is
@@ -25,4 +29,7 @@ DROP = "DROP FUNCTION change_tally(integer, bigint, bigint)"
 class Migration(migrations.Migration):
     dependencies = [("articles", "0014_keep_tag_names")]
 
-    operations = [migrations.RunSQL(FEW_ROWS, [*RESTORE, DROP])]
+    operations = [
+        migrations.RunSQL(FEW_ROWS, [*RESTORE, DROP]),
+        lock(*TABLES, backwards=SHARE_ROW_EXCLUSIVE),
+    ]
