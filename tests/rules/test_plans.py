@@ -28,7 +28,8 @@ from tests.database.servers import migrated
 from tests.rules.planning import MODES, VALUES, modes_of, plan_of, prepared, session_of
 from users.queries import active_user
 
-pytestmark = pytest.mark.django_db  # the compiled SQL depends on the version of the server
+# The compiled SQL depends on the version of the server.
+pytestmark = [pytest.mark.django_db, pytest.mark.plans]
 
 QUERIES = [
     article_with_id,
