@@ -1,4 +1,4 @@
-"""Indexes for the lists of articles and comments in the admin. Nobody waits for them."""
+"""Indexes for the lists of articles and comments in the admin. Readers and writers do not wait."""
 
 from django.contrib.postgres.operations import RemoveIndexConcurrently
 from django.db import migrations, models

@@ -43,7 +43,7 @@ class Answers:
             yield status, {"$ref": f"#/components/responses/{name}"}
         if self.operation.forbidden:
             error = coded("permission_denied", self.operation.forbidden)
-            yield 403, self._error(HTTPStatus.FORBIDDEN, "Somebody else has written it.", [error])
+            yield 403, self._error(HTTPStatus.FORBIDDEN, "Another user has written it.", [error])
         if self.operation.not_found:
             text = "It does not exist, or it is hidden."
             if self.is_idempotent:

@@ -1,4 +1,4 @@
-"""Indexes for the list of users in the admin, and for its search. Nobody waits for them."""
+"""Indexes for the list of users in the admin, and for its search. Readers and writers do not wait."""
 
 from django.db import migrations, models
 
