@@ -1,8 +1,9 @@
 """Stored counts. Triggers keep them exact (`migrations/sql/`), and
 `manage.py verify_counts` compares them with the tables."""
 
-from typing import Any
+from typing import Any, ClassVar, Self
 
+from django.apps.registry import Apps
 from django.db import models
 from django.db.models.functions import Coalesce
 
@@ -17,19 +18,6 @@ class CountKind(models.IntegerChoices):
     ARTICLES_OF_AUTHOR = 3, "articles of an author"  # the id of the user
     FAVORITES_OF_ARTICLE = 4, "favorites of an article"  # the id of the article
     FAVORITES_OF_USER = 5, "favorites of a user"  # the id of the user
-
-
-class TagOfKey(models.ForeignObject):  # type: ignore[type-arg]  # only the stubs have arguments
-    """The tag whose id is the `key`, for joins in queries. Only counts of tags have one.
-
-    It has no column and no constraint. It is a private field, so migrations and fixtures do not
-    include it.
-    """
-
-    def contribute_to_class(
-        self, cls: type[models.Model], name: str, private_only: bool = True, **options: Any
-    ) -> None:
-        super().contribute_to_class(cls, name, private_only, **options)
 
 
 class Tally(models.Model):
@@ -49,14 +37,6 @@ class Tally(models.Model):
     key = models.BigIntegerField()
     # May be negative while another row of the count is larger.
     count = models.IntegerField()
-    tag = TagOfKey(
-        "Tag",
-        models.DO_NOTHING,
-        from_fields=["key"],
-        to_fields=["id"],
-        related_name="+",
-        editable=False,
-    )
 
     class Meta:
         # Without the count: an update that changes no indexed column writes to no index.
@@ -65,6 +45,24 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{CountKind(self.counted).label}, {self.key}: {self.count:+}"
+
+
+class UsedTag(models.Model):
+    """A tag that has articles. A row of a view (`migrations/sql/used_tags.sql`)."""
+
+    name = models.TextField()
+    articles_count = models.BigIntegerField()
+
+    objects: ClassVar[models.Manager[Self]] = models.Manager()
+
+    class Meta:
+        managed = False
+        # Not in the registry of models: `dumpdata` would dump the rows of the view.
+        apps = Apps()
+        app_label = "articles"
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def stored_count(kind: CountKind, key: Key) -> Coalesce:

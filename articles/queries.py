@@ -1,13 +1,12 @@
 """The prepared queries for articles, comments and tags."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
-from django.db.models.functions import Collate
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from articles import lists
-from articles.counts import CountKind, Tally
+from articles.counts import UsedTag
 from articles.lists import Page
 from articles.models import Article, ArticleQuerySet, Comment
 from articles.page_keys import PageKey
@@ -122,17 +121,12 @@ def comment_with_id(*, pk: int, viewer: int | None = None) -> QuerySet[Comment]:
 
 
 @prepared(TagRow, indexes=["tally_of_key"])
-def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> QuerySet[Tally, Any]:
+def tags_most_used_first(*, limit: Slice = TAGS_LIMIT, offset: Slice = 0) -> QuerySet[UsedTag]:
     """A page of the names of the tags that have articles.
 
     There is one extra row if there is a next page.
     """
-    counts = Tally.objects.filter(counted=CountKind.ARTICLES_OF_TAG).values("key")
-    used = counts.annotate(articles_count=Sum("count")).filter(articles_count__gt=0)
-    # A join and not a subquery for each name: PostgreSQL estimates that reading all of a few
-    # hundred tags costs less than an index lookup, and would read them all for each name.
-    named = used.annotate(name=Collate("tag__name", "C"))
-    ordered = named.order_by("-articles_count", "name")
+    ordered = UsedTag.objects.order_by("-articles_count", "name")
     return sliced(ordered, limit=limit + 1, offset=offset)
 
 

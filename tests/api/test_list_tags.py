@@ -2,7 +2,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from articles.models import Article, Tag, Tagging
@@ -73,10 +72,6 @@ def test_a_page_has_10000_tags_and_a_link_to_the_next(api: Api, article: Article
     tags = Tag.objects.bulk_create([Tag(name=name) for name in names])
     Tagging.objects.all().delete()
     Tagging.objects.bulk_create([Tagging(article=article, tag=tag) for tag in tags])
-    with connection.cursor() as cursor:
-        # A plan for the few tags of another test would take seconds. The server plans anew once a
-        # minute.
-        cursor.execute("DISCARD PLANS")
     url: str | None = PATH
     shown, pages = [], []
 

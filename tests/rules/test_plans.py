@@ -136,7 +136,10 @@ def scans_of(
     session: psycopg.Connection, query: Prepared[..., Any], shape: Shape, mode: str, **values: Any
 ) -> list[Scan]:
     """The scans of tables in the plan of the query with these values."""
-    plan = plan_of(session, query, shape, mode, values, analyze=True)
+    return scans_in(plan_of(session, query, shape, mode, values, analyze=True))
+
+
+def scans_in(plan: dict[str, Any]) -> list[Scan]:
     return [Scan.of(node) for node in nodes(plan) if "Relation Name" in node]
 
 
@@ -295,9 +298,16 @@ FORGET_STATISTICS = """
     UPDATE pg_class SET reltuples = -1, relpages = 0
         WHERE relname IN ('articles_tag', 'articles_tally')
 """
+# As after the tables were emptied and analyzed, and before they are analyzed again.
+EMPTIED = """
+    UPDATE pg_class SET reltuples = 0, relpages = pg_relation_size(oid) / 8192
+        WHERE relname IN ('articles_tag', 'articles_tally')
+"""
 
 
-@pytest.mark.parametrize("statistics", [ANALYZE, FORGET_STATISTICS], ids=["analyzed", "never"])
+@pytest.mark.parametrize(
+    "statistics", [ANALYZE, FORGET_STATISTICS, EMPTIED], ids=["analyzed", "never", "emptied"]
+)
 @pytest.mark.parametrize("tags", [0, 10, 116, 5000])
 def test_the_names_of_all_tags_are_read_once(
     session: psycopg.Connection, tags: int, statistics: LiteralString
@@ -306,7 +316,9 @@ def test_the_names_of_all_tags_are_read_once(
         with session.transaction(force_rollback=True):
             session.execute(sql.SQL(TAGS).format(tags=sql.Literal(tags)))
             session.execute(statistics)
-            scans = scans_of(session, tags_most_used_first, NO_ARGUMENTS, mode)
+            plan = plan_of(session, tags_most_used_first, NO_ARGUMENTS, mode, {}, analyze=True)
 
-        names = sum(scan.rows for scan in scans if scan.table == "articles_tag")
-        assert names <= 2 * tags, (mode, scans)
+        # Any join could become a loop that compares all tags with all counts.
+        assert not any("Join Type" in node for node in nodes(plan)), (mode, plan)
+        names = sum(scan.rows for scan in scans_in(plan) if scan.table == "articles_tag")
+        assert names <= 2 * tags, (mode, plan)
