@@ -115,6 +115,20 @@ class Tagging(ArticleEntry):
         return f"{self.tag} on “{shortened(self.article.title, 60)}”"
 
 
+class FavoriteQuerySet(ArticleEntryQuerySet["Favorite"]):
+    def add(self, user: User, article_id: int) -> None:
+        """One idempotent statement: two requests at the same time both succeed.
+
+        Raises IntegrityError if the article or the user was deleted.
+        """
+        favorite = Favorite(user=user, article_id=article_id)
+        self.bulk_create([favorite], ignore_conflicts=True)
+
+    def remove(self, user: User, article_id: int) -> bool:
+        """Whether there was a favorite."""
+        return bool(self.filter(user=user, article=article_id).delete()[0])
+
+
 class Favorite(ArticleEntry):
     """A user likes an article. Authors may like their own articles."""
 
@@ -124,7 +138,7 @@ class Favorite(ArticleEntry):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects = ArticleEntryQuerySet["Favorite"].as_manager()
+    objects = FavoriteQuerySet.as_manager()
 
     class Meta:
         constraints = [

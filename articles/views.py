@@ -1,18 +1,16 @@
-import re
 from functools import partial
 from typing import Any
 
-from django.db import IntegrityError
 from django.http import Http404, HttpResponse
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
-from rest_framework.generics import get_object_or_404
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from articles.comments import comment_of, id_of_article, write_comment
 from articles.links import (
     ArticleNotFound,
     SlugInPathMixin,
@@ -24,7 +22,6 @@ from articles.models import Article, Comment, Favorite, Tag
 from articles.permissions import IsAuthorOrReadOnly
 from articles.queries import (
     ArticleRow,
-    CommentRow,
     article_with_id,
     article_with_slug,
     comment_with_id,
@@ -42,7 +39,6 @@ from articles.serializers import (
     list_query,
     tag_list,
 )
-from database.errors import is_foreign_key_violation
 from database.requests import rebuildable
 from users import deletion
 from users.authentication import (
@@ -111,17 +107,13 @@ class ArticleViewSet(
     )
     def favorite(self, request: Request, slug: str) -> Response:
         row = self._with_slug(slug)
-        # One idempotent statement: two requests at the same time both succeed.
-        favorite = Favorite(user=authenticated_user(request), article_id=row.pk)
-        Favorite.objects.bulk_create([favorite], ignore_conflicts=True)
+        Favorite.objects.add(authenticated_user(request), row.pk)
         return rebuildable(Response(self.represent(row)), row.pk)
 
     @favorite.mapping.delete
     def unfavorite(self, request: Request, slug: str) -> Response:
         row = self._with_slug(slug)
-        user = authenticated_user(request)
-        favorites = Favorite.objects.filter(user=user, article=row.pk)
-        if not favorites.delete()[0]:
+        if not Favorite.objects.remove(authenticated_user(request), row.pk):
             refuse_deleted_account(request)
         return Response(self.represent(row))
 
@@ -185,37 +177,20 @@ class CommentViewSet(
         try:
             page = list_query(comment_list, query_string(request))
         except ValidationError:
-            self._article_id()  # 404 comes before 422
+            id_of_article(slug)  # 404 comes before 422
             raise
         rows = rows_for_viewer(request, comments_on, slug=slug, **page)
         if not rows:
-            self._article_id()  # 404 for an unknown article, [] for one without comments
+            id_of_article(slug)  # 404 for an unknown article, [] for one without comments
         shown = [comment(row) for row in rows[: page["limit"]]]
         return self.answer(shown, headers=link_by_offset(request, rows, **page))
 
     def create(self, request: Request, slug: str) -> Response:
-        article_id = self._article_id()  # first, so that 404 comes before 422
+        article_id = id_of_article(slug)  # first, so that 404 comes before 422
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         author = authenticated_user(request)
-        try:
-            written = Comment.objects.create(
-                author=author, article_id=article_id, **serializer.validated_data
-            )
-        except IntegrityError as error:
-            if is_foreign_key_violation(error):
-                raise ArticleNotFound from error
-            raise
-        row = CommentRow(
-            id=written.pk,
-            body=written.body,
-            created_at=written.created_at,
-            updated_at=written.updated_at,
-            author__username=author.username,
-            author__bio=author.bio,
-            author__image=author.image,
-            following=False,  # users cannot follow themselves
-        )
+        row = write_comment(author, article_id, **serializer.validated_data)
         return rebuildable(Response(comment(row), status=status.HTTP_201_CREATED), row.id)
 
     def rebuild(self, request: Request, pk: int) -> Response:
@@ -225,25 +200,13 @@ class CommentViewSet(
         return Response(comment(rows[0]))
 
     def get_object(self) -> Comment:
-        article_id = self._article_id()  # first, so that the article's 404 comes first
-        # int() would also accept "1_000" and the digits of other scripts.
-        if not re.fullmatch("[0-9]+", self.kwargs["pk"]):
-            raise Http404
-        comment = get_object_or_404(
-            Comment.objects.visible(), article=article_id, pk=self.kwargs["pk"]
-        )
+        comment = comment_of(self.kwargs["slug"], self.kwargs["pk"])
         self.check_object_permissions(self.request, comment)
         return comment
 
     def perform_destroy(self, instance: Comment) -> None:
         if not instance.delete()[0]:
             refuse_deleted_account(self.request)
-
-    def _article_id(self) -> int:
-        try:
-            return Article.objects.with_slug(self.kwargs["slug"]).values_list("pk", flat=True).get()
-        except Article.DoesNotExist as error:
-            raise ArticleNotFound from error
 
 
 class TagViewSet(ReadMixin, GenericViewSet[Tag]):

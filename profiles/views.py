@@ -1,12 +1,13 @@
 from django.http import HttpResponse
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from database.requests import rebuildable
-from profiles.models import Follow, Profile
+from profiles.follows import follow, unfollow
+from profiles.models import Profile
 from profiles.queries import ProfileRow, profile_named, profile_with_id
 from profiles.representations import profile
 from users.authentication import TokenRequired, authenticated_user, refuse_deleted_account
@@ -31,21 +32,14 @@ class ProfileViewSet(ViewerMixin, ReadMixin, GenericViewSet[Profile]):
     @action(detail=True, methods=["post"], permission_classes=[TokenRequired])
     def follow(self, request: Request, username: str) -> Response:
         followed = self._named(username)
-        follower = authenticated_user(request)
-        if followed.pk == follower.pk:
-            raise ValidationError({"profile": ["can't follow yourself"]}, code="self_follow")
-        # One idempotent statement: two requests at the same time both succeed.
-        follow = Follow(follower=follower, followed_id=followed.pk)
-        Follow.objects.bulk_create([follow], ignore_conflicts=True)
+        follow(authenticated_user(request), followed)
         shown = profile(followed._replace(following=True))
         return rebuildable(Response(shown), followed.pk)
 
     @follow.mapping.delete
     def unfollow(self, request: Request, username: str) -> Response:
         followed = self._named(username)
-        follower = authenticated_user(request)
-        follows = Follow.objects.filter(follower=follower, followed=followed.pk)
-        if not follows.delete()[0]:
+        if not unfollow(authenticated_user(request), followed):
             refuse_deleted_account(request)
         return Response(profile(followed._replace(following=False)))
 

@@ -4,15 +4,8 @@
 import math
 from typing import Any
 
-from django.core.exceptions import (
-    ObjectNotUpdated,
-    PermissionDenied,
-    RequestDataTooBig,
-    SuspiciousOperation,
-)
 from django.core.signals import got_request_exception
-from django.db import IntegrityError
-from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse
 from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
@@ -20,10 +13,10 @@ from rest_framework.response import Response
 
 from config.errors.html import CSRF_ADVICE, CSRF_SENTENCE, error_page
 from config.errors.rendering import error_json, error_response, is_api, rendered
-from database.errors import Failure, failure_of, is_foreign_key_violation, violated_constraint
+from database.errors import Failure, failure_of
+from users.api_errors import StatusError, as_api_exception
 from users.authentication import account_was_deleted
 from users.limits.logins import LoginRefused
-from users.names import TAKEN_FIELDS
 from users.password_queue import PasswordQueueFull
 
 # Seconds after which a client may try again: most outages are short.
@@ -56,43 +49,6 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     elif response.status_code == 429:
         log_throttled(request, response)
     return response
-
-
-class StatusError(exceptions.APIException):
-    """An error for which DRF has no class."""
-
-    def __init__(self, status_code: int, code: str, field: str | None = None) -> None:
-        super().__init__({field: [""]} if field else "", code)
-        self.status_code = status_code
-
-
-def as_api_exception(exc: Exception) -> exceptions.APIException | None:
-    """DRF's exception for `exc`, or None if `exc` is a bug."""
-    match exc:
-        case exceptions.APIException():
-            return exc
-        case Http404() | ObjectNotUpdated():
-            return exceptions.NotFound()
-        case PermissionDenied():
-            return exceptions.PermissionDenied()
-        case RequestDataTooBig():
-            return StatusError(413, "too_large")
-        case SuspiciousOperation():
-            return StatusError(400, "malformed")
-        case UnreadablePostError():
-            return exceptions.ParseError()
-        case IntegrityError():
-            return _violation(exc)
-        case PasswordQueueFull() | LoginRefused():
-            return exceptions.Throttled(exc.retry_after)
-    return None
-
-
-def _violation(exc: IntegrityError) -> exceptions.APIException | None:
-    if is_foreign_key_violation(exc):
-        return exceptions.NotFound()
-    field = TAKEN_FIELDS.get(violated_constraint(exc) or "")
-    return StatusError(409, "taken", field) if field else None
 
 
 def log_throttled(request: HttpRequest, response: HttpResponse) -> None:

@@ -1,15 +1,14 @@
 """Builds the response to an error: JSON under /api, elsewhere a page (`config.errors.html`)."""
 
 import math
-from collections.abc import Iterator
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from config.errors.html import error_page
-from config.errors.wording import KEYS, SENTENCES, TEXTS
+from users.api_errors import messages_of
+from users.error_texts import KEYS, SENTENCES, TEXTS
 
 
 def is_api(request: HttpRequest) -> bool:
@@ -31,27 +30,10 @@ def error_json(status: int, key: str, code: str) -> JsonResponse:
 def rendered(error: exceptions.APIException, noun: str) -> Response:
     """The response to an error that a view has raised. `noun` is the view's `envelope`."""
     return Response(
-        {"errors": _errors(error, noun)},
+        {"errors": messages_of(error, noun)},
         status=422 if isinstance(error, exceptions.ValidationError) else error.status_code,
         headers=_headers(error),
     )
-
-
-def _errors(error: exceptions.APIException, noun: str) -> dict[str, list[str]]:
-    if isinstance(error.detail, dict):
-        # If many tags have the same fault, the list of tags has one message for it.
-        return {key: [*dict.fromkeys(_texts(detail))] for key, detail in error.detail.items()}
-    code = str(error.get_codes())
-    return {KEYS.get(code, noun): [TEXTS.get(code, str(error.detail))]}
-
-
-def _texts(detail: Any) -> Iterator[str]:
-    """The texts for a field and, if it is a list, for its items."""
-    if isinstance(detail, dict | list):
-        for part in detail.values() if isinstance(detail, dict) else detail:
-            yield from _texts(part)
-    else:
-        yield TEXTS.get(detail.code, detail)
 
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:

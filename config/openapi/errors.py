@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
-from config.errors.wording import KEYS, TEXTS
 from config.openapi.headers import references
 from config.openapi.schemas import Json, all_required, ref
+from users.error_texts import KEYS, TEXTS
 
 
 class Error(NamedTuple):

@@ -15,11 +15,11 @@ import pytest
 from django.core.management import call_command, get_commands
 from django.db import connection
 
-from config.errors.wording import TEXTS
 from config.settings import BASE_DIR
 from tests.builders import make_user, write_article
 from tests.database import clusters
 from tests.processes import database_url, environment, serving
+from users.error_texts import TEXTS
 
 PAGES = sorted([*BASE_DIR.glob("*.md"), *BASE_DIR.glob("docs/*.md")])
 LONGEST_LINE = 120

@@ -1,5 +1,7 @@
 """Limits on the rate of requests, such as `REGISTER_RATE`."""
 
+from django.http import HttpRequest
+from rest_framework.exceptions import Throttled
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle
@@ -21,18 +23,34 @@ class RateThrottle(ScopedRateThrottle):
     def allow_request(self, request: Request, view: APIView) -> bool:
         if request.method in SAFE_METHODS:
             return True
-        self.scope = getattr(view, self.scope_attr)
+        return self.count(request, getattr(view, self.scope_attr))
+
+    def count(self, request: Request | HttpRequest, scope: str) -> bool:
+        """Count a request. False if the limit is reached."""
+        self.scope = scope
         limit, seconds = self.parse_rate(self.get_rate())
         if limit is None or seconds is None:
             return True
-        key = f"rate:{hashed(self.get_cache_key(request, view) or '')}"
+        key = f"rate:{hashed(self._key(request))}"
         full = counters.count_unless_full({key: limit}, seconds)
         self._wait = full.get(key, 0)
         return not full
 
-    def get_ident(self, request: Request) -> str:
+    def _key(self, request: Request | HttpRequest) -> str:
+        user = request.user
+        ident = user.pk if user and user.is_authenticated else self.get_ident(request)
+        return self.cache_format % {"scope": self.scope, "ident": ident}
+
+    def get_ident(self, request: Request | HttpRequest) -> str:
         return network_of(client_address(request))
 
     def wait(self) -> float:
         """Seconds until the next request is allowed."""
         return max(1, self._wait)
+
+
+def count_request(request: HttpRequest, scope: str) -> None:
+    """Count a request of the site, with the same counters as the API. Raises Throttled."""
+    throttle = RateThrottle()
+    if not throttle.count(request, scope):
+        raise Throttled(throttle.wait())
