@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.csp import CSP, LazyNonce, build_policy
 
-from config.errors.handlers import login_refused
+from config.errors.handlers import page_of_exception
 
 POLICY = str(CSP.HEADER_ENFORCE)
 
@@ -75,4 +75,4 @@ class PageHeadersMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return login_refused(request, exception)
+        return page_of_exception(request, exception)

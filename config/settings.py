@@ -37,6 +37,8 @@ INSTALLED_APPS = [
     "users",
     "profiles",
     "articles",
+    "website",
+    "django_htmx",
     # Before the admin, whose templates it replaces.
     # Not "unfold", whose configuration replaces the admin site with one of its own.
     "unfold.apps.BasicAppConfig",

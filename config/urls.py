@@ -1,6 +1,5 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
-from django.views.generic import TemplateView
 
 from articles import urls as articles
 from config.errors.handlers import unknown_path
@@ -9,6 +8,7 @@ from database.health import health, livez, readyz
 from database.metrics import metrics
 from profiles import urls as profiles
 from users import urls as users
+from website import urls as website
 
 # Django tries these one after the other for each request, so the most frequent ones come first. It
 # is one list, because a nested list costs more time.
@@ -16,7 +16,6 @@ api = [*articles.urlpatterns, *profiles.urlpatterns, *users.urlpatterns]
 
 urlpatterns = [
     path("api/", include(api)),
-    path("", TemplateView.as_view(template_name="home.html")),
     path("health", health, name="health"),
     path("livez", livez),
     path("readyz", readyz),
@@ -25,6 +24,7 @@ urlpatterns = [
     path("api/schema", schema, name="schema"),
     path("api/docs", docs, name="docs"),
     path("api/redoc", redoc, name="redoc"),
+    path("", include(website)),
     # The last one, and not only a handler for 404: with DEBUG on, Django would answer with its own
     # page. It would also redirect to the path with a slash, and the body of a POST would be lost.
     re_path(r"^api(/|$)", unknown_path),

@@ -5,10 +5,11 @@ import math
 from typing import Any
 
 from django.core.signals import got_request_exception
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
+from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
 from config.errors.html import CSRF_ADVICE, CSRF_SENTENCE, error_page
@@ -78,19 +79,35 @@ def unknown_path(request: HttpRequest, slash: str) -> HttpResponse:
     return error_json(404, "path", "not_found")
 
 
-def login_refused(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-    """The response to a login form that was refused before the password was compared. None for
-    another exception. Django would answer 500. For the API, `as_api_exception` makes the 429."""
+def page_of_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    """The page for an exception of a view outside of the API. None for a bug, and for an exception
+    that Django answers.
+
+    A login form may be refused before the password is compared; Django would answer 500.
+    """
     if isinstance(exception, PasswordQueueFull):
         sentence = "Too many people are logging in. Try again soon."
     elif isinstance(exception, LoginRefused):
         minutes = math.ceil(exception.retry_after / 60)
         sentence = f"Too many logins have failed. Try again in {minutes} min."
+    elif isinstance(exception, APIException | Http404) and is_site(request):
+        # Also if DEBUG is on: Django's page for developers says nothing to readers.
+        sentence = ""
     else:
         return None
-    response = error_page(request, 429, sentence)
-    response["Retry-After"] = str(exception.retry_after)
+    error = as_api_exception(exception)
+    if error is None:
+        return None
+    response = error_page(request, error.status_code, sentence)
+    if wait := getattr(error, "wait", None):
+        response["Retry-After"] = str(math.ceil(wait))
     return response
+
+
+def is_site(request: HttpRequest) -> bool:
+    """Whether the path of the request is of the site, and not of the admin."""
+    match = request.resolver_match
+    return match is not None and match.app_name == "website"
 
 
 # Django calls these for an error outside a view of the API.

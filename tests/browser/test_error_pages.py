@@ -46,7 +46,7 @@ def test_the_links_lead_back(open_page: Open) -> None:
     page.get_by_role("link", name="Go to the start page").click()
     page.wait_for_url("**/")
 
-    assert page.locator("h1").inner_text() == "Conduit on Django"
+    assert page.locator("a.navbar-brand").inner_text() == "conduit"
 
 
 @pytest.fixture

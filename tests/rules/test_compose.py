@@ -170,7 +170,7 @@ def test_the_image_has_no_files_that_production_does_not_need(path: str) -> None
 
 def test_the_image_has_the_files_that_the_server_needs() -> None:
     needed = ["manage.py", "requirements.lock", "LICENSE", "config/settings.py"]
-    needed += ["config/templates/home.html"]
+    needed += ["config/templates/errors/page.html", "website/templates/website/home.html"]
     for app in apps.get_app_configs():
         if (BASE_DIR / app.label).is_dir():
             needed.append(f"{app.label}/apps.py")

@@ -62,7 +62,7 @@ def test_the_admin_accepts_only_forms_with_its_csrf_token(editor: User) -> None:
     assert browser.get(reverse("admin:index")).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/api/nothing", "/livez"])
+@pytest.mark.parametrize("path", ["/login", "/api/nothing", "/livez"])
 def test_every_response_has_the_security_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
 

@@ -1,0 +1,2 @@
+// What the site does in addition if JavaScript runs. Every page works without it.
+"use strict";
