@@ -3,6 +3,7 @@
 import re
 
 from django import template
+from django.utils.encoding import iri_to_uri
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -23,4 +24,17 @@ def avatar(image: str | None) -> str:
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """An icon of `website/icons.html`."""
-    return format_html('<svg class="icon" aria-hidden="true"><use href="#icon-{}"/></svg>', name)
+    return format_html(
+        '<svg class="icon" width="20" height="20" aria-hidden="true"><use href="#icon-{}"/></svg>',
+        name,
+    )
+
+
+@register.simple_tag(takes_context=True)
+def nav_link(context: template.Context, path: str) -> SafeString:
+    """The attributes of a link in the bar. It is `active` on the page of this path, also if a form
+    on it was sent and had errors."""
+    href = iri_to_uri(path)
+    if context["request"].path == path:
+        return format_html('class="nav-link active" href="{}" aria-current="page"', href)
+    return format_html('class="nav-link" href="{}"', href)
