@@ -1,6 +1,6 @@
 from django.urls import path
 
-from website.views import lists
+from website.views import crawlers, feeds, lists
 
 app_name = "website"
 
@@ -8,4 +8,10 @@ urlpatterns = [
     path("", lists.home, name="home"),
     # A tag may contain a slash.
     path("tag/<path:tag>", lists.tag, name="tag"),
+    path("feeds/<kind>", feeds.site, name="feed"),
+    path("feeds/<kind>/tag/<path:tag>", feeds.tag, name="tag_feed"),
+    path("feeds/<kind>/author/<path:username>", feeds.author, name="author_feed"),
+    path("robots.txt", crawlers.robots, name="robots"),
+    path("sitemap.xml", crawlers.sitemap, name="sitemap"),
+    path("sitemap-articles-<int:block>.xml", crawlers.sitemap_page, name="sitemap_page"),
 ]

@@ -12,6 +12,7 @@ register = template.Library()
 # Its name must stay as it is: clients look for it. So it is not a static file, whose name contains
 # a hash.
 DEFAULT_AVATAR = "/default-avatar.svg"
+WEB_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 IMAGE_ADDRESS = re.compile(r"https?://|data:image/", re.IGNORECASE)
 
 

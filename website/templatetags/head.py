@@ -1,0 +1,49 @@
+"""What search engines and other sites read of a page: `{% load head %}`, for `{% block head %}`."""
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.template.context import RequestContext
+from django.utils.encoding import escape_uri_path
+
+from articles.texts import shortened
+from website.templatetags.site import WEB_ADDRESS
+
+register = template.Library()
+
+# Characters. Search engines and previews show about as many.
+DESCRIPTION_LENGTH = 200
+
+
+@register.inclusion_tag("website/parts/head.html", takes_context=True)
+def head(
+    context: RequestContext,
+    title: str,
+    description: str = "",
+    image: str | None = None,
+    *,
+    tag: str | None = None,
+    author: str | None = None,
+    published: datetime | None = None,
+    updated: datetime | None = None,
+) -> dict[str, Any]:
+    """The address of the page, its preview in other sites, and links to its feeds.
+
+    `tag` or `author` says of which list the feeds are; without them, they are of the site.
+    `published` is given for an article only. A page without this tag is in no search engine.
+    """
+    request = context["request"]
+    # Parameters that do not change the page are left out.
+    page = context["pages"].number if "pages" in context else 1
+    address = request.build_absolute_uri(escape_uri_path(request.path))
+    return {
+        "address": f"{address}?page={page}" if page > 1 else address,
+        "title": title,
+        "description": shortened(description, DESCRIPTION_LENGTH),
+        "image": image if image and WEB_ADDRESS.match(image) else None,
+        "tag": tag,
+        "author": author,
+        "published": published,
+        "updated": updated,
+    }
