@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.csp import CSP, LazyNonce, build_policy
 
-from config.errors.handlers import page_of_exception
+from config.errors.handlers import page_of_exception, page_of_wrong_method
+from config.errors.html import error_page
 
 POLICY = str(CSP.HEADER_ENFORCE)
 
@@ -47,8 +48,8 @@ HEADERS = {
 
 
 class PageHeadersMiddleware:
-    """Sets Content-Security-Policy and the headers above, and shows a page for a refused login. A
-    view gets another policy with Django's `csp_override`.
+    """Sets Content-Security-Policy and the headers above, and shows pages for errors of views that
+    Django does not show. A view gets another policy with Django's `csp_override`.
 
     One class for both: each middleware costs every request of the API 1 µs.
     """
@@ -64,7 +65,7 @@ class PageHeadersMiddleware:
             return response
         # Where Django's context processor `csp` looks for it.
         nonce = request._csp_nonce = LazyNonce()  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        response = self._page(request)
         policy: dict[str, Any] = settings.SECURE_CSP
         if request.path_info.startswith("/admin/"):
             policy = policy | ADMIN_POLICY
@@ -73,6 +74,12 @@ class PageHeadersMiddleware:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+    def _page(self, request: HttpRequest) -> HttpResponseBase:
+        if "\0" in request.path_info:
+            # PostgreSQL has no text with NUL, so there is no page with such a name.
+            return error_page(request, 404)
+        return page_of_wrong_method(request, self.get_response(request))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return page_of_exception(request, exception)

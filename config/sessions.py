@@ -7,6 +7,7 @@ middleware that protects pages from other sites runs for every request.
 
 from collections.abc import Awaitable
 
+from django.conf import settings
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
@@ -23,7 +24,11 @@ class _PagesOnly(MiddlewareMixin):
 
 
 class SessionMiddleware(_PagesOnly, sessions.SessionMiddleware):
-    pass
+    def process_request(self, request: HttpRequest) -> None:
+        # A cookie may contain NUL, which PostgreSQL refuses. Django's keys are letters and digits.
+        if not request.COOKIES.get(settings.SESSION_COOKIE_NAME, "").isalnum():
+            request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
+        super().process_request(request)
 
 
 class AuthenticationMiddleware(_PagesOnly, auth.AuthenticationMiddleware):

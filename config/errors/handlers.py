@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
@@ -92,7 +93,7 @@ def page_of_exception(request: HttpRequest, exception: Exception) -> HttpRespons
         sentence = f"Too many logins have failed. Try again in {minutes} min."
     elif isinstance(exception, APIException | Http404) and is_site(request):
         # Also if DEBUG is on: Django's page for developers says nothing to readers.
-        sentence = ""
+        sentence = str(exception) if isinstance(exception, Http404) else ""
     else:
         return None
     error = as_api_exception(exception)
@@ -102,6 +103,15 @@ def page_of_exception(request: HttpRequest, exception: Exception) -> HttpRespons
     if wait := getattr(error, "wait", None):
         response["Retry-After"] = str(math.ceil(wait))
     return response
+
+
+def page_of_wrong_method(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """The page in place of Django's empty response 405 of a view of the site."""
+    if response.status_code != 405 or not is_site(request):
+        return response
+    page = error_page(request, 405)
+    page.headers["Allow"] = response.headers["Allow"]
+    return page
 
 
 def is_site(request: HttpRequest) -> bool:

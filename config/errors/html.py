@@ -15,6 +15,11 @@ HEADINGS = {
     400: "This request cannot be used",
     403: "You may not do this",
     404: "This page does not exist",
+    405: "This cannot be done here",
+    408: "The form arrived too slowly",
+    409: "This is taken",
+    413: "This is too large",
+    422: "A value of the form cannot be used",
     429: "Too many requests",
     500: "Something went wrong",
     503: "The site is not available at the moment",
@@ -25,6 +30,8 @@ SENTENCES = {
     400: "The address or the form has a value that this site does not understand.",
     403: "Your account does not have the permission for it.",
     404: "The address may be wrong, or the page was deleted.",
+    405: "The address exists, but not for this kind of request.",
+    429: "You have sent many requests in a short time. Please wait a little.",
     500: "The error was logged, and it is not your fault.",
 }
 ADVICE = {
@@ -43,6 +50,7 @@ def error_page(
 ) -> HttpResponse:
     """The page for a status. `sentence` says what happened, `advice` what to do about it."""
     sentence = sentence or SENTENCES.get(status, "")
+    admin = request.path.startswith("/admin/")
     context = {
         "status": status,
         "heading": HEADINGS.get(status) or HTTPStatus(status).phrase,
@@ -50,7 +58,8 @@ def error_page(
         "advice": advice or ADVICE.get(status, ""),
         # A link repeats a GET, but not the form of a POST.
         "reload": status in ADVICE and request.method == "GET",
-        "admin": request.path.startswith("/admin/"),
+        "admin": admin,
+        "search": status == 404 and not admin,
         "request_id": request_id(),
         "nonce": getattr(request, "_csp_nonce", ""),
     }
