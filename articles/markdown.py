@@ -146,5 +146,10 @@ _cleaner = Cleaner(
     attribute_filter=_kept,
     url_schemes={"http", "https", "mailto"},
     link_rel="nofollow ugc noopener",
-    set_tag_attribute_values={"img": {"loading": "lazy", "referrerpolicy": "no-referrer"}},
+    set_tag_attribute_values={
+        "img": {"loading": "lazy", "referrerpolicy": "no-referrer"},
+        # The style scrolls what is too wide. Safari scrolls with the keyboard only what has focus.
+        "pre": {"tabindex": "0"},
+        "table": {"tabindex": "0"},
+    },
 )

@@ -11,7 +11,12 @@ from django.utils.safestring import SafeString
 from articles import markdown
 from articles.markdown import ATTRIBUTES, TAGS, render
 
-ADDED = {"a": {"rel"}, "img": {"loading", "referrerpolicy"}}
+ADDED = {
+    "a": {"rel"},
+    "img": {"loading", "referrerpolicy"},
+    "pre": {"tabindex"},
+    "table": {"tabindex"},
+}
 VOID = {"br", "hr", "img"}
 
 PAYLOADS = [
