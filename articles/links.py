@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
+from django.http import HttpRequest
 from django.urls import resolve, reverse
 from rest_framework import status
 from rest_framework.exceptions import NotFound
@@ -40,33 +41,33 @@ class SlugInPathMixin(APIView):
         refuse_nul(kwargs.get("slug", ""), "article")
 
     def handle_exception(self, exc: Exception) -> Response:
-        if (
-            isinstance(exc, ArticleNotFound)
-            and self.request.method in ("GET", "HEAD")
-            and (rows := current_slug(any_slug=self.kwargs["slug"]))
-        ):
-            return self._redirect(rows[0].slug)
+        if isinstance(exc, ArticleNotFound) and (headers := redirect_to_current_slug(self.request)):
+            return Response(status=status.HTTP_301_MOVED_PERMANENTLY, headers=headers)
         return super().handle_exception(exc)
 
-    def _redirect(self, slug: str) -> Response:
-        """Redirect to the same route with this slug.
 
-        It may be the slug of the request, if the article got it back after the first query. The
-        client then repeats the request and finds the article.
-        """
-        route = resolve(self.request.path_info).view_name
-        location = reverse(route, kwargs={**self.kwargs, "slug": slug})
-        if query := query_string(self.request):
-            location += "?" + _quoted(query)
-        return Response(
-            status=status.HTTP_301_MOVED_PERMANENTLY,
-            # By default browsers cache a 301 forever. If the article gets its old slug back, two
-            # cached redirects would form a loop.
-            headers={"Location": location, "Cache-Control": "no-cache"},
-        )
+def redirect_to_current_slug(request: Request | HttpRequest) -> dict[str, str] | None:
+    """The headers of a redirect to the same route with the current slug of the article. None if the
+    `slug` in the path never was one of an article, and for a write.
+
+    It may be the slug of the request, if the article got it back after the first query. The client
+    then repeats the request and finds the article.
+    """
+    if request.method not in ("GET", "HEAD"):
+        return None
+    route = resolve(request.path_info)
+    rows = current_slug(any_slug=route.kwargs["slug"])
+    if not rows:
+        return None
+    location = reverse(route.view_name, kwargs={**route.kwargs, "slug": rows[0].slug})
+    if query := query_string(request):
+        location += "?" + _quoted(query)
+    # By default browsers cache a 301 forever. If the article gets its old slug back, two cached
+    # redirects would form a loop.
+    return {"Location": location, "Cache-Control": "no-cache"}
 
 
-def query_string(request: Request) -> str:
+def query_string(request: Request | HttpRequest) -> str:
     """The text after the "?", decoded as Latin-1, as in WSGI. WSGI servers may leave it out."""
     text: str = request.META.get("QUERY_STRING", "")
     return text

@@ -43,11 +43,11 @@ ATTRIBUTES = {
     "td": {"align"},
     "th": {"align"},
 }
+BLOCKS = {*HEADINGS.values(), "blockquote", "li", "ol", "p", "td", "th", "ul"}
 TAGS = {
     *ATTRIBUTES,
-    *HEADINGS.values(),
-    *("blockquote", "br", "del", "em", "hr", "li", "p", "pre", "s", "strong", "ul"),
-    *("table", "tbody", "thead", "tr"),
+    *BLOCKS,
+    *("br", "del", "em", "hr", "pre", "s", "strong", "table", "tbody", "thead", "tr"),
 }
 
 
@@ -62,9 +62,10 @@ def render(text: str) -> SafeString:
     complex is shown as plain text. 200,000 characters take 0.2 s, and the worst known 0.6 s.
     """
     try:
-        return mark_safe(_cleaner.clean(_converted(text)))  # noqa: S308 -- nh3 has cleaned it
+        html = _converted(text)
     except TooComplex:
-        return mark_safe(linebreaks(text, autoescape=True))  # noqa: S308 -- it is escaped
+        html = linebreaks(text, autoescape=True)
+    return mark_safe(_cleaner.clean(html))  # noqa: S308 -- nh3 has cleaned it
 
 
 def _converted(text: str) -> str:
@@ -148,8 +149,10 @@ _cleaner = Cleaner(
     link_rel="nofollow ugc noopener",
     set_tag_attribute_values={
         "img": {"loading": "lazy", "referrerpolicy": "no-referrer"},
+        # The direction of each text is that of its first letter, such as right to left for Arabic.
+        **{tag: {"dir": "auto"} for tag in BLOCKS},
         # The style scrolls what is too wide. Safari scrolls with the keyboard only what has focus.
         "pre": {"tabindex": "0"},
-        "table": {"tabindex": "0"},
+        "table": {"tabindex": "0", "dir": "auto"},
     },
 )

@@ -6,11 +6,13 @@ from typing import Concatenate, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
+
+from users.models import User
 
 # The key in the session. Not a parameter of the address: clients expect exactly /login.
 RETURN_TO = "return_to"
+LOGIN = "/login"
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
@@ -31,5 +33,10 @@ def send_to_login(request: HttpRequest) -> HttpResponse:
         request.session[RETURN_TO] = request.get_full_path()
     if "HX-Request" in request.headers:
         # A redirect would put the login page into a part of the page.
-        return HttpResponseClientRedirect(reverse("website:login"))
-    return redirect("website:login")
+        return HttpResponseClientRedirect(LOGIN)
+    return redirect(LOGIN)
+
+
+def user_of(request: HttpRequest) -> User:
+    """The user of a view that is `login_required`."""
+    return cast(User, request.user)

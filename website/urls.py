@@ -1,6 +1,6 @@
 from django.urls import path
 
-from website.views import crawlers, feeds, lists
+from website.views import articles, comments, crawlers, editor, feeds, lists
 
 app_name = "website"
 
@@ -14,4 +14,10 @@ urlpatterns = [
     path("robots.txt", crawlers.robots, name="robots"),
     path("sitemap.xml", crawlers.sitemap, name="sitemap"),
     path("sitemap-articles-<int:block>.xml", crawlers.sitemap_page, name="sitemap_page"),
+    path("article/<slug>", articles.article, name="article"),
+    path("article/<slug>/delete", articles.delete, name="delete_article"),
+    path("article/<slug>/comments", comments.comments, name="comments"),
+    path("article/<slug>/comments/<pk>/delete", comments.delete, name="delete_comment"),
+    path("editor", editor.new, name="editor"),
+    path("editor/<slug>", editor.edit, name="edit"),
 ]

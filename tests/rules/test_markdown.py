@@ -9,13 +9,14 @@ import pytest
 from django.utils.safestring import SafeString
 
 from articles import markdown
-from articles.markdown import ATTRIBUTES, TAGS, render
+from articles.markdown import ATTRIBUTES, BLOCKS, TAGS, render
 
 ADDED = {
     "a": {"rel"},
     "img": {"loading", "referrerpolicy"},
     "pre": {"tabindex"},
-    "table": {"tabindex"},
+    "table": {"tabindex", "dir"},
+    **{tag: {"dir"} for tag in BLOCKS},
 }
 VOID = {"br", "hr", "img"}
 
@@ -143,18 +144,19 @@ def test_it_renders_markdown() -> None:
 
     assert tags[:6] == ["p", "em", "strong", "s", "code", "blockquote"]
     assert {"ol", "ul", "li", "hr", "table", "thead", "tbody", "tr", "th", "td", "pre"} <= {*tags}
-    assert ("th", {"align": "right"}) in safe_elements(text)
+    assert ("th", {"align": "right", "dir": "auto"}) in safe_elements(text)
     assert ("code", {"class": "language-python"}) in safe_elements(text)
     assert isinstance(render(text), SafeString)
 
 
 @pytest.mark.parametrize("level", range(1, 7))
 def test_headings_start_at_h2(level: int) -> None:
-    assert render(f"{'#' * level} A") == f"<h{min(level + 1, 6)}>A</h{min(level + 1, 6)}>\n"
+    tag = f"h{min(level + 1, 6)}"
+    assert render(f"{'#' * level} A") == f'<{tag} dir="auto">A</{tag}>\n'
 
 
 def test_html_is_shown_as_text() -> None:
-    assert render("<b>bold</b>") == "<p>&lt;b&gt;bold&lt;/b&gt;</p>\n"
+    assert render("<b>bold</b>") == '<p dir="auto">&lt;b&gt;bold&lt;/b&gt;</p>\n'
 
 
 @pytest.mark.parametrize("address", ["https://a.example/b", "/article/a", "#part", "mailto:a@b.c"])
@@ -178,7 +180,7 @@ def test_an_image_of_another_site_is_loaded_late_and_without_a_referrer() -> Non
     "address", ["/admin/logout/", "cat.png", "//a.example/cat.png", "data:image/png;base64,AA"]
 )
 def test_an_image_without_http_is_its_description(address: str) -> None:
-    assert render(f"![A *cat*]({address})") == "<p>A cat</p>\n"
+    assert render(f"![A *cat*]({address})") == '<p dir="auto">A cat</p>\n'
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
@@ -198,7 +200,9 @@ def test_every_combination_of_special_characters_gives_only_allowed_elements() -
 def test_text_that_is_too_complex_is_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(markdown, "MOST_STEPS", 3)
 
-    assert render("*a* <b>\n\nb\nc") == "<p>*a* &lt;b&gt;</p>\n\n<p>b<br>c</p>"
+    assert render("*a* <b>\n\nb\nc") == (
+        '<p dir="auto">*a* &lt;b&gt;</p>\n\n<p dir="auto">b<br>c</p>'
+    )
 
 
 def test_no_text_is_lost_in_deep_quotes() -> None:

@@ -93,10 +93,6 @@ def values_of(form: LexborNode) -> dict[str, Any]:
             continue
         if kind in ("checkbox", "radio") and "checked" not in field.attributes:
             continue
-        if field.tag == "textarea":
-            # HTML drops a line break directly after the start tag.
-            text = field.text().removeprefix("\n")
-        else:
-            text = field.attributes.get("value") or ""
+        text = field.text() if field.tag == "textarea" else field.attributes.get("value") or ""
         values.setdefault(name, []).append(text)
     return {name: all if len(all) > 1 else all[0] for name, all in values.items()}

@@ -1,11 +1,6 @@
-"""Forms of the admin that write only the fields that the editor has changed.
+"""Forms of the admin that write only the fields that the editor has changed. Django's own forms
+also write a text that only the browser has changed (`users/form_texts.py`)."""
 
-Browsers change text in forms: a textarea sends each line break as CRLF, and a one-line input
-removes line breaks. Django's own forms treat this as a change by the editor.
-"""
-
-import re
-from hashlib import blake2b
 from typing import Any
 
 from django import forms
@@ -18,6 +13,7 @@ from unfold.forms import (
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from users.audit import Action, record
+from users.form_texts import digest, line_as_shown, lines_as_shown
 from users.models import User
 
 
@@ -36,12 +32,10 @@ class TextField(forms.CharField):
     def as_shown(self, text: str | None) -> str:
         """The text as a form shows it. If the editor changes nothing, the stored text and the text
         from the browser are equal in this form."""
-        return re.sub(r"\r\n?", "\n", text or "")
+        return lines_as_shown(text or "")
 
     def digest(self, text: str | None) -> str:
-        """A hash of the text as shown, with 32 characters. The page contains it instead of a second
-        copy of the text."""
-        return blake2b(self.as_shown(text).encode(), digest_size=16).hexdigest()
+        return digest(self.as_shown(text))
 
     def to_python(self, value: str | None) -> str | None:
         # Before the length is checked, because a browser sends two characters for a line break.
@@ -66,7 +60,7 @@ class LineField(TextField):
         super().__init__(strip=True, **options)
 
     def as_shown(self, text: str | None) -> str:
-        return re.sub(r"[\r\n]", "", text or "")
+        return line_as_shown(text or "")
 
 
 class RememberingBoundField(BoundField):

@@ -39,3 +39,11 @@ def nav_link(context: template.Context, path: str) -> SafeString:
     if context["request"].path == path:
         return format_html('class="nav-link active" href="{}" aria-current="page"', href)
     return format_html('class="nav-link" href="{}"', href)
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """The HTML of a text in Markdown."""
+    from articles.markdown import render  # takes 35 ms, which a process for the API does not need
+
+    return render(text)

@@ -1,0 +1,48 @@
+"""Paths with the slug of an article."""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Concatenate, cast
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import NotFound
+
+from articles.links import ArticleNotFound, redirect_to_current_slug
+from articles.models import Article
+from articles.permissions import may_write
+from users.serializer_fields import refuse_nul
+from website.pages import show
+
+type View[**P] = Callable[Concatenate[HttpRequest, str, P], HttpResponse]
+
+
+def slug_in_path[**P](view: View[P]) -> View[P]:
+    """A view with the slug of an article. A GET for an old slug is redirected to the current slug;
+    without an article, a page says so."""
+
+    def found(
+        request: HttpRequest, /, slug: str, *args: P.args, **kwargs: P.kwargs
+    ) -> HttpResponse:
+        try:
+            refuse_nul(slug, "article")
+            return view(request, slug, *args, **kwargs)
+        except NotFound as error:
+            if isinstance(error, ArticleNotFound) and (
+                headers := redirect_to_current_slug(request)
+            ):
+                return HttpResponse(status=301, headers=headers)
+            return show(request, "no_article", status=404)
+
+    return cast(View[P], update_wrapper(found, view))
+
+
+def own_article(request: HttpRequest, slug: str) -> Article:
+    """The article, for its author to change. Raises ArticleNotFound, or PermissionDenied for
+    everybody else."""
+    article = Article.objects.with_slug(slug).first()
+    if article is None:
+        raise ArticleNotFound
+    if not may_write(request.user, article):
+        raise PermissionDenied("Only the author may change or delete this article.")
+    return article

@@ -1,0 +1,8 @@
+// Where the focus goes after a comment was posted or deleted without loading the page.
+"use strict";
+
+document.addEventListener("htmx:afterSettle", () => {
+  if (document.activeElement === document.body) {
+    document.getElementById("comments")?.focus();
+  }
+});
