@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Window
 
 from articles import lists
 from articles.counts import UsedTag
@@ -181,6 +181,21 @@ def list_articles_after(
     """
     page = Page(limit + 1, after=PageKey(created_at, article_id))
     return _listed(page, tag, author, favorited_by, feed_of).seen_by(viewer)
+
+
+@prepared(
+    ArticleInListRow, literals=LITERALS, indexes=["articles_article_pkey", "words_of_articles"]
+)
+def search_articles(
+    *, text: str, viewer: int | None = None, limit: Slice = DEFAULT_LIMIT, offset: Slice = 0
+) -> QuerySet[Article]:
+    """A page of the articles that have all words of the text, newest first.
+
+    Only the newest `MAX_MATCHES` articles with the words are found. Hidden ones count, but are not
+    in the list. So `total` is at most `MAX_MATCHES`.
+    """
+    found = Article.objects.visible().matching(text).annotate(total=Window(Count("pk")))
+    return sliced(found.newest_first(), limit=limit, offset=offset).seen_by(viewer)
 
 
 def _listed(

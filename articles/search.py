@@ -5,7 +5,11 @@ from typing import Self
 
 from django.db import models
 
+from database.backend import declare_harmless
+
 MAX_MATCHES = 10_000
+
+declare_harmless("newest_matches")
 
 
 class NewestMatches(models.Func):
@@ -20,8 +24,8 @@ class NewestMatches(models.Func):
     output_field = models.BigIntegerField()
 
     def __init__(self, table: str, text: str) -> None:
-        # The parser of PostgreSQL cannot read NUL.
-        words = models.Value(text.replace("\0", " "))
+        # PostgreSQL stores no NUL. In a prepared query the text is a parameter.
+        words = models.Value(text.replace("\0", " ")) if isinstance(text, str) else text
         super().__init__(models.Value(table), words, models.Value(MAX_MATCHES))
 
 

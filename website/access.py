@@ -6,6 +6,7 @@ from typing import Concatenate, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from users.models import User
@@ -40,3 +41,10 @@ def send_to_login(request: HttpRequest) -> HttpResponse:
 def user_of(request: HttpRequest) -> User:
     """The user of a view that is `login_required`."""
     return cast(User, request.user)
+
+
+def safe_path(request: HttpRequest, path: str) -> str:
+    """The path if it is one of this site, otherwise that of the home page."""
+    if path.startswith("/") and url_has_allowed_host_and_scheme(path, allowed_hosts=None):
+        return path
+    return "/"

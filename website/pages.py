@@ -1,14 +1,24 @@
-"""How a page becomes a response."""
+"""How a page becomes a response, and who may keep it."""
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
 from django.urls import reverse
 
 from users.models import User
+from website.access import safe_path
+from website.paths import login_path
+
+# Proxies may keep a page for strangers for 5 s. Browsers ask each time whether it has changed.
+FOR_STRANGERS = "public, max-age=0, s-maxage=5"
+FOR_ONE_PERSON = "private, no-cache"
 
 
 def viewer_of(request: HttpRequest) -> int | None:
@@ -20,11 +30,60 @@ def viewer_of(request: HttpRequest) -> int | None:
 def show(
     request: HttpRequest, template: str, context: dict[str, Any] | None = None, *, status: int = 200
 ) -> HttpResponse:
-    """The page made from `website/<template>.html`."""
-    return render(request, f"website/{template}.html", context, status=status)
+    """The page made from `website/<template>.html`, or 304 if the browser has it.
+
+    Templates also get `here`, the path of the page, and for a stranger `login_path`, the log-in
+    that leads back to it.
+    """
+    here = request.get_full_path()
+    context = {"here": here, "login_path": login_path(here)} | (context or {})
+    response = render(request, f"website/{template}.html", context, status=status)
+    patch_vary_headers(response, ["Cookie"])
+    if status != 200 or not _is_for_all_strangers(request):
+        # No ETag: Django masks the CSRF token anew for each page, so no two pages are equal.
+        response.headers["Cache-Control"] = _private(request)
+        return response
+    response.headers["Cache-Control"] = FOR_STRANGERS
+    set_response_etag(response)
+    etag = response.headers["ETag"]
+    return cast(HttpResponse, get_conditional_response(request, etag=etag, response=response))
 
 
 def see_other(name: str, *, fragment: str = "", **values: Any) -> HttpResponse:
     """A redirect after a write, to the page with this name: the browser opens it with GET."""
     location = reverse(name, kwargs=values, fragment=fragment or None)
     return HttpResponseRedirect(location, status=HTTPStatus.SEE_OTHER)
+
+
+def after_click(
+    request: HttpRequest, part: str, values: Callable[[], dict[str, Any]]
+) -> HttpResponse:
+    """The answer to the form of a small button, such as one to follow: to htmx the new form, made
+    from `website/parts/<part>.html` with these values; otherwise a redirect to the path in the
+    form's input `next`."""
+    here = safe_path(request, request.POST.get("next", ""))
+    if "HX-Request" not in request.headers:
+        return HttpResponseRedirect(here, status=HTTPStatus.SEE_OTHER)
+    response = render(request, f"website/parts/{part}.html", values() | {"here": here})
+    response.headers["Cache-Control"] = FOR_ONE_PERSON
+    return response
+
+
+def _is_for_all_strangers(request: HttpRequest) -> bool:
+    """Whether the page has nothing of a session, a message or a form.
+
+    Django deletes the cookie of an expired session. A proxy must not keep that answer.
+    """
+    cookies = {settings.SESSION_COOKIE_NAME, CookieStorage.cookie_name}
+    return cookies.isdisjoint(request.COOKIES) and not _has_form(request)
+
+
+def _has_form(request: HttpRequest) -> bool:
+    """Whether the page has a CSRF token."""
+    return bool(request.META.get("CSRF_COOKIE_NEEDS_UPDATE"))
+
+
+def _private(request: HttpRequest) -> str:
+    is_stranger = settings.SESSION_COOKIE_NAME not in request.COOKIES
+    # A form for strangers is never kept, because its token belongs to one cookie.
+    return "private, no-store" if is_stranger and _has_form(request) else FOR_ONE_PERSON

@@ -1,13 +1,30 @@
 from django.urls import path
 
-from website.views import articles, comments, crawlers, editor, feeds, lists
+from website.views import (
+    articles,
+    comments,
+    crawlers,
+    editor,
+    favorites,
+    feeds,
+    lists,
+    profiles,
+)
 
 app_name = "website"
 
 urlpatterns = [
     path("", lists.home, name="home"),
+    path("tag/", lists.tag_in_parameter, name="tag_in_parameter"),
     # A tag may contain a slash.
     path("tag/<path:tag>", lists.tag, name="tag"),
+    path("search", lists.search, name="search"),
+    path("profile/<username>", profiles.profile, name="profile"),
+    path("profile/<username>/favorites", profiles.favorites, name="favorites"),
+    path("profile/<username>/follow", profiles.follow, name="follow"),
+    path("profile/<username>/unfollow", profiles.unfollow, name="unfollow"),
+    path("article/<slug>/favorite", favorites.favorite, name="favorite"),
+    path("article/<slug>/unfavorite", favorites.unfavorite, name="unfavorite"),
     path("feeds/<kind>", feeds.site, name="feed"),
     path("feeds/<kind>/tag/<path:tag>", feeds.tag, name="tag_feed"),
     path("feeds/<kind>/author/<path:username>", feeds.author, name="author_feed"),

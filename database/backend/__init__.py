@@ -5,6 +5,7 @@ Settings name it: `"ENGINE": "database.backend"`. Importing it also makes forks 
 
 from database.backend import forks as forks
 from database.backend.base import DatabaseWrapper
+from database.backend.cleanup import declare_harmless
 from database.backend.connection import Connection
 from database.backend.connections import (
     close_pools,
@@ -28,6 +29,7 @@ __all__ = [
     "close_pools",
     "database_wrapper",
     "database_wrappers",
+    "declare_harmless",
     "lift_timeouts",
     "longest_held",
     "open_pools",

@@ -60,6 +60,9 @@ HARMLESS_FUNCTIONS = _words("""
     pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared txid_current
 """)
 
+# Functions of the project's own schema that only read (`declare_harmless`).
+_own_functions: set[str] = set()
+
 _FIRST_WORD = re.compile(r"\s*(\w*)")
 # A SET that ends with the transaction.
 _SETS_LOCALLY = re.compile(r"\s*set\s+(local|constraints|transaction)\b", re.IGNORECASE)
@@ -91,9 +94,16 @@ def cleanup_after(statement: str) -> Cleanup:
     if verb not in HARMLESS or "pg_settings" in statement or _SELECTS_INTO.search(statement):
         return Cleanup.RESET
     called = _CALLED.findall(_TARGET.sub(" ", statement))
-    if all(name.lower() in NOT_FUNCTIONS | HARMLESS_FUNCTIONS for name in called):
+    if all(name.lower() in NOT_FUNCTIONS | HARMLESS_FUNCTIONS | _own_functions for name in called):
         return Cleanup.NONE
     return Cleanup.RESET
+
+
+def declare_harmless(function: str) -> None:
+    """Declare a function of the schema that changes no session state, by its name in lower case. An
+    app calls this for the functions that its queries call."""
+    _own_functions.add(function)
+    cleanup_after.cache_clear()
 
 
 def _mentions_discard(statement: str) -> bool:

@@ -26,6 +26,7 @@ VALUES: dict[str, Any] = {
     "slug": "slug-7",
     "any_slug": "old-slug-7",
     "username": "user1",
+    "text": "title",
     "created_at": datetime(2001, 2, 6, tzinfo=UTC),
     "article_id": 8640,
 }

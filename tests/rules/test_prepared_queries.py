@@ -87,6 +87,7 @@ class Content:
             "author": names,
             "favorited_by": names,
             "username": [*names, "dan"],
+            "text": ["article", "ARTIC about", "nothing"],
         }
         of_type: dict[Any, Sequence[Any]] = {
             Slice: [1, 2, 3, 50],

@@ -1,11 +1,17 @@
 """Tags and filters of the site's templates: `{% load site %}`."""
 
 import re
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from django import template
+from django.utils.dateformat import format as format_date
 from django.utils.encoding import iri_to_uri
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from articles.representations import timestamp
+from website.paths import article_path, profile_path, tag_path
 
 register = template.Library()
 
@@ -47,3 +53,16 @@ def markdown(text: str) -> SafeString:
     from articles.markdown import render  # takes 35 ms, which a process for the API does not need
 
     return render(text)
+
+
+register.filter(article_path)
+register.filter(profile_path)
+register.filter(tag_path)
+
+
+@register.filter
+@lru_cache(maxsize=10_000)
+def date_tag(moment: datetime) -> SafeString:
+    """The day as an element, such as `February 3, 2001`."""
+    day = format_date(moment.astimezone(UTC), "F j, Y")
+    return format_html('<time class="date" datetime="{}">{}</time>', timestamp(moment), day)

@@ -1,11 +1,19 @@
-"""Lists of articles: the home page and the feed of a tag."""
+"""Lists of articles: the home page, the reader's feed, the feed of a tag, and the search."""
 
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from articles.queries import list_articles, tags_most_used_first
+from articles.queries import (
+    ArticleInListRow,
+    list_articles,
+    search_articles,
+    tags_most_used_first,
+)
+from articles.search import MAX_MATCHES
+from website.access import login_required
 from website.pages import show, viewer_of
 from website.paging import PER_PAGE, Pages, offset_of, page_number
 
@@ -14,25 +22,64 @@ POPULAR_TAGS = 20
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    return _list(request, tab="global")
+    if request.GET.get("feed") == "following":
+        return _feed(request)
+    return _show_list(request, "home", list_articles, tab="global")
+
+
+@login_required
+def _feed(request: HttpRequest) -> HttpResponse:
+    return _show_list(request, "home", list_articles, {"feed_of": viewer_of(request)}, tab="feed")
 
 
 @require_safe
 def tag(request: HttpRequest, tag: str) -> HttpResponse:
-    return _list(request, tab="tag", tag=tag)
+    return _tag(request, tag)
 
 
-def _list(request: HttpRequest, *, tab: str, tag: str | None = None) -> HttpResponse:
-    number, viewer = page_number(request), viewer_of(request)
-    query = partial(list_articles, viewer=viewer, limit=PER_PAGE, offset=offset_of(number))
-    rows = query() if tag is None else query(tag=tag)
+@require_safe
+def tag_in_parameter(request: HttpRequest) -> HttpResponse:
+    """The feed of a tag whose name cannot be a part of a path (`website.paths.tag_path`)."""
+    return _tag(request, request.GET.get("name", ""))
+
+
+def _tag(request: HttpRequest, tag: str) -> HttpResponse:
+    if not tag or "\0" in tag:
+        raise Http404("There is no such tag.")
+    return _show_list(request, "home", list_articles, {"tag": tag}, tab="tag", tag=tag)
+
+
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    # PostgreSQL stores no NUL, and psycopg raises an error for a parameter that contains one.
+    text = request.GET.get("q", "").replace("\0", " ").strip()
+    shown = {"text": text, "most": MAX_MATCHES}
+    return _show_list(request, "search", search_articles, {"text": text}, **shown)
+
+
+def _show_list(
+    request: HttpRequest,
+    template: str,
+    query: Callable[..., list[ArticleInListRow]],
+    filters: dict[str, Any] | None = None,
+    **context: Any,
+) -> HttpResponse:
+    """A page of the list, beside the popular tags."""
+    context |= page_of_list(request, query, filters or {})
+    context["popular_tags"] = tags_most_used_first(limit=POPULAR_TAGS)[:POPULAR_TAGS]
+    return show(request, template, context | {"section": "home"})
+
+
+def page_of_list(
+    request: HttpRequest, query: Callable[..., list[ArticleInListRow]], filters: dict[str, Any]
+) -> dict[str, Any]:
+    """What `parts/list.html` shows: the page of the list that the address names.
+
+    Raises Http404 for a page after the last one. The first page may be empty.
+    """
+    number = page_number(request)
+    place = {"limit": PER_PAGE, "offset": offset_of(number)}
+    rows = query(**filters, **place, viewer=viewer_of(request))
     if number > 1 and not rows:
         raise Http404("There is no such page.")
-    context = {
-        "tab": tab,
-        "tag": tag,
-        "articles": rows,
-        "pages": Pages(number, rows[0].total if rows else 0),
-        "popular_tags": tags_most_used_first(limit=POPULAR_TAGS)[:POPULAR_TAGS],
-    }
-    return show(request, "home", context)
+    return {"articles": rows, "pages": Pages(number, rows[0].total if rows else 0)}

@@ -1,0 +1,35 @@
+"""The paths of pages whose address has a name in it. Django's `reverse` takes eight times as long,
+and a list has fifty links."""
+
+from functools import lru_cache
+from urllib.parse import quote, urlencode
+
+# The characters that `reverse` leaves as they are in a path (RFC 3986, section 3.3).
+SAFE = "!$&'()*+,;=/~:@"
+
+
+@lru_cache(maxsize=10_000)
+def article_path(slug: str) -> str:
+    return f"/article/{quote(slug, SAFE)}"
+
+
+@lru_cache(maxsize=10_000)
+def profile_path(username: str) -> str:
+    return f"/profile/{quote(username, SAFE)}"
+
+
+@lru_cache(maxsize=10_000)
+def tag_path(name: str) -> str:
+    """The path of a tag's feed.
+
+    Browsers and proxies remove the segments "." and ".." of a path (RFC 3986, section 5.2.4), and
+    some merge slashes. So a tag with such a segment is a parameter.
+    """
+    if {"", ".", ".."}.isdisjoint(name.split("/")):
+        return f"/tag/{quote(name, SAFE)}"
+    return f"/tag/?{urlencode({'name': name})}"
+
+
+def login_path(next_path: str) -> str:
+    """The path of the log-in that leads to this path."""
+    return f"/login?{urlencode({'next': next_path}, safe='/')}"

@@ -1,0 +1,68 @@
+"""Profiles: what a person wrote and likes, and the button to follow them."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_POST, require_safe
+
+from articles.queries import list_articles
+from profiles import follows
+from profiles.queries import ProfileRow, profile_named
+from users.limits.throttles import count_request
+from users.names import nfc
+from website.access import login_required, user_of
+from website.pages import after_click, show, viewer_of
+from website.views.lists import page_of_list
+
+
+@require_safe
+def profile(request: HttpRequest, username: str) -> HttpResponse:
+    return _show_profile(request, username, tab="author")
+
+
+@require_safe
+def favorites(request: HttpRequest, username: str) -> HttpResponse:
+    return _show_profile(request, username, tab="favorited_by")
+
+
+@require_POST
+@login_required
+def follow(request: HttpRequest, username: str) -> HttpResponse:
+    count_request(request, "follow")
+    person = _named(request, username)
+    follows.follow(user_of(request), person)
+    return _after_click(request, person, following=True)
+
+
+@require_POST
+@login_required
+def unfollow(request: HttpRequest, username: str) -> HttpResponse:
+    count_request(request, "follow")
+    person = _named(request, username)
+    follows.unfollow(user_of(request), person)
+    return _after_click(request, person, following=False)
+
+
+def _show_profile(request: HttpRequest, username: str, *, tab: str) -> HttpResponse:
+    """`tab` is the argument of `list_articles` that makes the list."""
+    person = _named(request, username)
+    shown = page_of_list(request, list_articles, {tab: person.username})
+    viewer = viewer_of(request)
+    is_viewer = person.pk == viewer
+    section = "profile" if is_viewer else ""
+    context = {"person": person, "tab": tab, "is_viewer": is_viewer, "section": section}
+    return show(request, "profile", context | shown)
+
+
+def _named(request: HttpRequest, username: str) -> ProfileRow:
+    """Raises Http404."""
+    # PostgreSQL stores no NUL, and psycopg raises an error for a parameter that contains one.
+    rows = (
+        [] if "\0" in username else profile_named(username=nfc(username), viewer=viewer_of(request))
+    )
+    if not rows:
+        raise Http404("There is no such person.")
+    return rows[0]
+
+
+def _after_click(request: HttpRequest, person: ProfileRow, *, following: bool) -> HttpResponse:
+    values = {"username": person.username, "following": following}
+    return after_click(request, "follow_button", lambda: values)
