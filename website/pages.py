@@ -9,8 +9,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.messages.storage.cookie import CookieStorage
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
 from django.urls import reverse
+from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
 
 from users.models import User
 from website.access import safe_path

@@ -28,7 +28,9 @@ def test_a_stranger_reads_an_article(stranger: Reader, alice: User) -> None:
     assert page.texts(".tag-list .tag-default") == ["a, b", "c++"]
     assert page.one(".article-meta .author").text() == "alice"
     assert page.all("form[method=post]") == []
-    assert page.texts(".article-actions a, .article-actions button") == []
+    login = f"/login?next=/article/{article.slug}"
+    actions = page.all(".article-actions a, .article-actions button")
+    assert [action.attributes.get("href") for action in actions] == [login, login]
     assert not stranger.has_session
 
 

@@ -88,7 +88,7 @@ def test_charlie_cannot_delete_a_comment(
     reader = reader_for(charlie)
     page = reader.open(path(article))
     assert page.all(DELETE) == []
-    token = page.one("[name=csrfmiddlewaretoken]").attributes["value"]
+    token = page.all("[name=csrfmiddlewaretoken]")[0].attributes["value"]
 
     response = reader.post(
         f"{path(article)}/comments/{comment.pk}/delete", {"csrfmiddlewaretoken": token}

@@ -2,7 +2,7 @@ from articles.models import Article
 from tests.website.conftest import ReaderFor
 from users.models import User
 
-DELETE = ".article-actions button"
+DELETE = ".article-actions .btn-outline-danger"
 
 
 def test_the_author_deletes_an_article(reader_for: ReaderFor, article: Article) -> None:
@@ -20,7 +20,7 @@ def test_charlie_cannot_delete_it(reader_for: ReaderFor, article: Article, charl
     reader = reader_for(charlie)
     page = reader.open(f"/article/{article.slug}")
     assert page.all(DELETE) == []
-    token = page.one("[name=csrfmiddlewaretoken]").attributes["value"]
+    token = page.all("[name=csrfmiddlewaretoken]")[0].attributes["value"]
 
     response = reader.post(f"/article/{article.slug}/delete", {"csrfmiddlewaretoken": token})
 
