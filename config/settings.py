@@ -259,7 +259,9 @@ SILENCED_SYSTEM_CHECKS = ["security.W021"]
 prefix = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{prefix}sessionid"
 SESSION_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_AGE = 43_200  # seconds: 12 hours. Only staff have sessions.
+SESSION_COOKIE_AGE = 1_209_600  # seconds from the login: 2 weeks
+# Staff can change what others wrote, so their sessions are shorter, also those of the site.
+STAFF_SESSION_LIFETIME = timedelta(hours=12)
 CSRF_COOKIE_NAME = f"{prefix}csrftoken"
 CSRF_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_HTTPONLY = True  # no script reads it

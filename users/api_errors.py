@@ -1,5 +1,6 @@
 """The errors of requests, as DRF's exceptions and as texts. The API and the site use the same."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.http import Http404, UnreadablePostError
 from rest_framework import exceptions
 
 from database.errors import is_foreign_key_violation, violated_constraint
-from users.error_texts import KEYS, TEXTS
+from users.error_texts import KEYS, SENTENCES, TEXTS
 from users.limits.logins import LoginRefused
 from users.names import TAKEN_FIELDS
 from users.password_queue import PasswordQueueFull
@@ -65,6 +66,21 @@ def messages_of(error: exceptions.APIException, noun: str) -> dict[str, list[str
         return {key: [*dict.fromkeys(_texts(detail))] for key, detail in error.detail.items()}
     code = str(error.get_codes())
     return {KEYS.get(code, noun): [TEXTS.get(code, str(error.detail))]}
+
+
+def throttled_sentence(exc: Exception) -> str:
+    """What a page says of a request that was refused because there are too many."""
+    match exc:
+        case PasswordQueueFull():
+            return "Too many people are logging in. Try again soon."
+        case LoginRefused():
+            minutes = math.ceil(exc.retry_after / 60)
+            return f"Too many logins have failed. Try again in {minutes} min."
+    wait = getattr(exc, "wait", None)
+    if wait is None:
+        return SENTENCES["throttled"]
+    time = f"{math.ceil(wait)} s" if wait <= 60 else f"{math.ceil(wait / 60)} min"
+    return f"There were too many requests in a short time. Try again in {time}."
 
 
 def _texts(detail: Any) -> Iterator[str]:

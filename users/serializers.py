@@ -12,6 +12,7 @@ from users.limits.logins import remember_address
 from users.models import BIO_LENGTH, IMAGE_LENGTH, User
 from users.names import EMAIL_LENGTH, USERNAME_LENGTH, validate_username
 from users.serializer_fields import Email, LongText, Name, Password
+from users.sessions import Session
 
 
 class InvalidCredentials(APIException):
@@ -23,7 +24,8 @@ class InvalidCredentials(APIException):
 
 
 class UserSerializer(serializers.Serializer[User]):
-    """Shows and changes the current user."""
+    """Shows and changes the current user. A new password ends all logins of the user except the
+    one that is in use: the token of the request or, on the site, the context's `session`."""
 
     email = Email()
     username = Name(max_length=USERNAME_LENGTH)
@@ -53,13 +55,17 @@ class UserSerializer(serializers.Serializer[User]):
         if not validated_data:
             return instance
         _write(instance, validated_data)
+        session: Session | None = self.context.get("session")
+        ends_logins = "password" in validated_data
         # Only the fields that were sent are written, so two simultaneous requests do not undo
         # each other's changes. The savepoint keeps an outer transaction usable if a unique
         # constraint refuses a name.
         with transaction.atomic():
-            if "password" in validated_data:
-                _end_other_tokens(instance, self.context["request"].auth)
+            if ends_logins:
+                _end_other_logins(instance, session or self.context["request"].auth)
             instance.save(update_fields=validated_data.keys())
+        if ends_logins and session:
+            session.keep(instance)
         return instance
 
 
@@ -71,14 +77,14 @@ def _write(user: User, fields: dict[str, Any]) -> None:
             setattr(user, name, value or None)  # an empty bio or image is NULL
 
 
-def _end_other_tokens(user: User, token: tokens.Token) -> None:
-    """Raises AuthenticationFailed if another request has ended the token since this one began.
+def _end_other_logins(user: User, login: tokens.Token | Session) -> None:
+    """Raises AuthenticationFailed if another request has ended the login since this one began.
     The row lock makes other changes of the password wait for the COMMIT."""
     rows = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
     row = rows.first()
-    if row is None or not token.is_current(row):
+    if row is None or not login.is_current(row):
         raise AuthenticationFailed
-    user.end_tokens(keep=token.text)
+    user.end_tokens(keep=login.text if isinstance(login, tokens.Token) else None)
 
 
 class RegistrationSerializer(UserSerializer):

@@ -1,19 +1,18 @@
 """How a page becomes a response, and who may keep it."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.messages.storage.cookie import CookieStorage
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
 
 from users.models import User
-from website.access import safe_path
+from website.access import SeeOther, safe_path
 from website.paths import login_path
 
 # Proxies may keep a page for strangers for 5 s. Browsers ask each time whether it has changed.
@@ -50,9 +49,8 @@ def show(
 
 
 def see_other(name: str, *, fragment: str = "", **values: Any) -> HttpResponse:
-    """A redirect after a write, to the page with this name: the browser opens it with GET."""
-    location = reverse(name, kwargs=values, fragment=fragment or None)
-    return HttpResponseRedirect(location, status=HTTPStatus.SEE_OTHER)
+    """A redirect after a write, to the page with this name."""
+    return SeeOther(reverse(name, kwargs=values, fragment=fragment or None))
 
 
 def after_click(
@@ -63,7 +61,7 @@ def after_click(
     form's input `next`."""
     here = safe_path(request, request.POST.get("next", ""))
     if "HX-Request" not in request.headers:
-        return HttpResponseRedirect(here, status=HTTPStatus.SEE_OTHER)
+        return SeeOther(here)
     response = render(request, f"website/parts/{part}.html", values() | {"here": here})
     response.headers["Cache-Control"] = FOR_ONE_PERSON
     return response

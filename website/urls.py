@@ -1,6 +1,7 @@
 from django.urls import path
 
 from website.views import (
+    accounts,
     articles,
     comments,
     crawlers,
@@ -16,6 +17,10 @@ app_name = "website"
 urlpatterns = [
     path("", lists.home, name="home"),
     path("tag/", lists.tag_in_parameter, name="tag_in_parameter"),
+    path("login", accounts.log_in, name="login"),
+    path("register", accounts.register, name="register"),
+    path("logout", accounts.log_out, name="logout"),
+    path("settings", accounts.settings, name="settings"),
     # A tag may contain a slash.
     path("tag/<path:tag>", lists.tag, name="tag"),
     path("search", lists.search, name="search"),

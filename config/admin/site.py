@@ -22,6 +22,7 @@ from config.pool_page.access import delete_key
 from config.pool_page.views import PoolPage
 from users.admin_base import LoginForm, OwnPasswordForm, delete_selected
 from users.second_factor import Missing, enter_code, manage, missing
+from users.sessions import is_of_staff
 
 # Django's admin and PostgreSQL raise these for a value that was not checked before: a NUL, a date
 # after the year 9999, an incomplete regular expression, a range of one value, an unknown field, a
@@ -51,14 +52,19 @@ class AdminSite(UnfoldAdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether the session is of a staff user, with the second factor if it needs one."""
-        return super().has_permission(request) and missing(request) is None
+        return self._has_password(request) and missing(request) is None
+
+    def _has_password(self, request: HttpRequest) -> bool:
+        """Whether a staff user has logged in. A user who has become staff since the login has
+        not."""
+        return super().has_permission(request) and is_of_staff(request)
 
     @method_decorator(login_not_required)
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Asks for the password, then for the second factor, or for another account."""
-        lacks = missing(request) if super().has_permission(request) else None
+        lacks = missing(request) if self._has_password(request) else None
         if lacks and "log_out" in request.POST:
             log_out(request)
             return HttpResponseRedirect(reverse(f"{self.name}:login"))
@@ -70,7 +76,7 @@ class AdminSite(UnfoldAdminSite):
         return super().login(request, extra_context)
 
     def second_factor(self, request: HttpRequest) -> HttpResponse:
-        if not super().has_permission(request) or missing(request) is Missing.CODE:
+        if not self._has_password(request) or missing(request) is Missing.CODE:
             return redirect_to_login(request.get_full_path(), reverse(f"{self.name}:login"))
         return manage(request, self.each_context(request))
 

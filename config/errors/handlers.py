@@ -10,13 +10,13 @@ from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, Throttled
 from rest_framework.response import Response
 
 from config.errors.html import CSRF_ADVICE, CSRF_SENTENCE, error_page
 from config.errors.rendering import error_json, error_response, is_api, rendered
 from database.errors import Failure, failure_of
-from users.api_errors import StatusError, as_api_exception
+from users.api_errors import StatusError, as_api_exception, throttled_sentence
 from users.authentication import account_was_deleted
 from users.limits.logins import LoginRefused
 from users.password_queue import PasswordQueueFull
@@ -86,11 +86,8 @@ def page_of_exception(request: HttpRequest, exception: Exception) -> HttpRespons
 
     A login form may be refused before the password is compared; Django would answer 500.
     """
-    if isinstance(exception, PasswordQueueFull):
-        sentence = "Too many people are logging in. Try again soon."
-    elif isinstance(exception, LoginRefused):
-        minutes = math.ceil(exception.retry_after / 60)
-        sentence = f"Too many logins have failed. Try again in {minutes} min."
+    if isinstance(exception, PasswordQueueFull | LoginRefused | Throttled):
+        sentence = throttled_sentence(exception)
     elif isinstance(exception, APIException | Http404) and is_site(request):
         # Also if DEBUG is on: Django's page for developers says nothing to readers.
         sentence = str(exception) if isinstance(exception, Http404) else ""

@@ -152,5 +152,8 @@ def test_too_many_comments_keep_the_text(
 
     page = reader.submit(page, POST, status=429, body="Two")
 
-    assert page.texts("ul.error-messages li") == ["request was throttled"]
+    wait = page.response["Retry-After"]
+    assert page.texts("ul.error-messages li") == [
+        f"There were too many requests in a short time. Try again in {wait} s."
+    ]
     assert page.one("textarea").text() == "Two"

@@ -91,7 +91,7 @@ def test_a_stranger_can_like_nothing(stranger: Reader, article: Article) -> None
 
     answer = stranger.post(f"/article/{article.slug}/favorite")
 
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/login")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
     assert not Favorite.objects.exists()
 
 

@@ -1,7 +1,5 @@
 """An article with its comments, and its deletion."""
 
-from http import HTTPStatus
-
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST, require_safe
@@ -14,7 +12,7 @@ from users import deletion
 from website.access import login_required
 from website.article_paths import own_article, slug_in_path
 from website.forms import Form
-from website.pages import see_other, show, viewer_of
+from website.pages import see_other, viewer_of
 from website.paging import page_number
 
 COMMENTS_PER_PAGE = 50
@@ -26,9 +24,7 @@ def article(request: HttpRequest, slug: str) -> HttpResponse:
     return show_article(request, slug, Form({}, "comment"))
 
 
-def show_article(
-    request: HttpRequest, slug: str, comment_form: Form, status: int = HTTPStatus.OK
-) -> HttpResponse:
+def show_article(request: HttpRequest, slug: str, comment_form: Form) -> HttpResponse:
     """The page of an article. Raises ArticleNotFound."""
     number, viewer = page_number(request), viewer_of(request)
     # In one round trip.
@@ -52,7 +48,7 @@ def show_article(
         "newer_page": number - 1,
         "older_page": number + 1 if len(comments) > COMMENTS_PER_PAGE else 0,
     }
-    return show(request, "article", context, status=status)
+    return comment_form.show(request, "article", context)
 
 
 @require_POST

@@ -36,9 +36,9 @@ def comments(request: HttpRequest, slug: str) -> HttpResponse:
     written = form.save(write)
     if HtmxDetails(request):
         context = {"slug": slug, "comment_form": form, "comment": written}
-        return show(request, "parts/comment_written", context, status=form.status)
+        return form.show(request, "parts/comment_written", context)
     if written is None:
-        return show_article(request, slug, form, form.status)
+        return show_article(request, slug, form)
     return see_other("website:article", slug=slug, fragment=f"comment-{written.id}")
 
 

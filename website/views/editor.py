@@ -22,7 +22,7 @@ def new(request: HttpRequest) -> HttpResponse:
         article = form.publish(user_of(request), partial(count_request, request, "article"))
         if article is not None:
             return see_other("website:article", slug=article.slug)
-    return show(request, "editor", {"form": form}, status=form.status)
+    return form.show(request, "editor")
 
 
 @methods
@@ -35,5 +35,5 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     form = ArticleForm.sent(request.POST)
     changed = form.update(article, partial(count_request, request, "article"))
     if changed is None:
-        return show(request, "editor", {"form": form, "slug": slug}, status=form.status)
+        return form.show(request, "editor", {"slug": slug})
     return see_other("website:article", slug=changed.slug)
