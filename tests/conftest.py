@@ -5,21 +5,25 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection
+from django.test import TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
 
 from articles.models import Article
 from database.health import close_probes
 from tests.builders import follow, make_user, write_article
 from tests.client import ApiClient
+from tests.emptying import delete_rows
 from users.limits.counters import counters
 from users.limits.file_store import default_folder
 from users.models import User
 
+TransactionTestCase._fixture_teardown = delete_rows  # type: ignore[attr-defined]
+
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """A test with real transactions ends with a TRUNCATE of all tables. In the test database, the
-    audit log allows it."""
+    """A test with real transactions may end with a TRUNCATE of all tables. In the test database,
+    the audit log allows it."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE users_auditentry DISABLE TRIGGER refuse_truncate")
 
