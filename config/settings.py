@@ -10,7 +10,7 @@ from corsheaders.defaults import default_headers
 from django.utils.csp import CSP
 
 from config.admin.theme import UNFOLD as UNFOLD
-from config.environment.reader import Env
+from config.environment.reader import CONSOLE, Env
 from database.settings import database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "users",
+    "users.mail",
     "profiles",
     "articles",
     "website",
@@ -218,6 +219,22 @@ CORS_EXPOSE_HEADERS = [
     "X-Request-Id",
 ]
 
+# --- E-mail --------------------------------------------------------------------------
+
+# Without a URL, e-mails are written to the terminal in development, and not sent otherwise.
+mailer = env.email_url("EMAIL_URL") or ({"BACKEND": CONSOLE} if DEBUG else {})
+# Seconds for each answer of the mail server.
+email_timeout = env.seconds("EMAIL_TIMEOUT", 10, minimum=1, maximum=20)
+if "OPTIONS" in mailer:
+    mailer["OPTIONS"]["timeout"] = email_timeout
+MAILERS = {"default": mailer} if mailer else {}
+DEFAULT_FROM_EMAIL = env.email_address("EMAIL_FROM") or "Conduit <conduit@localhost>"
+if "OPTIONS" in mailer and not env.text("EMAIL_FROM"):
+    env.refuse("EMAIL_FROM", "is not set, and EMAIL_URL is")
+# For links in e-mails. "": links have the host of the request.
+SITE_URL = env.site_url("SITE_URL")
+PASSWORD_RESET_TIMEOUT = 3600  # seconds
+
 # --- Language, time, static files ----------------------------------------------------
 
 LANGUAGE_CODE = "en-us"
@@ -252,7 +269,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year
 SECURE_HSTS_INCLUDE_SUBDOMAINS = env.switch("HSTS_SUBDOMAINS", default=True)
 # Not `preload`: with it, anybody can add the domain to the list that browsers contain, and to leave
 # the list takes months (hstspreload.org, "Deployment Recommendations").
-SILENCED_SYSTEM_CHECKS = ["security.W021"]
+# Nor the warning about no mailer: `users.mail.checks` says which variable to set.
+SILENCED_SYSTEM_CHECKS = ["security.W021", "mail.W001"]
 
 # Browsers accept a cookie with this prefix only from this host and over HTTPS, so that another
 # subdomain cannot set it (RFC 6265bis, section 4.1.3).

@@ -18,8 +18,9 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from email.headerregistry import AddressHeader
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import environ
 
@@ -29,6 +30,9 @@ from config.environment.hosts import is_host, is_origin
 # PostgreSQL and libpq store a timeout as milliseconds in 32 bits: 24 days.
 MAX_MILLISECONDS = 2**31 - 1
 MAX_SECONDS = MAX_MILLISECONDS // 1000
+
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
+CONSOLE = "django.core.mail.backends.console.EmailBackend"
 
 _TRUE = environ.Env.BOOLEAN_TRUE_STRINGS
 _FALSE = ("false", "off", "n", "no", "0")
@@ -134,6 +138,52 @@ class Env:
             self.refuse(
                 name, "must be a URL like redis://host:6379/0, rediss://host:6379/0 or unix:///path"
             )
+        return value
+
+    def email_url(self, name: str) -> dict[str, Any]:
+        """A mailer for Django's MAILERS, or {} without a URL. It may contain a password: no message
+        shows it."""
+        value = self.text(name)
+        if not value:
+            return {}
+        try:
+            config = environ.Env.email_url_config(value)
+        except (environ.ImproperlyConfigured, ValueError):
+            config = {}
+        backend = config.get("EMAIL_BACKEND", "")
+        if backend == SMTP and config["EMAIL_HOST"] and "OPTIONS" not in config:
+            return {
+                "BACKEND": SMTP,
+                "OPTIONS": {
+                    "host": config["EMAIL_HOST"],
+                    "port": config["EMAIL_PORT"],
+                    "username": config["EMAIL_HOST_USER"] or "",
+                    "password": config["EMAIL_HOST_PASSWORD"] or "",
+                    "use_tls": config.get("EMAIL_USE_TLS", False),
+                    "use_ssl": config.get("EMAIL_USE_SSL", False),
+                },
+            }
+        if backend == CONSOLE:
+            return {"BACKEND": CONSOLE}
+        self.refuse(
+            name,
+            "must be a URL like smtp+tls://user:password@host:587, smtp+ssl://user:password@host:465,"
+            " smtp://host:25 or consolemail://",
+        )
+
+    def email_address(self, name: str) -> str:
+        """An address with or without a name, such as `Conduit <mail@example.com>`, or ""."""
+        value = self.text(name)
+        mailbox = AddressHeader.value_parser(value)
+        if value and (mailbox.all_defects or len(mailbox.all_mailboxes) != 1):
+            self.refuse(name, f"must be like Conduit <mail@example.com>, and is {value!r}")
+        return value
+
+    def site_url(self, name: str) -> str:
+        """The origin of a site, such as https://example.com, or ""."""
+        value = self.text(name)
+        if value and not (is_origin(value) and value.startswith(("http://", "https://"))):
+            self.refuse(name, f"must be like https://example.com, without a path, and is {value!r}")
         return value
 
     def hosts(self, name: str, default: Sequence[str]) -> list[str]:
