@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
+from config.logs import path_to_log
 from database.background import BackgroundThread, survive
 from database.health import PATHS as PROBES
 from users.limits.client_addresses import client_address
@@ -48,7 +49,7 @@ def log(response: HttpResponseBase, *, started: float, sent: int) -> None:
             "logger": "access",
             "method": method if method in METHODS else "other",
             "route": match.route if match else None,
-            "path": path[:LONGEST_PATH],
+            "path": path_to_log(request)[:LONGEST_PATH],
             "status": response.status_code,
             "milliseconds": round((monotonic() - started) * 1000, 1),
             "bytes": 0 if method == "HEAD" else sent,

@@ -16,6 +16,8 @@ from pythonjsonlogger.json import JsonFormatter
 # must be short and need no quotes.
 _ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+HIDDEN = "***"  # what lines have in place of a secret
+
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
@@ -50,11 +52,27 @@ def _new_id() -> str:
 
 
 class RequestId(logging.Filter):
-    """Adds `request_id` to every record. It is "-" outside of requests."""
+    """Adds `request_id` to every record. It is "-" outside of requests. Removes the secret of the
+    path of its request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = _request_id.get()
+        request = getattr(record, "request", None)
+        if isinstance(request, HttpRequest) and (secret := _secret_of(request)):
+            record.msg, record.args = record.getMessage().replace(secret, HIDDEN), ()
         return True
+
+
+def path_to_log(request: HttpRequest) -> str:
+    """The path of the request, without a secret."""
+    secret = _secret_of(request)
+    return request.path.replace(secret, HIDDEN) if secret else request.path
+
+
+def _secret_of(request: HttpRequest) -> str | None:
+    """The token in the path: with that of a new password, everybody could set it."""
+    match = request.resolver_match
+    return match.kwargs.get("token") if match else None
 
 
 class JsonLines(JsonFormatter):

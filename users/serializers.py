@@ -117,3 +117,13 @@ class LoginSerializer(serializers.Serializer[User]):
         if not isinstance(user, User):
             raise InvalidCredentials
         return user
+
+
+class PasswordResetSerializer(serializers.Serializer[User]):
+    """Who has forgotten their password."""
+
+    email = Email()
+
+
+class NewPasswordSerializer(serializers.Serializer[User]):
+    password = Password()

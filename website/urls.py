@@ -1,6 +1,7 @@
 from django.urls import path
 
 from website.views import (
+    account_deletion,
     accounts,
     articles,
     comments,
@@ -9,6 +10,7 @@ from website.views import (
     favorites,
     feeds,
     lists,
+    password_reset,
     profiles,
 )
 
@@ -21,6 +23,11 @@ urlpatterns = [
     path("register", accounts.register, name="register"),
     path("logout", accounts.log_out, name="logout"),
     path("settings", accounts.settings, name="settings"),
+    path("settings/delete", account_deletion.delete_account, name="delete_account"),
+    path("password-reset", password_reset.ask, name="password_reset"),
+    path("password-reset/sent", password_reset.sent, name="password_reset_sent"),
+    path("password-reset/done", password_reset.done, name="password_reset_done"),
+    path("password-reset/<uidb64>/<token>", password_reset.confirm, name="password_reset_confirm"),
     # A tag may contain a slash.
     path("tag/<path:tag>", lists.tag, name="tag"),
     path("search", lists.search, name="search"),

@@ -48,7 +48,8 @@ class Reader(Client):
 
     @property
     def has_session(self) -> bool:
-        return settings.SESSION_COOKIE_NAME in self.cookies
+        cookie = self.cookies.get(settings.SESSION_COOKIE_NAME)
+        return bool(cookie and cookie.value)  # a deleted cookie is empty
 
     def open(self, path: str, status: int = 200, **headers: str) -> Page:
         """The page at the path, after redirects."""

@@ -1,6 +1,6 @@
 """Accounts: sign up, log in, log out, and change the settings."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth import login, logout
@@ -22,6 +22,7 @@ from website.access import (
     HOME,
     NEXT,
     SeeOther,
+    View,
     forget_return_path,
     login_required,
     return_path,
@@ -31,10 +32,8 @@ from website.access import (
 from website.forms import Form
 from website.paths import profile_path
 
-type View = Callable[[HttpRequest], HttpResponse]
 
-
-def account_page(view: View) -> View:
+def account_page[**P](view: View[P]) -> View[P]:
     """A page with a form that has a password. No cache keeps it, and no report of an error shows
     the password."""
     view = never_cache(sensitive_post_parameters("password")(view))
