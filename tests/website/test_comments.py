@@ -81,6 +81,22 @@ def test_the_author_deletes_a_comment(
         assert page.path == path(article)
 
 
+@pytest.mark.parametrize("htmx", [False, True])
+def test_a_comment_that_is_deleted_already(
+    reader_for: ReaderFor, article: Article, bob: User, htmx: bool
+) -> None:
+    comment = write_comment(bob, article)
+    reader = reader_for(bob)
+    page = reader.open(path(article))
+    comment.delete()
+    if htmx:
+        reader.defaults["HTTP_HX_REQUEST"] = "true"
+
+    page = reader.submit(page, DELETE)
+
+    assert page.all(".card:not(.comment-form)") == []
+
+
 def test_charlie_cannot_delete_a_comment(
     reader_for: ReaderFor, article: Article, bob: User, charlie: User
 ) -> None:

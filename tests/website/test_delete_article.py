@@ -1,5 +1,6 @@
 from articles.models import Article
 from tests.website.conftest import ReaderFor
+from tests.website.reader import Reader
 from users.models import User
 
 DELETE = ".article-actions .btn-outline-danger"
@@ -41,3 +42,12 @@ def test_an_article_that_is_deleted_already(reader_for: ReaderFor, article: Arti
     page = reader.submit(page, DELETE, status=404)
 
     assert page.texts("h1") == ["This article does not exist"]
+
+
+def test_a_stranger_is_sent_to_the_login(stranger: Reader, article: Article) -> None:
+    stranger.handler.enforce_csrf_checks = False
+
+    response = stranger.post(f"/article/{article.slug}/delete")
+
+    assert (response.status_code, response.headers["Location"]) == (303, "/login")
+    assert Article.objects.exists()

@@ -3,7 +3,7 @@ from typing import Any
 from articles.models import Article
 from tests.builders import write_article
 from tests.website.conftest import ReaderFor
-from tests.website.reader import Page, values_of
+from tests.website.reader import Page, Reader, values_of
 from users.models import User
 
 PUBLISH = "button[type=submit]"
@@ -167,3 +167,9 @@ def test_an_article_that_was_deleted_meanwhile(reader_for: ReaderFor, article: A
 
     assert page.texts("h1") == ["This article does not exist"]
     assert not Article.objects.exists()
+
+
+def test_a_stranger_is_sent_to_the_login(stranger: Reader, article: Article) -> None:
+    for path in ("/editor", f"/editor/{article.slug}", "/editor/no-such-article"):
+        response = stranger.get(path)
+        assert (response.status_code, response.headers["Location"]) == (302, "/login")

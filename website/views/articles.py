@@ -9,6 +9,7 @@ from articles.models import Article
 from articles.queries import article_with_slug, comments_on
 from database.prepared import together
 from users import deletion
+from users.limits.throttles import count_request
 from website.access import login_required
 from website.article_paths import own_article, slug_in_path
 from website.forms import Form
@@ -55,6 +56,7 @@ def show_article(request: HttpRequest, slug: str, comment_form: Form) -> HttpRes
 @login_required
 @slug_in_path
 def delete(request: HttpRequest, slug: str) -> HttpResponse:
+    count_request(request, "article")
     article = own_article(request, slug)
     deletion.delete(Article.objects.filter(pk=article.pk))
     messages.success(request, "The article was deleted.")

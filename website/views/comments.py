@@ -1,7 +1,9 @@
 """Comments on an article: writing and deleting one."""
 
+from contextlib import suppress
+
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods, require_POST
 from django_htmx.middleware import HtmxDetails
 
@@ -46,11 +48,13 @@ def comments(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @slug_in_path
 def delete(request: HttpRequest, slug: str, pk: str) -> HttpResponse:
-    comment = comment_of(slug, pk)
-    if not may_write(request.user, comment):
-        raise PermissionDenied("Only the author may delete this comment.")
     count_request(request, "comment")
-    comment.delete()
+    # Without the comment, there is nothing to do: it was deleted in another window, for example.
+    with suppress(Http404):
+        comment = comment_of(slug, pk)
+        if not may_write(request.user, comment):
+            raise PermissionDenied("Only the author may delete this comment.")
+        comment.delete()
     if HtmxDetails(request):
         return show(request, "parts/comment_deleted")
     return see_other("website:article", slug=slug, fragment="comments")
