@@ -3,14 +3,15 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # no types
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from tests.builders import make_user
@@ -95,7 +96,11 @@ def open_page(browser: Browser, live_server: LiveServer) -> Iterator[Open]:
         host = urlsplit(live_server.url).netloc
 
         def note_message(message: ConsoleMessage) -> None:
-            is_expected = any(f"status of {status}" in message.text for status in expected)
+            # The words of Chromium and those of htmx.
+            is_expected = any(
+                f"status of {status}" in message.text or f"Error Code {status}" in message.text
+                for status in expected
+            )
             if message.type in ("error", "warning") and not is_expected:
                 problems.append(f"{page.url}: {message.text}")
 
@@ -136,3 +141,55 @@ def fits(page: Page) -> bool:
         "document.documentElement.scrollWidth > document.documentElement.clientWidth"
     )
     return not wider
+
+
+class Visit(NamedTuple):
+    """Opens pages of the site with or without JavaScript."""
+
+    open_page: Open
+    javascript: bool
+
+    def open(self, path: str, user: User | None = None) -> Page:
+        # One window for each of the two. test_site_pages shows all pages in all windows.
+        width, scheme = (390, "dark") if self.javascript else (768, "light")
+        return self.open_page(
+            path,
+            user=user,
+            width=width,
+            scheme=scheme,
+            expected=(404, 422),  # deleted articles, and forms with errors
+            java_script_enabled=self.javascript,
+        )
+
+    @contextmanager
+    def same_document(self, page: Page) -> Iterator[None]:
+        """With JavaScript, the actions in this context must not load the page again."""
+        if self.javascript:
+            page.evaluate("window.sameDocument = true")
+        yield
+        if self.javascript:
+            assert page.evaluate("window.sameDocument"), "The page was loaded again."
+            assert fits(page)
+
+
+@pytest.fixture(params=["javascript", "plain"])
+def visit(request: pytest.FixtureRequest, open_page: Open) -> Visit:
+    """Runs a test with JavaScript and without it."""
+    return Visit(open_page, javascript=request.param == "javascript")
+
+
+def path_of(page: Page) -> str:
+    """The address of the page, without the host."""
+    return "/" + page.url.split("/", 3)[3]
+
+
+def status_of(response: Response | None) -> int:
+    assert response is not None
+    return response.status
+
+
+def send_form(page: Page, **fields: str) -> None:
+    """Types into the fields of these names, and clicks the first submit button of the page."""
+    for name, text in fields.items():
+        page.fill(f"[name={name}]", text)
+    page.click("button[type=submit]")
