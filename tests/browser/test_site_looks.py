@@ -187,3 +187,14 @@ def test_the_focus_is_visible_and_starts_with_the_skip_link(site: Site, open_pag
         assert outline == "solid", name
     # What is too wide is scrolled with the keyboard.
     assert {"pre", "table", "textarea", "button", "a"} <= {*focused}
+
+
+def test_readers_get_the_contrast_that_they_ask_for(open_page: Open) -> None:
+    page = open_page("/")
+    quiet = "getComputedStyle(document.querySelector('.footer')).color"
+    text = "getComputedStyle(document.body).color"
+    assert page.evaluate(quiet) != page.evaluate(text)
+
+    page.emulate_media(contrast="more")
+
+    assert page.evaluate(quiet) == page.evaluate(text)
