@@ -13,10 +13,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 # After a failed command, make deletes its target: a half-written file would look finished.
 .DELETE_ON_ERROR:
 
-dev: .venv/installed .env  ## serve the API on http://127.0.0.1:8000, with a database and demo content
+dev: .venv/installed .env  ## serve the site and the API on http://127.0.0.1:8000, with a database and demo content
 	@$(MANAGE) migrate --verbosity 0
 	@$(MANAGE) demo_data --if-empty
-	@printf '\n  API      http://$(HOST):$(PORT)/api/articles\n  Try it   http://$(HOST):$(PORT)/api/docs\n  Admin    http://$(HOST):$(PORT)/admin/\n  Health   http://$(HOST):$(PORT)/health\n\n'
+	@printf '\n  Site     http://$(HOST):$(PORT)/\n  API      http://$(HOST):$(PORT)/api/articles\n  Try it   http://$(HOST):$(PORT)/api/docs\n  Admin    http://$(HOST):$(PORT)/admin/\n  Health   http://$(HOST):$(PORT)/health\n\n'
 	@exec env DJANGO_RUNSERVER_HIDE_WARNING=true $(MANAGE) runserver $(HOST):$(PORT)
 
 serve: .venv/installed .env  ## run the production server; HOST and PORT say where
