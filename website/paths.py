@@ -30,6 +30,11 @@ def tag_path(name: str) -> str:
     return f"/tag/?{urlencode({'name': name})}"
 
 
+def feed_path(kind: str, **names: str) -> str:
+    """The path of the feed of the site, of a `tag` or of an `author`. `kind` is "rss" or "atom"."""
+    return f"/feeds/{kind}?{urlencode(names)}" if names else f"/feeds/{kind}"
+
+
 def login_path(next_path: str) -> str:
     """The path of the log-in that leads to this path."""
     return f"/login?{urlencode({'next': next_path}, safe='/')}"

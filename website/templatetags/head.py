@@ -8,6 +8,7 @@ from django.template.context import RequestContext
 from django.utils.encoding import escape_uri_path
 
 from articles.texts import shortened
+from website.paths import feed_path, tag_path
 from website.templatetags.site import WEB_ADDRESS
 
 register = template.Library()
@@ -35,15 +36,19 @@ def head(
     """
     request = context["request"]
     # Parameters that do not change the page are left out.
+    path = tag_path(tag) if tag else escape_uri_path(request.path)
     page = context["pages"].number if "pages" in context else 1
-    address = request.build_absolute_uri(escape_uri_path(request.path))
+    if page > 1:
+        path += f"{'&' if '?' in path else '?'}page={page}"
+    names = {"tag": tag} if tag else {"author": author} if author else {}
     return {
-        "address": f"{address}?page={page}" if page > 1 else address,
+        "address": request.build_absolute_uri(path),
         "title": title,
         "description": shortened(description, DESCRIPTION_LENGTH),
         "image": image if image and WEB_ADDRESS.match(image) else None,
-        "tag": tag,
-        "author": author,
         "published": published,
         "updated": updated,
+        "feeds_of": tag or author or "Conduit",
+        "rss": feed_path("rss", **names),
+        "atom": feed_path("atom", **names),
     }

@@ -7,12 +7,12 @@ of 10,000 articles near the end of a million. Here a page is a block of ids.
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-from django.utils.encoding import iri_to_uri
 from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
 from articles.id_blocks import articles_of_block, blocks_with_articles
 from website.caching import cached_by_proxies
+from website.paths import article_path
 
 # Seconds.
 MAX_AGE = 3600
@@ -48,10 +48,10 @@ def sitemap_page(request: HttpRequest, block: int) -> HttpResponseBase:
     rows = articles_of_block(block)
     if not rows:
         raise Http404("There is no such page.")
-    # `reverse` for each would take half of the time.
-    start = _absolute(request, "/article/")
+    site = _absolute(request, "/").removesuffix("/")
     entries = [
-        f"<url><loc>{start}{escape(iri_to_uri(slug))}</loc>"
+        # Without the cache of the paths, which one page would fill.
+        f"<url><loc>{site}{escape(article_path.__wrapped__(slug))}</loc>"
         f"<lastmod>{updated_at.isoformat(timespec='seconds')}</lastmod></url>"
         for slug, updated_at in rows
     ]

@@ -10,14 +10,15 @@ from datetime import UTC, datetime
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-from django.utils.encoding import escape_uri_path
 from django.utils.feedgenerator import Atom1Feed, Rss201rev2Feed, SyndicationFeed
 from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
 from articles.queries import ArticleInListRow, list_articles
 from profiles.queries import profile_named
+from users.names import nfc
 from website.caching import cached_by_proxies
+from website.paths import article_path, feed_path, profile_path, tag_path
 
 # Seconds. Programs ask for feeds again and again, and an article may be a few minutes late.
 MAX_AGE = 300
@@ -46,65 +47,54 @@ KINDS: dict[str, type[Rss | Atom]] = {"rss": Rss, "atom": Atom}
 
 
 @require_safe
-def site(request: HttpRequest, kind: str) -> HttpResponseBase:
-    page = reverse("website:home")
-    return _feed(request, kind, page, "Conduit", "The newest articles.", list_articles())
-
-
-@require_safe
-def tag(request: HttpRequest, kind: str, tag: str) -> HttpResponseBase:
-    """Empty for an unknown tag, as its page is."""
-    page = reverse("website:tag", args=[tag])
-    about = f"The newest articles with the tag {tag}."
-    return _feed(request, kind, page, f"Conduit: {tag}", about, list_articles(tag=tag))
-
-
-@require_safe
-def author(request: HttpRequest, kind: str, username: str) -> HttpResponseBase:
-    rows = list_articles(author=username)
-    if not rows and not profile_named(username=username):
-        raise Http404("There is nobody with this name.")
-    about = f"The newest articles by {username}."
-    return _feed(request, kind, f"/profile/{username}", f"Conduit: {username}", about, rows)
-
-
-def _feed(
-    request: HttpRequest,
-    kind: str,
-    page: str,
-    title: str,
-    about: str,
-    rows: list[ArticleInListRow],
-) -> HttpResponseBase:
-    if kind not in KINDS:
-        raise Http404("There is no such kind of feed.")
+def feed(request: HttpRequest, kind: str) -> HttpResponseBase:
+    """The feed of the site, or that of the parameter `tag` or `author`. Names are parameters: a tag
+    may contain slashes and be "..". The feed of an unknown tag is empty, as its page is."""
+    names = {name: request.GET[name] for name in ("tag", "author") if name in request.GET}
+    if kind not in KINDS or len(names) > 1 or any("\0" in name for name in names.values()):
+        raise Http404("There is no such feed.")
+    match names:
+        case {"tag": tag}:
+            page, title, about = tag_path(tag), f"Conduit: {tag}", f"with the tag {tag}"
+        case {"author": author}:
+            names["author"] = author = nfc(author)
+            page, title, about = profile_path(author), f"Conduit: {author}", f"by {author}"
+        case _:
+            page, title, about = reverse("website:home"), "Conduit", "of all authors"
+    rows = list_articles(tag=names.get("tag"), author=names.get("author"))
+    if not rows and "author" in names and not profile_named(username=names["author"]):
+        raise Http404("There is no such person.")
     absolute = request.build_absolute_uri
     feed = KINDS[kind](
         title=_for_xml(title),
         link=absolute(page),
-        description=_for_xml(about),
-        feed_url=absolute(escape_uri_path(request.path)),
+        description=_for_xml(f"The newest articles {about}."),
+        feed_url=absolute(feed_path(kind, **names)),
     )
-    host = request.get_host().partition(":")[0]
     for row in rows:
-        feed.add_item(
-            title=_for_xml(row.title),
-            link=absolute(f"/article/{row.slug}"),
-            # Both formats define it as HTML. Only the description: a text may have 200,000
-            # characters, and the feed has twenty.
-            description=_for_xml(escape(row.description)),
-            author_name=_for_xml(row.author__username),
-            pubdate=row.created_at,
-            updateddate=row.updated_at,
-            categories=[_for_xml(name) for name in row.tag_names],
-            # A tag URI (RFC 4151). A new title changes the link, but must not show the article to
-            # subscribers again.
-            unique_id=f"tag:{host},{row.created_at:%Y-%m-%d}:article/{row.pk}",
-            unique_id_is_permalink=False,
-        )
+        _add(feed, row, absolute(article_path(row.slug)), request.get_host())
     response = HttpResponse(content_type=feed.content_type)
     feed.write(response, "utf-8")
     return cached_by_proxies(request, response, MAX_AGE)
+
+
+def _add(feed: SyndicationFeed, row: ArticleInListRow, link: str, host: str) -> None:
+    site = host.partition(":")[0]
+    feed.add_item(
+        title=_for_xml(row.title),
+        link=link,
+        # Both formats define it as HTML. Only the description: a text may have 200,000 characters,
+        # and the feed has twenty.
+        description=_for_xml(escape(row.description)),
+        author_name=_for_xml(row.author__username),
+        pubdate=row.created_at,
+        updateddate=row.updated_at,
+        categories=[_for_xml(name) for name in row.tag_names],
+        # A tag URI (RFC 4151). A new title changes the link, but must not show the article to
+        # subscribers again.
+        unique_id=f"tag:{site},{row.created_at:%Y-%m-%d}:article/{row.pk}",
+        unique_id_is_permalink=False,
+    )
 
 
 def _for_xml(text: str) -> str:
