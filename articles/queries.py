@@ -16,6 +16,7 @@ from users.models import is_hidden, row_exists
 # Rows of a page if the client sends no limit.
 DEFAULT_LIMIT = 20
 COMMENTS_LIMIT = 500
+SEARCH_LIMIT = 10
 TAGS_LIMIT = 10_000
 
 
@@ -183,11 +184,9 @@ def list_articles_after(
     return _listed(page, tag, author, favorited_by, feed_of).seen_by(viewer)
 
 
-@prepared(
-    ArticleInListRow, literals=LITERALS, indexes=["articles_article_pkey", "words_of_articles"]
-)
+@prepared(ArticleInListRow, indexes=["articles_article_pkey", "words_of_articles"])
 def search_articles(
-    *, text: str, viewer: int | None = None, limit: Slice = DEFAULT_LIMIT, offset: Slice = 0
+    *, text: str, viewer: int | None = None, limit: Slice = SEARCH_LIMIT, offset: Slice = 0
 ) -> QuerySet[Article]:
     """A page of the articles that have all words of the text, newest first.
 

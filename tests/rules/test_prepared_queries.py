@@ -172,7 +172,7 @@ def test_each_shape_has_its_own_sql(query: Prepared[..., Any]) -> None:
     [
         pytest.param(False, 14, id="declared-order"),
         # The worst case: the session still has the largest statements at the end.
-        pytest.param(True, 17, id="largest-last"),
+        pytest.param(True, 18, id="largest-last"),
     ],
 )
 def test_a_session_that_has_served_every_shape_stays_small(
