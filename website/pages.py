@@ -31,11 +31,12 @@ def show(
 ) -> HttpResponse:
     """The page made from `website/<template>.html`, or 304 if the browser has it.
 
-    Templates also get `here`, the path of the page, and for a stranger `login_path`, the log-in
-    that leads back to it.
+    Templates also get `here`, the path of the page, and `login_path`: for a stranger the path of
+    the log-in that leads back to the page, otherwise "".
     """
     here = request.get_full_path()
-    context = {"here": here, "login_path": login_path(here)} | (context or {})
+    back = "" if request.user.is_authenticated else login_path(here)
+    context = {"here": here, "login_path": back} | (context or {})
     response = render(request, f"website/{template}.html", context, status=status)
     patch_vary_headers(response, ["Cookie"])
     if status != 200 or not _is_for_all_strangers(request):
@@ -56,13 +57,12 @@ def see_other(name: str, *, fragment: str = "", **values: Any) -> HttpResponse:
 def after_click(
     request: HttpRequest, part: str, values: Callable[[], dict[str, Any]]
 ) -> HttpResponse:
-    """The answer to the form of a small button, such as one to follow: to htmx the new form, made
-    from `website/parts/<part>.html` with these values; otherwise a redirect to the path in the
-    form's input `next`."""
-    here = safe_path(request, request.POST.get("next", ""))
+    """The answer to a small button, such as one to follow: to htmx the new button, made from
+    `website/parts/<part>.html` with these values; otherwise a redirect to the path in the form's
+    input `next`."""
     if "HX-Request" not in request.headers:
-        return SeeOther(here)
-    response = render(request, f"website/parts/{part}.html", values() | {"here": here})
+        return SeeOther(safe_path(request, request.POST.get("next", "")))
+    response = render(request, f"website/parts/{part}.html", values())
     response.headers["Cache-Control"] = FOR_ONE_PERSON
     return response
 

@@ -62,6 +62,8 @@ class Reader(Client):
         several inputs with one name."""
         clicked = page.one(button)
         node: LexborNode | None = clicked
+        if form_id := clicked.attributes.get("form"):
+            node = page.one(f"form#{form_id}")
         while node is not None and node.tag != "form":
             node = node.parent
         assert node is not None, f"{button} is in no form"
@@ -71,7 +73,7 @@ class Reader(Client):
         data |= values
         if name := clicked.attributes.get("name"):
             data[name] = clicked.attributes.get("value") or ""
-        path = node.attributes.get("action") or page.path
+        path = clicked.attributes.get("formaction") or node.attributes.get("action") or page.path
         method = (node.attributes.get("method") or "get").lower()
         send = self.post if method == "post" else self.get
         answer = Page(send(path, data, follow=True))

@@ -13,7 +13,13 @@ from users.models import User
 
 FOR_STRANGERS = "public, max-age=0, s-maxage=5"
 FOR_ONE_PERSON = "private, no-cache"
-PAGES = ["/", "/tag/dragons", "/profile/alice", "/article/how-to-train-your-dragon", "/search?q=dragon"]
+PAGES = [
+    "/",
+    "/tag/dragons",
+    "/profile/alice",
+    "/article/how-to-train-your-dragon",
+    "/search?q=dragon",
+]
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -68,7 +68,7 @@ def test_htmx_gets_the_new_button_alone(
     answer = Page(reader.post("/profile/alice/follow", form, headers={"HX-Request": "true"}))
 
     assert "<html" not in answer.html
-    assert answer.one("form").attributes["hx-post"] == "/profile/alice/unfollow"
+    assert answer.one(BUTTON).attributes["hx-post"] == "/profile/alice/unfollow"
 
 
 def test_ones_own_profile_leads_to_the_settings(

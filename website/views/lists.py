@@ -66,7 +66,8 @@ def _show_list(
 ) -> HttpResponse:
     """A page of the list, beside the popular tags."""
     context |= page_of_list(request, query, filters or {})
-    context["popular_tags"] = tags_most_used_first(limit=POPULAR_TAGS)[:POPULAR_TAGS]
+    tags = tags_most_used_first(limit=POPULAR_TAGS)[:POPULAR_TAGS]
+    context["popular_tags"] = [tag.name for tag in tags]
     return show(request, template, context | {"section": "home"})
 
 
