@@ -59,7 +59,7 @@ def test_a_reader_favorites_an_article_and_follows_its_author(
     # Buttons that stand on the page twice change together.
     expect(page.get_by_role("button", name="Favorite Article", exact=False)).to_have_text(
         [re.compile("Unfavorite Article")]
-        * page.locator(".article-page form[action$=favorite]").count()
+        * page.locator(".article-page button[formaction$=favorite]").count()
     )
 
     with visit.same_document(page):

@@ -521,16 +521,16 @@ def test_a_favorite_changes_the_button_and_its_count(
         ("1", "2") if path == "/" else ("Favorite Article (1)", "Unfavorite Article (2)")
     )
     page = charlies.open(path)
-    assert [*map(text_of, page.all("form[action$='/favorite'] button.btn-outline-primary"))] == (
+    assert [*map(text_of, page.all("button[formaction$='/favorite'].btn-outline-primary"))] == (
         [before]
     )
 
-    page = charlies.submit(page, "form[action$='/favorite'] button")
+    page = charlies.submit(page, "button[formaction$='/favorite']")
     assert page.path == path
-    assert [*map(text_of, page.all("form button.btn-primary[class]"))].count(after) == 1
+    assert [*map(text_of, page.all("button.btn-primary[class]"))].count(after) == 1
 
-    page = charlies.submit(page, "form[action$='/unfavorite'] button")
-    assert [*map(text_of, page.all("form button.btn-outline-primary"))].count(before) == 1
+    page = charlies.submit(page, "button[formaction$='/unfavorite']")
+    assert [*map(text_of, page.all("button.btn-outline-primary"))].count(before) == 1
 
 
 @pytest.mark.parametrize("path", ["/profile/alice", ARTICLE])
@@ -540,12 +540,12 @@ def test_a_follow_changes_the_button(
     write_article(alice, title=TITLE)
     charlies = reader_for(charlie)
 
-    page = charlies.submit(charlies.open(path), "form[action$='/follow'] button")
+    page = charlies.submit(charlies.open(path), "button[formaction$='/follow']")
     assert page.path == path
-    assert text_of(page.one("form[action$='/unfollow'] button")) == "Unfollow alice"
+    assert text_of(page.one("button[formaction$='/unfollow']")) == "Unfollow alice"
 
-    page = charlies.submit(page, "form[action$='/unfollow'] button")
-    assert text_of(page.one("form[action$='/follow'] button")) == "Follow alice"
+    page = charlies.submit(page, "button[formaction$='/unfollow']")
+    assert text_of(page.one("button[formaction$='/follow']")) == "Follow alice"
 
 
 # A form, what is typed, the errors, and what the form must not keep.
