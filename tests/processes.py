@@ -6,9 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from atexit import register as at_exit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -37,6 +41,61 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
     )
+
+
+def run_forked(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Does as `run` in a third of its time, because the process has already imported packages.
+
+    For tests of what a command does, and not of how Python starts. The first argument is `-c` or a
+    file.
+    """
+    message = json.dumps([arguments, environment(**variables)]).encode()
+    with (
+        open(os.devnull) as nothing,
+        TemporaryFile("w+") as output,
+        TemporaryFile("w+") as errors,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection,
+    ):
+        connection.settimeout(60)
+        connection.connect(_forkserver())
+        files = [nothing.fileno(), output.fileno(), errors.fileno()]
+        socket.send_fds(connection, [message], files)
+        status = int(connection.recv(100))
+        texts = []
+        for file in (output, errors):
+            file.seek(0)
+            texts.append(file.read())
+    return subprocess.CompletedProcess(arguments, status, *texts)
+
+
+_starting = threading.Lock()  # tests run several commands at the same time, in threads
+
+
+def _forkserver() -> str:
+    with _starting:
+        return _start_forkserver()
+
+
+@cache
+def _start_forkserver() -> str:
+    """The path of its socket. It ends with this process."""
+    folder = TemporaryDirectory(prefix="forkserver-")
+    path = f"{folder.name}/socket"
+    process = subprocess.Popen(  # noqa: S603 -- our own interpreter
+        [sys.executable, "-m", "tests.forkserver", path],
+        cwd=BASE_DIR,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+
+    def stop() -> None:
+        process.communicate()  # closes its standard input
+        folder.cleanup()
+
+    at_exit(stop)
+    return path
 
 
 class Answer(NamedTuple):

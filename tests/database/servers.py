@@ -20,7 +20,7 @@ from database.embedded import supervisor
 from tests.database import clusters
 from tests.database.certificates import certify
 from tests.database.clusters import DATABASE, PASSWORD, ROLE, Kind, unprivileged
-from tests.processes import free_port, run
+from tests.processes import free_port, run_forked
 
 OBSERVER = "observer"  # the application_name of the tests' own sessions
 CLIENTS: LiteralString = """
@@ -208,7 +208,7 @@ def _migrated(kind: Kind) -> Path:
     server = PostgreSQL()
     server.kind = kind
     with server:
-        process = run("manage.py", "migrate", "--verbosity=0", DATABASE_URL=server.url())
+        process = run_forked("manage.py", "migrate", "--verbosity=0", DATABASE_URL=server.url())
         assert process.returncode == 0, process.stderr
         server.execute(SCRATCH)
         server.stop()
@@ -230,5 +230,7 @@ def _children(pid: int) -> list[int]:
 
 def migrate(server: PostgreSQL, *target: str) -> None:
     """Run `manage.py migrate` to the target: an app and a migration; without one, to the end."""
-    process = run("manage.py", "migrate", "--skip-checks", *target, DATABASE_URL=server.url())
+    process = run_forked(
+        "manage.py", "migrate", "--skip-checks", *target, DATABASE_URL=server.url()
+    )
     assert process.returncode == 0, process.stderr

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.processes import database_url, run
+from tests.processes import database_url, run, run_forked
 
 # Two requests. Prints whether the second used the connection of the first, and whether the thread
 # still has a connection at the end.
@@ -36,7 +36,7 @@ print(request() == request(), connection.connection is not None)
 def test_each_mode_keeps_or_closes_the_connection_of_a_request(
     db: None, mode: str, seen: str
 ) -> None:
-    process = run(
+    process = run_forked(
         "-c",
         TWO_REQUESTS,
         DJANGO_SETTINGS_MODULE="config.settings",

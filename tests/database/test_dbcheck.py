@@ -23,7 +23,7 @@ from database.backend import DatabaseWrapper
 from database.serving import problems
 from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import PostgreSQL, migrated, wait_until
-from tests.processes import database_url, free_port, run
+from tests.processes import database_url, free_port, run, run_forked
 
 # Runs dbcheck with an embedded server in another folder.
 EMBEDDED = """
@@ -39,7 +39,7 @@ execute_from_command_line(["manage.py", "dbcheck"])
 
 def dbcheck(url: str, *arguments: str, **variables: str) -> "CompletedProcess[str]":
     variables = {"SERVER_WORKERS": "2", "DATABASE_STARTUP_TIMEOUT": "1"} | variables
-    return run("manage.py", "dbcheck", *arguments, DATABASE_URL=url, **variables)
+    return run_forked("manage.py", "dbcheck", *arguments, DATABASE_URL=url, **variables)
 
 
 def problem(process: "CompletedProcess[str]", exit_status: int) -> str:

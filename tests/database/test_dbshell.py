@@ -10,7 +10,7 @@ import pytest
 
 from tests.database.clusters import DATABASE, PASSWORD, ROLE
 from tests.database.servers import PostgreSQL
-from tests.processes import database_url, free_port, run
+from tests.processes import database_url, free_port, run, run_forked
 
 needs_psql = pytest.mark.skipif(not shutil.which("psql"), reason="there is no psql here")
 
@@ -23,7 +23,7 @@ def server() -> Iterator[PostgreSQL]:
 
 def shell(statement: str, **variables: str) -> "CompletedProcess[str]":
     options = ["--no-psqlrc", "--tuples-only", "--no-align", "--command", statement]
-    return run("manage.py", "dbshell", "--", *options, **variables)
+    return run_forked("manage.py", "dbshell", "--", *options, **variables)
 
 
 @needs_psql

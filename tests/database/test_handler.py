@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import database_url, run
+from tests.processes import database_url, run_forked
 
 PROGRAM = """if True:
     import json
@@ -22,7 +22,7 @@ PROGRAM = """if True:
 
 def printed(program: str, **variables: str) -> Any:
     """What the program prints, as JSON. It runs after PROGRAM, in a process of its own."""
-    process = run("-c", PROGRAM + program, DATABASE_URL=database_url(), **variables)
+    process = run_forked("-c", PROGRAM + program, DATABASE_URL=database_url(), **variables)
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout)
 

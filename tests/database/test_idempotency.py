@@ -20,7 +20,7 @@ from database.requests import expiry
 from tests.api.test_idempotency import ARTICLES, INVALID, NEW_ARTICLE, assert_same, send
 from tests.api.test_races import Api, statuses
 from tests.database.servers import wait_until
-from tests.processes import database_url, free_port, run, runserver, serving
+from tests.processes import database_url, free_port, run_forked, runserver, serving
 from tests.races import at_once, while_deleting
 from users.models import User
 
@@ -310,7 +310,7 @@ def test_a_round_without_a_database_logs_no_error() -> None:
         " from database.requests.expiry import delete_expired; delete_expired()"
     )
 
-    process = run(
+    process = run_forked(
         "-c",
         program,
         DATABASE_URL=url,

@@ -10,7 +10,7 @@ from typing import LiteralString
 import psycopg
 
 from tests.database.servers import PostgreSQL, migrate, migrated, wait_until
-from tests.processes import run
+from tests.processes import run_forked
 
 CONTENT: LiteralString = """
     INSERT INTO users_user (id, password, is_superuser, email, email_folded, username,
@@ -99,7 +99,7 @@ def test_a_migration_delays_reads_by_less_than_a_second_and_loses_no_write() -> 
         assert max(read.result() for read in reads) < 1
         assert files(server) == before
         for command in ("verify_counts", "verify_search"):
-            verification = run("manage.py", command, DATABASE_URL=server.url())
+            verification = run_forked("manage.py", command, DATABASE_URL=server.url())
             assert verification.returncode == 0, verification.stdout
 
         with in_use(server) as reads:

@@ -3,7 +3,7 @@
 from typing import LiteralString
 
 from tests.database.servers import PostgreSQL, migrated
-from tests.processes import run
+from tests.processes import run_forked
 
 TWIN = "jane\u034f"
 MANY = 20_000  # rows, for several batches
@@ -21,7 +21,7 @@ USER: LiteralString = """
 
 def migrate(server: PostgreSQL, *target: str) -> tuple[int, str]:
     command = ("manage.py", "migrate", "--skip-checks", "--verbosity=0", *target)
-    process = run(*command, DATABASE_URL=server.url())
+    process = run_forked(*command, DATABASE_URL=server.url())
     return process.returncode, process.stderr
 
 
@@ -59,5 +59,5 @@ def test_the_migration_stops_with_a_message_at_two_accounts_with_one_name() -> N
         ]
         same = server.execute("SELECT ctid FROM users_user WHERE id <= %s", [ids[0]])
         assert same == untouched
-        process = run("manage.py", "verify_names", DATABASE_URL=server.url())
+        process = run_forked("manage.py", "verify_names", DATABASE_URL=server.url())
         assert process.stdout == "Every username and e-mail is right.\n", process.stderr

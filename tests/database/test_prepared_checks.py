@@ -26,7 +26,7 @@ from tests.database.clusters import DATABASE
 from tests.database.declared import TagRow
 from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import PostgreSQL, migrated
-from tests.processes import free_port, run, runserver, serving
+from tests.processes import free_port, run_forked, runserver, serving
 from users.models import User
 
 QUERY_NAME = f"{__name__}.query"
@@ -232,7 +232,7 @@ PENDING = "?: (database.W001) The declared queries are not checked while migrati
 
 def manage(server: PostgreSQL, *arguments: str) -> "CompletedProcess[str]":
     variables = {"SERVER_WORKERS": "2", "DEBUG": "on", "DATABASE_URL": server.url()}
-    return run("manage.py", *arguments, **variables)
+    return run_forked("manage.py", *arguments, **variables)
 
 
 def test_the_first_migrate_checks_the_queries_at_its_end() -> None:
@@ -301,7 +301,7 @@ def test_a_missing_right_to_read_the_migrations_is_reported(server: PostgreSQL) 
     )
 
     for command in (["check", "--database", "default"], ["migrate"]):
-        process = run("manage.py", *command, DEBUG="on", DATABASE_URL=url)
+        process = run_forked("manage.py", *command, DEBUG="on", DATABASE_URL=url)
 
         assert process.returncode == 1
         assert f"?: (database.E003) {sentence}" in process.stderr
@@ -340,8 +340,8 @@ def test_the_development_server_can_skip_the_checks() -> None:
 def test_an_unreachable_database_is_reported_only_when_it_is_checked() -> None:
     url = f"postgresql://conduit:hidden@127.0.0.1:{free_port()}/conduit"
 
-    plain = run("manage.py", "check", DEBUG="on", DATABASE_URL=url)
-    asking = run("manage.py", "check", "--database", "default", DEBUG="on", DATABASE_URL=url)
+    plain = run_forked("manage.py", "check", DEBUG="on", DATABASE_URL=url)
+    asking = run_forked("manage.py", "check", "--database", "default", DEBUG="on", DATABASE_URL=url)
 
     assert plain.returncode == 0, plain.stderr
     assert asking.returncode == 1

@@ -14,7 +14,7 @@ from tests.api import test_session
 from tests.database import clusters
 from tests.database.clusters import DATABASE, ROLE
 from tests.database.servers import PostgreSQL
-from tests.processes import environment, run, serving
+from tests.processes import environment, run_forked, serving
 
 OWNER, APP = "conduit_owner", "conduit_app"
 PASSWORD = 'it\'s "a" $ecret'
@@ -52,7 +52,9 @@ def server() -> Iterator[PostgreSQL]:
     with PostgreSQL() as server:
         set_roles(server, **PASSWORDS)
         set_roles(server, **PASSWORDS)
-        migrated = run("manage.py", "migrate", "--verbosity=0", DATABASE_URL=url_of(server, OWNER))
+        migrated = run_forked(
+            "manage.py", "migrate", "--verbosity=0", DATABASE_URL=url_of(server, OWNER)
+        )
         assert migrated.returncode == 0, migrated.stderr
         yield server
 
@@ -71,8 +73,10 @@ def test_the_whole_api_works_with_the_role_of_the_app(server: PostgreSQL) -> Non
 def test_the_content_commands_work_with_the_role_of_the_app(server: PostgreSQL) -> None:
     variables = {"DATABASE_URL": url_of(server, APP), "DEMO_PASSWORD": "password123"}
 
-    loaded = run("manage.py", "demo_data", "--users=3", "--articles=5", "--append", **variables)
-    exported = run("manage.py", "export_articles", **variables)
+    loaded = run_forked(
+        "manage.py", "demo_data", "--users=3", "--articles=5", "--append", **variables
+    )
+    exported = run_forked("manage.py", "export_articles", **variables)
 
     assert loaded.returncode == 0, loaded.stderr
     assert exported.stdout.count("\n") == 5, exported.stderr

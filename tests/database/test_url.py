@@ -13,7 +13,7 @@ from config.environment.reader import Env
 from database.embedded import EmbeddedServer
 from database.settings.limits import Limits
 from database.settings.url import database
-from tests.processes import database_url, free_port, run
+from tests.processes import database_url, free_port, run, run_forked
 
 URL = "postgresql://alice:hidden@127.0.0.1/conduit"
 ELSEWHERE = "postgresql://alice:hidden@db.example/conduit"
@@ -173,8 +173,8 @@ def test_only_serve_says_how_many_threads_there_are() -> None:
     server = {"DJANGO_SETTINGS_MODULE": "config.settings"} | variables
 
     command = run("manage.py", "shell", "--no-imports", "-c", program, **variables)
-    other_server = run("-c", program, **server)
-    serve = run("-c", program, **server, SERVING_THREADS="24")
+    other_server = run_forked("-c", program, **server)
+    serve = run_forked("-c", program, **server, SERVING_THREADS="24")
 
     assert command.stdout == other_server.stdout == "1 False\n"
     assert serve.stdout == "21 True\n"
@@ -251,7 +251,9 @@ def test_the_second_host_is_used_when_the_first_is_down(db: None) -> None:
     ports = f"{free_port()},{params.get('port', '5432')}"
     url = database_url(host=hosts, port=ports, target_session_attrs="read-write")
 
-    process = run("-c", SHOW_SETTINGS, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=url)
+    process = run_forked(
+        "-c", SHOW_SETTINGS, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=url
+    )
 
     assert process.stderr == ""
     assert process.stdout.startswith("UTC\n")
@@ -362,7 +364,9 @@ def test_the_startup_options_hold_after_discard_all(db: None) -> None:
     """The last of two startup options for one setting counts; DISCARD ALL keeps both."""
     url = database_url(options="-c statement_timeout=200 -c TimeZone=Europe/Berlin")
 
-    process = run("-c", SHOW_SETTINGS, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=url)
+    process = run_forked(
+        "-c", SHOW_SETTINGS, DJANGO_SETTINGS_MODULE="config.settings", DATABASE_URL=url
+    )
 
     assert process.stderr == ""
     assert process.stdout == "UTC\n200ms\n10s\n" * 2
@@ -529,7 +533,7 @@ def test_an_invalid_value_is_refused_by_name(
 
 
 def test_a_command_prints_only_the_sentence() -> None:
-    process = run("manage.py", "migrate", DATABASE_URL=URL, DATABASE_STATEMENT_TIMEOUT="60")
+    process = run_forked("manage.py", "migrate", DATABASE_URL=URL, DATABASE_STATEMENT_TIMEOUT="60")
 
     assert process.returncode == 78
     assert process.stdout == ""

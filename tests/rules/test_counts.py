@@ -20,7 +20,7 @@ from database.backend.cleanup import Cleanup, cleanup_after
 from profiles.models import Follow
 from tests.builders import follow, like, make_user, write_article
 from tests.database.servers import migrate, migrated, wait_until
-from tests.processes import run
+from tests.processes import run_forked
 from users.models import User
 
 Counts = Counter[tuple[int, int]]
@@ -609,7 +609,7 @@ def test_a_migration_replaces_the_triggers_of_version_0_1_0() -> None:
         migrate(server)
 
         server.execute(CONTENT)
-        verification = run("manage.py", "verify_counts", DATABASE_URL=server.url())
+        verification = run_forked("manage.py", "verify_counts", DATABASE_URL=server.url())
         assert "All counts and copies are correct" in verification.stdout, verification.stdout
         functions = "SELECT FROM pg_proc WHERE proname = 'articles_favorite_tally_insert'"
         assert server.execute(functions) == []

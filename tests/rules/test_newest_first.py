@@ -14,7 +14,7 @@ from articles.models import Article, Favorite, Tag, Tagging
 from database.errors import is_foreign_key_violation
 from tests.builders import like, write_article
 from tests.database.servers import migrated
-from tests.processes import run
+from tests.processes import run_forked
 from tests.races import wait_for_blocked_connection
 from users.models import User
 
@@ -194,7 +194,9 @@ def test_the_migration_fills_in_existing_rows_and_can_be_reversed() -> None:
     with migrated() as server:
 
         def migrate(name: str) -> None:
-            process = run("manage.py", "migrate", "articles", name, DATABASE_URL=server.url())
+            process = run_forked(
+                "manage.py", "migrate", "articles", name, DATABASE_URL=server.url()
+            )
             assert process.returncode == 0, process.stderr
 
         migrate("0001")

@@ -21,7 +21,7 @@ from database.errors import is_foreign_key_violation
 from tests.builders import make_user, write_article
 from tests.client import ApiClient
 from tests.database.servers import migrate, migrated, wait_until
-from tests.processes import database_url, run
+from tests.processes import database_url, run_forked
 from tests.races import wait_for_blocked_connection
 from users import deletion
 from users.models import User
@@ -527,7 +527,7 @@ def test_the_migration_stores_existing_names_and_waits_for_writers() -> None:
         assert server.execute(NAMES) == [(1, ["Z", "z", "é"]), (2, ["Z", "z"]), (3, [])]
         disabled = "SELECT tgname FROM pg_trigger WHERE tgenabled = 'D'"
         assert server.execute(disabled) == []
-        verification = run("manage.py", "verify_counts", DATABASE_URL=server.url())
+        verification = run_forked("manage.py", "verify_counts", DATABASE_URL=server.url())
         assert "All counts and copies are correct" in verification.stdout, verification.stdout
 
         migrate(server, "articles", "0013")
