@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from http import HTTPStatus
 from typing import Concatenate, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -102,10 +102,9 @@ def _page_of(request: HttpRequest) -> str:
         return safe_path(request, request.get_full_path())
     if NEXT in request.POST:
         return safe_path(request, request.POST[NEXT])
-    page = urlsplit(request.headers.get("Referer", ""))
-    if page.netloc != request.get_host():
-        return HOME
-    return safe_path(request, page.path + (f"?{page.query}" if page.query else ""))
+    # The referrer policy of the site is "same-origin", which gives the path too.
+    origin, page = request.build_absolute_uri("/"), request.headers.get("Referer", "")
+    return safe_path(request, "/" + page.removeprefix(origin)) if page.startswith(origin) else HOME
 
 
 def return_path(request: HttpRequest) -> str:

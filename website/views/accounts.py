@@ -28,9 +28,12 @@ from website.access import (
     return_path,
     safe_path,
     send_to_login,
+    user_of,
 )
 from website.forms import Form
 from website.paths import profile_path
+
+FIELDS = ("image", "username", "bio", "email")  # of the settings
 
 
 def account_page[**P](view: View[P]) -> View[P]:
@@ -92,10 +95,7 @@ def log_out(request: HttpRequest) -> HttpResponse:
 @login_required
 @account_page
 def settings(request: HttpRequest) -> HttpResponse:
-    # Not `request.user`, which the bar shows: the serializer changes its object, also if it cannot
-    # save it.
-    user = get_object_or_404(User, pk=request.user.pk)
-    stored = {name: getattr(user, name) or "" for name in ("image", "username", "bio", "email")}
+    stored = {name: getattr(request.user, name) or "" for name in FIELDS}
     if request.method != "POST":
         return Form(stored, noun="user").show(request, "settings")
     form = Form(_typed(request, stored), noun="user")
@@ -103,7 +103,7 @@ def settings(request: HttpRequest) -> HttpResponse:
         name: text for name, text in form.values.items() if text != _as_shown(name, stored[name])
     }
     try:
-        saved = form.save(lambda: _saved(request, user, changed))
+        saved = form.save(lambda: _saved(request, changed))
     except AuthenticationFailed:
         # Another request has ended the session since this one began, by a new password for example.
         logout(request)
@@ -114,13 +114,16 @@ def settings(request: HttpRequest) -> HttpResponse:
 
 
 @sensitive_variables("values")
-def _saved(request: HttpRequest, user: User, changed: dict[str, str]) -> User:
+def _saved(request: HttpRequest, changed: dict[str, str]) -> User:
     values = changed.copy()
     # Browsers may fill in a password that nobody typed, but not an empty one.
     if password := request.POST.get("password"):
         password_queue.refuse_if_full()
         values["password"] = password
     context = {"request": request, "session": Session(request)}
+    # Not the object of the request, which the bar shows: the serializer changes its object, also if
+    # it cannot save it.
+    user = get_object_or_404(User, pk=user_of(request).pk)
     checked = UserSerializer(user, data=values, partial=True, context=context)
     checked.is_valid(raise_exception=True)
     return checked.save()
