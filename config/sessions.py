@@ -11,9 +11,11 @@ from django.conf import settings
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
+
+from config.pool_page.access import delete_key
 
 
 class _PagesOnly(MiddlewareMixin):
@@ -29,6 +31,14 @@ class SessionMiddleware(_PagesOnly, sessions.SessionMiddleware):
         if not request.COOKIES.get(settings.SESSION_COOKIE_NAME, "").isalnum():
             request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
         super().process_request(request)
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        response = super().process_response(request, response)
+        session = response.cookies.get(settings.SESSION_COOKIE_NAME)
+        if session is not None and not session.value:
+            # The session has ended, on the site or in the admin: by a log-out, for example.
+            delete_key(response)
+        return response
 
 
 class AuthenticationMiddleware(_PagesOnly, auth.AuthenticationMiddleware):

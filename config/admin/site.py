@@ -18,7 +18,6 @@ from django.utils.decorators import method_decorator
 from psycopg import errors
 from unfold.sites import UnfoldAdminSite
 
-from config.pool_page.access import delete_key
 from config.pool_page.views import PoolPage
 from users.admin_base import LoginForm, OwnPasswordForm, delete_selected
 from users.second_factor import Missing, enter_code, manage, missing
@@ -97,13 +96,6 @@ class AdminSite(UnfoldAdminSite):
             return response
 
         return super().admin_view(cast(View, update_wrapper(checked, view)), cacheable)
-
-    def logout(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> TemplateResponse:
-        response = super().logout(request, extra_context)
-        delete_key(response)
-        return response
 
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -14,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from config.pool_page.access import COOKIE, PATH
 from tests.builders import PASSWORD, make_staff, make_superuser, write_article
 from tests.client import ApiClient
 from tests.codes import add_device, code_of
@@ -127,6 +128,18 @@ def test_a_login_on_the_site_does_not_replace_the_second_factor(stranger: Reader
     assert not may_use_the_admin(stranger)
     stranger.log_in(staff.email)
     assert not may_use_the_admin(stranger)
+
+
+def test_log_out_on_the_site_deletes_the_key_of_the_page_for_outages(
+    stranger: Reader, db: None
+) -> None:
+    stranger.as_user(make_superuser("staff"))
+    stranger.get("/admin/database/")
+    assert stranger.cookies[COOKIE].value
+
+    stranger.submit(stranger.open("/settings"), ".btn-outline-danger")
+
+    assert (stranger.cookies[COOKIE].value, stranger.cookies[COOKIE]["path"]) == ("", PATH)
 
 
 @pytest.mark.parametrize(
