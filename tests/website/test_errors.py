@@ -80,7 +80,7 @@ def test_no_path_is_an_error_of_the_server(stranger: Reader, alice: User) -> Non
 
 
 def test_no_query_is_an_error_of_the_server(stranger: Reader, alice: User) -> None:
-    bad = ["%00", "%ff%fe", "-1", "9999999", "%ed%a0%80", "%0d%0a"]
+    bad = ["%00", "%ff%fe", "-1", "%ed%a0%80%0d%0a"]
     queries = [
         "&".join(f"{name}={value}" for name in ("page", "q", "next", "feed")) for value in bad
     ]

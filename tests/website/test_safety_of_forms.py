@@ -203,7 +203,8 @@ def test_no_form_leads_to_another_site(charlie: User, rows: dict[str, Any]) -> N
 
     leading = [route for route in routes if "/tag/one" in send(route, "/tag/one")]
     assert {"favorite", "unfavorite", "follow", "unfollow"} <= {route.name for route in leading}
-    for address in ELSEWHERE:
+    # `safe_path` has a test with all of them.
+    for address in ELSEWHERE[::4]:
         for route in leading:
             (reached,) = send(route, address)
             assert_stays(reached, address)
