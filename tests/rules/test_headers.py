@@ -168,6 +168,8 @@ def test_check_deploy_is_clean_with_https(tmp_path: Path) -> None:
         "ALLOWED_HOSTS": "conduit.example.com",
         "SECRET_KEY": "a4c9d2e8f7b6a5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7",
         "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing?sslmode=verify-full",
+        "EMAIL_URL": "smtp+tls://conduit:secret@mail.example.com:587",
+        "EMAIL_FROM": "Conduit <conduit@example.com>",
     }
     process = subprocess.run(  # noqa: S603 -- this Python
         [sys.executable, "-c", SHOW.format(static=str(tmp_path))],

@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from tests.builders import PASSWORD
 from tests.client import ApiClient
 from tests.forms import Form, send
+from tests.website.reader import Reader
 from users.hashers import Argon2Hasher
 from users.mail.messages import Kind
 from users.mail.models import OutgoingEmail
@@ -104,6 +105,15 @@ def test_the_admin_tells_the_old_e_mail(alice: User, site: Client) -> None:
     assert queued()[1:] == [(Kind.PASSWORD_CHANGED, "new@example.com")]
 
 
+def test_the_site_tells_the_old_e_mail(alice: User) -> None:
+    reader = Reader().as_user(alice)
+    page = reader.open("/settings")
+
+    reader.submit(page, "main button.btn-primary", email="new@example.com", password=NEW)
+
+    assert queued() == [(Kind.EMAIL_AND_PASSWORD_CHANGED, "alice@example.com")]
+
+
 def test_a_command_tells_the_user(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getpass", lambda prompt="": NEW)
 
@@ -133,4 +143,4 @@ def test_the_notice_says_what_to_do(alice: User, settings: Settings, site: str) 
     assert "UTC" in body
     assert ("https://conduit.example.com/password-reset" in body) == bool(site)
     assert "alice" not in body
-    assert max(map(len, body.splitlines())) <= 100
+    assert max(map(len, body.splitlines())) <= 90

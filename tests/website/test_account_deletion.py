@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from django.core import mail
+from django.test import Client
 
 from articles.models import Article, Comment, Favorite
 from profiles.models import Follow
@@ -20,7 +21,7 @@ from tests.client import ApiClient
 from tests.website.reader import Reader
 from users import deletion
 from users.audit import AuditEntry
-from users.limits.logins import MAX_FOR_ACCOUNT_FROM_ADDRESS
+from users.limits import logins
 from users.models import User
 from users.queue_worker import worker
 
@@ -41,7 +42,7 @@ def test_it_deletes_the_account_and_everything_in_it(
     reader = reader_for(alice)
 
     page = reader.open(PATH)
-    assert page.texts("main li") == ["1 articles", "2 comments", "1 favorites", "2 follows"]
+    assert page.texts("main li") == ["1 article", "2 comments", "1 favorite", "2 follows"]
     page = reader.submit(page, BUTTON, password=PASSWORD)
 
     assert page.path == "/"
@@ -83,15 +84,26 @@ def test_a_wrong_password_deletes_nothing(reader_for: ReaderFor, alice: User, bo
     assert mail.outbox == []
 
 
-def test_the_password_cannot_be_guessed_here(reader_for: ReaderFor, alice: User) -> None:
+def test_the_password_cannot_be_guessed_here(
+    reader_for: ReaderFor, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logins, "MAX_FOR_ACCOUNT_FROM_ADDRESS", 3)
     reader = reader_for(alice)
     page = reader.open(PATH)
-    for _ in range(MAX_FOR_ACCOUNT_FROM_ADDRESS):
+    for _ in range(3):
         reader.submit(page, BUTTON, status=422, password="wrong")
 
     refused = reader.submit(page, BUTTON, status=429, password=PASSWORD)
 
     assert "Too many logins have failed" in refused.one(".error-messages").text()
+    assert User.objects.filter(pk=alice.pk).exists()
+
+
+def test_another_site_cannot_send_the_form(alice: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+
+    assert client.post(PATH, {"password": PASSWORD}).status_code == 403
     assert User.objects.filter(pk=alice.pk).exists()
 
 

@@ -10,17 +10,22 @@ from django.contrib.auth.tokens import default_token_generator
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.db import connection
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
+from django.utils.log import log_response
 from pytest_django import Settings
 
+from config import access_log
 from tests.builders import PASSWORD
 from tests.client import ApiClient
 from tests.races import at_once
 from tests.website.reader import Page, Reader
-from users.limits.password_resets import MAX_FOR_ACCOUNT, MAX_FROM_ADDRESS
+from users.limits import password_resets
+from users.limits.password_resets import MAX_FOR_ACCOUNT
 from users.mail.models import OutgoingEmail
 from users.models import User
+from users.password_queue import password_queue
 from users.queue_worker import worker
 
 NEW = "another horse"
@@ -149,6 +154,20 @@ def test_the_password_has_the_rules_of_the_api(
     assert stranger.submit(page, MAIN, password=NEW).path == "/password-reset/done"
 
 
+def test_a_full_password_queue_refuses_the_form(
+    stranger: Reader, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(stranger, alice.email)
+    form = stranger.open(last_link())
+    monkeypatch.setattr(password_queue, "taken", password_queue.slots)
+
+    page = stranger.submit(form, MAIN, status=429, password=NEW)
+    monkeypatch.undo()
+
+    assert page.response.headers["Retry-After"] == "1"
+    assert stranger.submit(page, MAIN, password=NEW).path == "/password-reset/done"
+
+
 def test_a_link_works_once(stranger: Reader, alice: User) -> None:
     ask(stranger, alice.email)
     link = last_link()
@@ -212,8 +231,11 @@ def test_an_account_gets_few_links(stranger: Reader, alice: User) -> None:
     assert len(mail.outbox) == MAX_FOR_ACCOUNT
 
 
-def test_an_address_may_ask_for_few_links(stranger: Reader, alice: User) -> None:
-    for number in range(MAX_FROM_ADDRESS):
+def test_an_address_may_ask_for_few_links(
+    stranger: Reader, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(password_resets, "MAX_FROM_ADDRESS", 3)
+    for number in range(3):
         ask(stranger, f"{number}@example.com")
 
     page = ask(stranger, alice.email, status=429)
@@ -274,6 +296,29 @@ def test_no_cache_and_no_other_site_gets_the_token(stranger: Reader, alice: User
         assert "no-store" in response.headers["Cache-Control"]
         assert response.headers["Referrer-Policy"] == "same-origin"
         assert link.rsplit("/", 1)[1] not in response.text
+
+
+def test_no_log_contains_the_token(
+    stranger: Reader,
+    alice: User,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ask(stranger, alice.email)
+    link = last_link()
+    response = stranger.get(link)
+    assert response.status_code == 302
+    access_log.log(response, started=0, sent=0)
+    access_log.write()
+    # An error before Django has found the view, such as one of the database.
+    request = RequestFactory().get(link)
+    log_response("%s: %s", "Service Unavailable", link, response=HttpResponse(), request=request)
+
+    lines = capfd.readouterr().err + caplog.text
+
+    assert link.rsplit("/", 1)[1] not in lines
+    assert '"path":"/password-reset/***"' in lines
+    assert "Service Unavailable: /password-reset/***" in lines
 
 
 def test_staff_still_need_their_second_factor(

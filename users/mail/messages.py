@@ -66,7 +66,7 @@ def notice(kind: Kind, address: str, at: datetime) -> EmailMessage:
 def _message(kind: Kind, address: str, context: dict[str, object]) -> EmailMessage:
     return EmailMessage(
         subject=kind.label,
-        body=render_to_string(f"mail/{kind}.txt", context),
+        body=render_to_string(f"mail/{kind}.txt", context).strip() + "\n",
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=[address],
         # No automatic answer, such as one of an absent person (RFC 3834, section 5).

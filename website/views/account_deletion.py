@@ -3,6 +3,7 @@
 from django.contrib import messages
 from django.contrib.auth import authenticate, logout
 from django.db import transaction
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.exceptions import ValidationError
@@ -62,11 +63,9 @@ def _delete(request: HttpRequest) -> str:
 def _contents(user: User) -> list[str]:
     """What is deleted with the account, such as "3 articles"."""
     counts = counts_below(User.objects.filter(pk=user.pk), SMALL)
-    return [
-        f"{_shown(counts[model])} {model._meta.verbose_name_plural}"
-        for model in (Article, Comment, Favorite, Follow)
-    ]
+    return [_counted(model, counts[model]) for model in (Article, Comment, Favorite, Follow)]
 
 
-def _shown(count: int) -> str:
-    return f"{count:,}" if count <= SMALL else f"more than {SMALL:,}"
+def _counted(model: type[Model], count: int) -> str:
+    noun = model._meta.verbose_name if count == 1 else model._meta.verbose_name_plural
+    return f"more than {SMALL:,} {noun}" if count > SMALL else f"{count:,} {noun}"
