@@ -3,11 +3,13 @@
 import re
 
 import pytest
+from django.core import mail
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit, path_of, send_form
-from tests.builders import PASSWORD, make_user
+from tests.browser.conftest import Visit, path_of, send_form, status_of
+from tests.builders import PASSWORD, make_user, write_article
 from users.models import User
+from users.queue_worker import worker
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -93,3 +95,39 @@ def test_a_person_empties_bio_and_image(visit: Visit) -> None:
     page.goto("/settings")
     expect(page.locator("textarea[name=bio]")).to_have_value("")
     expect(page.locator("input[name=image]")).to_have_value("")
+
+
+def test_a_person_deletes_the_account(visit: Visit, alice: User) -> None:
+    write_article(alice, title="Of Alice")
+    page = visit.open("/settings", user=alice)
+
+    page.click('a[href="/settings/delete"]')
+    page.wait_for_url("**/settings/delete")
+    send_form(page, password="wrong horse")
+    expect(page.locator("ul.error-messages")).to_be_visible()
+    send_form(page, password=PASSWORD)
+
+    page.wait_for_url("**/")
+    expect(page.locator('a[href="/login"]')).to_be_visible()
+    assert not User.objects.exists()
+    assert status_of(page.goto("/profile/alice")) == 404
+
+
+def test_a_person_sets_a_new_password_with_a_link_from_an_e_mail(visit: Visit, alice: User) -> None:
+    page = visit.open("/login")
+    page.click('a[href="/password-reset"]')
+    page.wait_for_url("**/password-reset")
+    send_form(page, email=alice.email)
+    page.wait_for_url("**/password-reset/sent")
+
+    worker.empty_queues()
+    address = re.search(r"^http://\S+$", str(mail.outbox[-1].body), re.MULTILINE)
+    assert address is not None
+    page.goto(address[0])
+    send_form(page, password="another horse")
+    page.wait_for_url("**/password-reset/done")
+
+    page.goto("/login")
+    send_form(page, email=alice.email, password="another horse")
+    page.wait_for_url("**/")
+    expect(page.locator('a[href="/profile/alice"]')).to_be_visible()

@@ -37,10 +37,16 @@ It takes *time*, [a link](https://example.com) and `code`.
 2. {LONG_WORD}
 """
 STRANGER = ["/", "/?page=2", "/tag/dragons", "/search?q=dragon", "/search?q=zebra", "/login"]
-STRANGER += ["/register", "/article/a-dragon", "/profile/alice"]
+STRANGER += [
+    "/register",
+    "/password-reset",
+    "/password-reset/sent",
+    "/article/a-dragon",
+    "/profile/alice",
+]
 STRANGER += ["/profile/alice/favorites", "/no-such-page"]
 READER = ["/", "/?feed=following", "/tag/dragons", "/article/a-dragon", "/editor/a-dragon"]
-READER += ["/editor", "/settings", "/profile/alice", f"/profile/{BOB}"]
+READER += ["/editor", "/settings", "/settings/delete", "/profile/alice", f"/profile/{BOB}"]
 READER += [f"/profile/{BOB}/favorites", "/tag/nobody-has-this-tag"]
 
 
