@@ -23,9 +23,10 @@ serve: .venv/installed .env  ## run the production server; HOST and PORT say whe
 	@exec $(MANAGE) serve --host $(HOST) --port $(PORT)
 
 # Two workers, each with its own test database. All tests of a file run on one worker, because they
-# share PostgreSQL servers that take seconds to start.
+# share PostgreSQL servers that take seconds to start. Without the reordering by number of tests, the
+# slow files are not the last: at the end, both workers run the many short files of tests/website.
 test: .venv/installed  ## run all tests that need nothing beyond the lock file
-	$(BIN)/pytest -m "not faults and not browser and not redis and not plans and not openapi" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not faults and not browser and not redis and not plans and not openapi" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: .venv/installed  ## stop, freeze, kill and cut off PostgreSQL under load
 	$(BIN)/pytest -m faults
