@@ -53,8 +53,8 @@ So the number that matters is not how many clients there are, but how many queri
 same time**. Twice the number of cores is a good first guess:
 
 ```sh
-DATABASE_POOL_MAX=16      # on a server with 8 cores
-DATABASE_POOL_TIMEOUT=5   # seconds in the queue
+DATABASE_POOL_MIN=2
+DATABASE_POOL_MAX=16   # on a server with 8 cores
 ```
 
 # The queue is the feature
