@@ -70,6 +70,25 @@ def test_saving_leads_to_the_profile(reader: Reader, alice: User) -> None:
     assert is_logged_in(reader)
 
 
+def test_the_next_page_says_that_it_is_saved(reader: Reader) -> None:
+    for values, message in (
+        ({"bio": "New"}, "Your settings are saved."),
+        ({"password": NEW}, "Your settings are saved. You are logged out everywhere else."),
+    ):
+        page = reader.open(save(reader, **values)["Location"])
+        assert page.texts(".message") == [message]
+        assert reader.open("/").all(".message") == []
+
+
+def test_a_field_that_was_not_sent_is_not_changed(reader: Reader, alice: User) -> None:
+    reader.handler.enforce_csrf_checks = False
+
+    assert reader.post("/settings", {"bio": "New"}).status_code == 303
+
+    alice.refresh_from_db()
+    assert (alice.bio, alice.email) == ("New", "alice@example.com")
+
+
 def test_an_emptied_bio_and_image_are_null(reader: Reader, alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(bio="I write", image="https://example.com/a.png")
 
@@ -104,6 +123,19 @@ def test_only_changed_fields_are_written(reader: Reader, alice: User) -> None:
 
     (update,) = [q["sql"] for q in queries if q["sql"].startswith("UPDATE")]
     assert update.startswith("""UPDATE "users_user" SET "bio" = 'I write' WHERE""")
+
+
+def test_an_old_window_undoes_no_change_of_another(reader: Reader, alice: User) -> None:
+    old = reader.open("/settings")
+    save(reader, bio="New", email="new@example.com")
+
+    button, image = "main .btn-primary", "https://example.com/a.png"
+    page = reader.submit(old, button, status=422, image=image, username="")
+    reader.submit(page, button, username="alice2")
+
+    alice.refresh_from_db()
+    assert (alice.bio, alice.email) == ("New", "new@example.com")
+    assert (alice.image, alice.username) == (image, "alice2")
 
 
 def test_errors_keep_what_was_typed(reader: Reader, alice: User, bob: User) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.serializers import Serializer
 
-from users.form_texts import line_as_shown, lines_as_shown
+from users.form_texts import digest, line_as_shown, lines_as_shown
 from users.limits.throttles import count_request
 from users.models import User
 from users.password_queue import password_queue
@@ -32,8 +33,6 @@ from website.access import (
 )
 from website.forms import Form
 from website.paths import profile_path
-
-FIELDS = ("image", "username", "bio", "email")  # of the settings
 
 
 def account_page[**P](view: View[P]) -> View[P]:
@@ -95,12 +94,20 @@ def log_out(request: HttpRequest) -> HttpResponse:
 @login_required
 @account_page
 def settings(request: HttpRequest) -> HttpResponse:
-    stored = {name: getattr(request.user, name) or "" for name in FIELDS}
+    stored = {
+        name: _as_shown(name, getattr(request.user, name) or "")
+        for name in ("image", "username", "bio", "email")
+    }
+    # What the form showed first. Only the fields that were changed since are saved, also if another
+    # window has changed others.
+    shown = {name: request.POST.get(f"shown_{name}") or digest(stored[name]) for name in stored}
     if request.method != "POST":
-        return Form(stored, noun="user").show(request, "settings")
+        return Form(stored, noun="user").show(request, "settings", {"shown": shown})
     form = Form(_typed(request, stored), noun="user")
     changed = {
-        name: text for name, text in form.values.items() if text != _as_shown(name, stored[name])
+        name: text
+        for name, text in form.values.items()
+        if name in request.POST and digest(text) != shown[name]
     }
     try:
         saved = form.save(lambda: _saved(request, changed))
@@ -109,7 +116,9 @@ def settings(request: HttpRequest) -> HttpResponse:
         logout(request)
         return send_to_login(request)
     if saved is None:
-        return form.show(request, "settings")
+        return form.show(request, "settings", {"shown": shown})
+    elsewhere = " You are logged out everywhere else." if request.POST.get("password") else ""
+    messages.success(request, f"Your settings are saved.{elsewhere}")
     return SeeOther(profile_path(saved.username))
 
 
