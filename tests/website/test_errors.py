@@ -1,13 +1,17 @@
 """Requests that no reader sends by a click: they get a page that says what is wrong."""
 
 import pytest
+from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.test import Client, override_settings
 from django.urls import NoReverseMatch
+from rest_framework.exceptions import Throttled
 
 from config.bodies.receiving import REFUSED
 from tests.website.reader import Page, Reader
 from tests.website.routes import ROUTES, address_of
 from users.models import User
+from website.views import lists
 
 WITH_AND_WITHOUT_DEBUG = pytest.mark.parametrize("debug", [True, False])
 
@@ -66,6 +70,36 @@ def test_a_form_without_its_token_gets_a_page(stranger: Reader, debug: bool) -> 
 
     assert page.status == 403
     assert "reload the page and send the form again" in page.html
+
+
+@WITH_AND_WITHOUT_DEBUG
+@pytest.mark.parametrize(
+    ("failure", "status", "heading"),
+    [
+        (OperationalError("details"), 503, "The site is not available at the moment"),
+        (Throttled(30), 429, "Too many requests"),
+        (PermissionDenied("Only the author may do this."), 403, "You may not do this"),
+    ],
+)
+def test_a_view_that_fails_gets_a_page(
+    stranger: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+    debug: bool,
+    failure: Exception,
+    status: int,
+    heading: str,
+) -> None:
+    def fail(*arguments: object, **names: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(lists, "page_of_list", fail)
+    with override_settings(DEBUG=debug):
+        page = stranger.open("/", status=status)
+
+    assert page.one("h1").text() == heading
+    assert page.one("main > p:nth-of-type(2)").text()
+    assert "details" not in page.html
+    assert page.response.get("Retry-After") == {503: "1", 429: "30"}.get(status)
 
 
 def test_no_path_is_an_error_of_the_server(stranger: Reader, alice: User) -> None:
