@@ -297,7 +297,7 @@ SECURE_CSP = {
     "style-src": [CSP.SELF, CSP.NONCE],
     "font-src": [CSP.SELF],
     # Users have pictures of other sites, and small ones as data.
-    "img-src": [CSP.SELF, "https:", "data:"],
+    "img-src": [CSP.SELF, "http:", "https:", "data:"],
     "connect-src": [CSP.SELF],
     "form-action": [CSP.SELF],
     "base-uri": [CSP.NONE],

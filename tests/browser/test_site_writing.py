@@ -3,13 +3,15 @@
 from collections.abc import Callable
 
 import pytest
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from articles.models import Article, Comment
 from tests.browser.conftest import Open, fits
-from tests.builders import make_user, write_article, write_comment
+from tests.builders import PASSWORD, make_user, write_article, write_comment
 from users.models import User
+from website.views.articles import COMMENTS_PER_PAGE
 
 pytestmark = pytest.mark.browser
 
@@ -82,6 +84,36 @@ def test_without_javascript_a_box_removes_a_tag(
     assert Article.objects.get().tag_names == ["<e>", "c d", "f", "g"]
 
 
+def test_the_text_is_kept_if_the_session_has_ended(
+    open_page: Open, writer: User, article: Article
+) -> None:
+    page = open_page(f"/editor/{article.slug}", user=writer)
+    page.fill("[name=title]", "A new title")
+    page.get_by_placeholder("Enter tags").fill("f")
+    page.locator(".tag-pill", has_text="<e>").get_by_role("button").click()
+    Article.objects.update(description="Changed meanwhile")
+    Session.objects.all().delete()
+
+    page.get_by_role("button", name="Publish Article").click()
+    page.wait_for_url("**/login")
+    page.fill("[name=email]", writer.email)
+    page.fill("[name=password]", PASSWORD)
+    page.locator("main button[type=submit]").click()
+    page.wait_for_url(f"**/editor/{article.slug}")
+    expect(page.locator("[name=title]")).to_have_value("A new title")
+    expect(page.get_by_role("status").first).to_have_text(
+        "Your text was not saved yet. It is here again."
+    )
+    assert pills(page) == ["a, b", "c d"]
+    expect(page.get_by_placeholder("Enter tags")).to_have_value("f")
+    page.get_by_role("button", name="Publish Article").click()
+
+    page.wait_for_url("**/article/a-new-title")
+    article.refresh_from_db()
+    assert (article.description, article.tag_names) == ("Changed meanwhile", ["a, b", "c d", "f"])
+    assert page.evaluate("sessionStorage.getItem('draft')") is None
+
+
 def test_comments_are_written_and_deleted_without_a_reload(
     open_page: Open, writer: User, article: Article
 ) -> None:
@@ -106,6 +138,29 @@ def test_comments_are_written_and_deleted_without_a_reload(
 
     assert page.evaluate("window.isSamePage")
     assert Comment.objects.get().body == "<b>One</b>\ntwo"
+
+
+def test_older_comments_are_shown_without_a_reload(
+    open_page: Open, writer: User, article: Article
+) -> None:
+    for number in range(COMMENTS_PER_PAGE + 1):
+        write_comment(writer, article, body=f"Comment {number}")
+    page = open_page(f"/article/{article.slug}", user=writer)
+    page.evaluate("window.isSamePage = true")
+
+    page.get_by_role("link", name="Older comments").click()
+    expect(page.locator(".card-text")).to_have_text(["Comment 0"])
+    assert page.url.endswith("?page=2#comments")
+    page.get_by_placeholder("Write a comment...").fill("New")
+    page.get_by_role("button", name="Post Comment").click()
+    expect(page.locator(".card-text")).to_have_text(["New", "Comment 0"])
+    assert page.evaluate("window.isSamePage")
+
+    page.go_back()
+    expect(page.locator(".card-text")).to_have_count(COMMENTS_PER_PAGE)
+    expect(page.locator(".card-text").first).to_have_text("New")
+    page.reload()
+    expect(page.locator(".card-text").first).to_have_text("New")
 
 
 def test_the_pages_fit_and_are_accessible(

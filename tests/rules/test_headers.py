@@ -23,7 +23,7 @@ STRICT = {
     "script-src": "'self'",
     "style-src": "'self'",
     "font-src": "'self'",
-    "img-src": "'self' https: data:",
+    "img-src": "'self' http: https: data:",
     "connect-src": "'self'",
     "form-action": "'self'",
     "base-uri": "'none'",

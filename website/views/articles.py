@@ -16,7 +16,7 @@ from website.forms import Form
 from website.pages import see_other, viewer_of
 from website.paging import page_number
 
-COMMENTS_PER_PAGE = 50
+COMMENTS_PER_PAGE = 30
 
 
 @require_safe
