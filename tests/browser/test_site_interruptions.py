@@ -177,3 +177,22 @@ def test_a_browser_without_cookies_is_told_that_the_login_needs_them(
 
     expect(page.locator("main")).to_contain_text("cookies")
     assert path_of(page) == "/login"
+
+
+def test_a_form_from_before_the_last_login_says_what_to_do(
+    open_page: Open, article: Article, charlie: User
+) -> None:
+    page = open_page(ARTICLE, user=charlie, expected=(403,))
+    other = page.context.new_page()
+    other.goto("/settings")
+    other.click("button.btn-outline-danger")
+    other.wait_for_url("**/")
+    other.goto("/login")
+    send_form(other, email=charlie.email, password=PASSWORD)
+    other.wait_for_url("**/")
+
+    page.fill("textarea", "Thank you")
+    page.click('button:has-text("Post Comment")')
+
+    expect(page.locator("#failure")).to_contain_text("reload the page and send the form again")
+    expect(page.locator("textarea")).to_have_value("Thank you")

@@ -18,8 +18,10 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     return;
   }
   detail.shouldSwap = detail.isError = false;
-  const page = new DOMParser().parseFromString(responseText, "text/html");
-  const texts = isPage ? [...page.querySelectorAll("h1, h1 + p")].map((text) => text.textContent) : [];
+  // The policy of this page does not allow the style of an error page.
+  const html = responseText.replace(/<style[^]*?<\/style>/g, "");
+  const page = new DOMParser().parseFromString(html, "text/html");
+  const texts = isPage ? [...page.querySelectorAll("h1, h1 ~ p:not(.request)")].map((text) => text.textContent) : [];
   failure.textContent = texts.length ? texts.join(". ") : `Something went wrong. ${REPEAT}`;
 });
 
