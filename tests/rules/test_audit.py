@@ -224,7 +224,8 @@ def test_nobody_can_add_change_or_delete_an_entry(site: Client, editor: User) ->
 
 
 def test_staff_need_the_permission_to_read_the_log(charlie: User) -> None:
-    User.objects.filter(pk=charlie.pk).update(is_staff=True)
+    charlie.is_staff = True
+    charlie.save()
     client = Client()
     client.force_login(charlie)
     assert client.get(LIST).status_code == 403

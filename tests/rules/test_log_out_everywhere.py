@@ -260,6 +260,8 @@ def test_adding_the_columns_does_not_rewrite_the_table(db: None, name: str) -> N
 
     field: Any = User._meta.get_field(name)
     with connection.schema_editor() as editor:
+        # A later migration made it. It reads the column.
+        editor.execute("DROP TRIGGER queue_notice ON users_user")
         editor.remove_field(User, field)
         before = file_of_table()
         editor.add_field(User, field)

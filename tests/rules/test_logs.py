@@ -50,7 +50,7 @@ def test_an_invalid_id_is_replaced(client: Client, given: str) -> None:
         ("/api/nothing", 404),
         ("/nothing", 404),
         ("/api/user", 401),
-        ("/admin/%00", 302),
+        ("/admin/%00", 404),
     ],
 )
 def test_every_response_has_an_id(client: Client, path: str, status: int) -> None:
