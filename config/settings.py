@@ -277,6 +277,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W021", "mail.W001"]
 prefix = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{prefix}sessionid"
 SESSION_COOKIE_SECURE = HTTPS
+SESSION_ENGINE = "users.session_engine"
 SESSION_COOKIE_AGE = 1_209_600  # seconds from the login: 2 weeks
 # Staff can change what others wrote, so their sessions are shorter, also those of the site.
 STAFF_SESSION_LIFETIME = timedelta(hours=12)

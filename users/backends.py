@@ -9,6 +9,7 @@ from django.views.decorators.debug import sensitive_variables
 from users.limits.logins import LoginAttempt
 from users.models import User
 from users.password_queue import password_queue
+from users.queries import active_user
 
 
 class LimitedLoginBackend(ModelBackend):
@@ -43,6 +44,11 @@ class LimitedLoginBackend(ModelBackend):
         else:
             attempt.succeeded(user)
         return user
+
+    def get_user(self, user_id: int) -> User | None:
+        """The user of a session, by a prepared query: each page of a person needs it."""
+        users = active_user(pk=user_id)
+        return users[0] if users else None
 
     @sensitive_variables()  # all of them: the password may be in either
     async def aauthenticate(self, *arguments: Any, **credentials: Any) -> User | None:

@@ -27,6 +27,8 @@ VALUES: dict[str, Any] = {
     "any_slug": "old-slug-7",
     "username": "user1",
     "text": "title",
+    "session_key": "nobody",
+    "now": datetime(2001, 2, 3, tzinfo=UTC),
     "created_at": datetime(2001, 2, 6, tzinfo=UTC),
     "article_id": 8640,
 }

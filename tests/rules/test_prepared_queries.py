@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 from django.utils.module_loading import autodiscover_modules
@@ -47,6 +48,9 @@ class Content:
         self.articles[1].title = "Another title"
         self.articles[1].save()
         self.comments = [write_comment(person, self.articles[0]) for person in self.people * 2]
+        Session.objects.create(
+            session_key="a" * 32, session_data="", expire_date=timezone.now() + timedelta(1)
+        )
         self._hide()
 
     def _article(self, author: User | None = None) -> Article:
@@ -87,6 +91,8 @@ class Content:
             "author": names,
             "favorited_by": names,
             "username": [*names, "dan"],
+            "session_key": ["a" * 32],
+            "now": [timezone.now()],
             "text": ["article", "ARTIC about", "nothing"],
         }
         of_type: dict[Any, Sequence[Any]] = {
