@@ -13,6 +13,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString, mark_safe
 
 from articles.queries import ArticleInListRow
+from website.paging import Pages
 
 register = template.Library()
 
@@ -33,6 +34,23 @@ def preview(context: Context, article: ArticleInListRow) -> SafeString:
 def popular_tags(names: list[str]) -> SafeString:
     """The tags beside a list: `parts/sidebar.html`."""
     return _popular_tags(*names)
+
+
+@register.simple_tag(takes_context=True)
+def pagination(context: Context, pages: Pages) -> SafeString:
+    """The links to the pages of a list, if there are two or more: `parts/pagination.html`."""
+    if pages.last < 2:
+        return SafeString()
+    others = context["request"].GET.copy()
+    others.pop("page", None)
+    text = f"{others.urlencode()}&" if others else ""
+    render = _pagination if len(text) <= LONGEST_KEPT else _pagination.__wrapped__
+    return render(pages, text)
+
+
+@lru_cache(maxsize=1_000)
+def _pagination(pages: Pages, others: str) -> SafeString:
+    return _rendered("pagination", pages=pages, others=others)
 
 
 @lru_cache(maxsize=2_000)

@@ -30,6 +30,7 @@ def avatar(image: str | None) -> str:
 
 
 @register.simple_tag
+@lru_cache(maxsize=100)
 def icon(name: str) -> SafeString:
     """An icon of `website/icons.html`."""
     return format_html(
