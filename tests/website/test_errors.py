@@ -92,7 +92,7 @@ def test_a_view_that_fails_gets_a_page(
     def fail(*arguments: object, **names: object) -> None:
         raise failure
 
-    monkeypatch.setattr(lists, "page_of_list", fail)
+    monkeypatch.setattr(lists, "place_of", fail)
     with override_settings(DEBUG=debug):
         page = stranger.open("/", status=status)
 

@@ -1,6 +1,5 @@
 """Lists of articles: the home page, the reader's feed, the feed of a tag, and the search."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,6 +12,7 @@ from articles.queries import (
     tags_most_used_first,
 )
 from articles.search import MAX_MATCHES
+from database.prepared import Prepared, together
 from website.access import login_required
 from website.pages import show, viewer_of
 from website.paging import PER_PAGE, Pages, offset_of, page_number
@@ -60,27 +60,32 @@ def search(request: HttpRequest) -> HttpResponse:
 def _show_list(
     request: HttpRequest,
     template: str,
-    query: Callable[..., list[ArticleInListRow]],
+    query: Prepared[..., ArticleInListRow],
     filters: dict[str, Any] | None = None,
     **context: Any,
 ) -> HttpResponse:
     """A page of the list, beside the popular tags."""
-    context |= page_of_list(request, query, filters or {})
-    tags = tags_most_used_first(limit=POPULAR_TAGS)[:POPULAR_TAGS]
-    context["popular_tags"] = [tag.name for tag in tags]
-    return show(request, template, context | {"section": "home"})
+    # In one round trip.
+    rows, tags = together(
+        query.call(**(filters or {}), **place_of(request)),
+        tags_most_used_first.call(limit=POPULAR_TAGS),
+    )
+    context |= shown_in_list(request, rows)
+    context["popular_tags"] = [tag.name for tag in tags[:POPULAR_TAGS]]
+    return show(request, template, context)
 
 
-def page_of_list(
-    request: HttpRequest, query: Callable[..., list[ArticleInListRow]], filters: dict[str, Any]
-) -> dict[str, Any]:
-    """What `parts/list.html` shows: the page of the list that the address names.
+def place_of(request: HttpRequest) -> dict[str, Any]:
+    """The arguments of a list for the page that the address names, as the reader sees it. Raises
+    Http404."""
+    offset = offset_of(page_number(request))
+    return {"limit": PER_PAGE, "offset": offset, "viewer": viewer_of(request)}
 
-    Raises Http404 for a page after the last one. The first page may be empty.
-    """
+
+def shown_in_list(request: HttpRequest, rows: list[ArticleInListRow]) -> dict[str, Any]:
+    """What `parts/list.html` shows. Raises Http404 for a page after the last one. The first page
+    may be empty."""
     number = page_number(request)
-    place = {"limit": PER_PAGE, "offset": offset_of(number)}
-    rows = query(**filters, **place, viewer=viewer_of(request))
     if number > 1 and not rows:
         raise Http404("There is no such page.")
     return {"articles": rows, "pages": Pages(number, rows[0].total if rows else 0)}

@@ -1,5 +1,7 @@
 """Profiles: what a person wrote and likes, and the button to follow them."""
 
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_POST, require_safe
 
@@ -10,7 +12,7 @@ from users.limits.throttles import count_request
 from users.names import nfc
 from website.access import login_required, user_of
 from website.pages import after_click, show, viewer_of
-from website.views.lists import page_of_list
+from website.views.lists import place_of, shown_in_list
 
 
 @require_safe
@@ -44,12 +46,12 @@ def unfollow(request: HttpRequest, username: str) -> HttpResponse:
 def _show_profile(request: HttpRequest, username: str, *, tab: str) -> HttpResponse:
     """`tab` is the argument of `list_articles` that makes the list."""
     person = _named(request, username)
-    shown = page_of_list(request, list_articles, {tab: person.username})
+    filters: dict[str, Any] = {tab: person.username}
+    rows = list_articles(**filters, **place_of(request))
     viewer = viewer_of(request)
     is_viewer = person.pk == viewer
-    section = "profile" if is_viewer else ""
-    context = {"person": person, "tab": tab, "is_viewer": is_viewer, "section": section}
-    return show(request, "profile", context | shown)
+    context = {"person": person, "tab": tab, "is_viewer": is_viewer}
+    return show(request, "profile", context | shown_in_list(request, rows))
 
 
 def _named(request: HttpRequest, username: str) -> ProfileRow:
