@@ -176,3 +176,5 @@ def test_the_pages_fit_and_are_accessible(
         page = open_page(path, user=writer, width=width, scheme=scheme)
         assert fits(page)
         accessible(page)
+        for date in page.locator(".article-meta .date").all():
+            assert date.evaluate("date => date.offsetHeight") < 30  # one line
