@@ -14,6 +14,8 @@ from database.prepared import declared_queries
 HARMLESS = [
     "SELECT 1",
     "  select now()",
+    # Declared in `articles/search.py`.
+    "SELECT newest_matches('articles_articletext', %s, 10)",
     'INSERT INTO "articles_tag" ("name") VALUES (%s) RETURNING "id"',
     'INSERT INTO public."tag" (name) VALUES (%s) ON CONFLICT ("name") DO NOTHING',
     "WITH new AS (INSERT INTO tag (name) VALUES (%s) RETURNING id) SELECT * FROM new",
@@ -25,6 +27,7 @@ HARMLESS = [
     "SET CONSTRAINTS ALL IMMEDIATE",
 ]
 HARMFUL = [
+    "SELECT newest_matches(pg_advisory_lock(1), %s, 10)",
     "SET TIME ZONE 'Asia/Tokyo'",
     "SET SESSION work_mem = '1MB'",
     "SELECT set_config('work_mem', '1MB', false)",
