@@ -4,6 +4,7 @@ from django.urls import include, path, re_path
 from articles import urls as articles
 from config.errors.handlers import unknown_path
 from config.openapi.views import docs, redoc, schema
+from config.slashes import without_slash
 from database.health import health, livez, readyz
 from database.metrics import metrics
 from profiles import urls as profiles
@@ -28,6 +29,7 @@ urlpatterns = [
     # The last one, and not only a handler for 404: with DEBUG on, Django would answer with its own
     # page. It would also redirect to the path with a slash, and the body of a POST would be lost.
     re_path(r"^api(/|$)", unknown_path),
+    re_path(r"^([^/].*[^/])/+$", without_slash),
 ]
 
 handler400 = "config.errors.handlers.bad_request"

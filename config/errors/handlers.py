@@ -13,7 +13,7 @@ from rest_framework import exceptions
 from rest_framework.exceptions import APIException, Throttled
 from rest_framework.response import Response
 
-from config.errors.html import CSRF_ADVICE, CSRF_SENTENCE, error_page
+from config.errors.html import CSRF_ADVICE, CSRF_HEADING, CSRF_SENTENCE, error_page
 from config.errors.rendering import error_json, error_response, is_api, rendered
 from database.errors import Failure, failure_of
 from users.api_errors import StatusError, as_api_exception, throttled_sentence
@@ -135,7 +135,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     if is_api(request):
         return error_json(403, "request", "permission_denied")
-    return error_page(request, 403, CSRF_SENTENCE, CSRF_ADVICE)
+    return error_page(request, 403, CSRF_SENTENCE, CSRF_ADVICE, CSRF_HEADING)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -38,6 +38,7 @@ ADVICE = {
     503: "The site will be back soon. Please try again in a moment.",
     504: "Please try again in a moment.",
 }
+CSRF_HEADING = "This form is no longer valid"
 CSRF_SENTENCE = "The form was not sent, because its check against forgery failed."
 CSRF_ADVICE = (
     "Go back, reload the page and send the form again. If that does not help, allow cookies for "
@@ -46,14 +47,14 @@ CSRF_ADVICE = (
 
 
 def error_page(
-    request: HttpRequest, status: int, sentence: str = "", advice: str = ""
+    request: HttpRequest, status: int, sentence: str = "", advice: str = "", heading: str = ""
 ) -> HttpResponse:
     """The page for a status. `sentence` says what happened, `advice` what to do about it."""
     sentence = sentence or SENTENCES.get(status, "")
     admin = request.path.startswith("/admin/")
     context = {
         "status": status,
-        "heading": HEADINGS.get(status) or HTTPStatus(status).phrase,
+        "heading": heading or HEADINGS.get(status) or HTTPStatus(status).phrase,
         "sentence": sentence,
         "advice": advice or ADVICE.get(status, ""),
         # A link repeats a GET, but not the form of a POST.

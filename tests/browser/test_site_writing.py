@@ -1,14 +1,12 @@
 """Writing articles and comments on the site."""
 
-from collections.abc import Callable
-
 import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from articles.models import Article, Comment
-from tests.browser.conftest import Open, fits
+from tests.browser.conftest import Open
 from tests.builders import PASSWORD, make_user, write_article, write_comment
 from users.models import User
 from website.views.articles import COMMENTS_PER_PAGE
@@ -161,20 +159,3 @@ def test_older_comments_are_shown_without_a_reload(
     expect(page.locator(".card-text").first).to_have_text("New")
     page.reload()
     expect(page.locator(".card-text").first).to_have_text("New")
-
-
-def test_the_pages_fit_and_are_accessible(
-    open_page: Open,
-    writer: User,
-    article: Article,
-    accessible: Callable[[Page], None],
-    width: int,
-    scheme: str,
-) -> None:
-    write_comment(writer, article, body="y" * 500 + "\nשלם")
-    for path in (f"/article/{article.slug}", f"/editor/{article.slug}"):
-        page = open_page(path, user=writer, width=width, scheme=scheme)
-        assert fits(page)
-        accessible(page)
-        for date in page.locator(".article-meta .date").all():
-            assert date.evaluate("date => date.offsetHeight") < 30  # one line
