@@ -1,6 +1,5 @@
 """Paths with the slug of an article."""
 
-from collections.abc import Callable
 from functools import update_wrapper
 from typing import Concatenate, cast
 
@@ -11,13 +10,11 @@ from rest_framework.exceptions import NotFound
 from articles.links import ArticleNotFound, redirect_to_current_slug
 from articles.models import Article
 from articles.permissions import may_write
-from users.serializer_fields import refuse_nul
+from website.access import View
 from website.pages import show
 
-type View[**P] = Callable[Concatenate[HttpRequest, str, P], HttpResponse]
 
-
-def slug_in_path[**P](view: View[P]) -> View[P]:
+def slug_in_path[**P](view: View[Concatenate[str, P]]) -> View[Concatenate[str, P]]:
     """A view with the slug of an article. A GET for an old slug is redirected to the current slug;
     without an article, a page says so."""
 
@@ -25,7 +22,6 @@ def slug_in_path[**P](view: View[P]) -> View[P]:
         request: HttpRequest, /, slug: str, *args: P.args, **kwargs: P.kwargs
     ) -> HttpResponse:
         try:
-            refuse_nul(slug, "article")
             return view(request, slug, *args, **kwargs)
         except NotFound as error:
             if isinstance(error, ArticleNotFound) and (
@@ -34,7 +30,7 @@ def slug_in_path[**P](view: View[P]) -> View[P]:
                 return HttpResponse(status=301, headers=headers)
             return show(request, "no_article", status=404)
 
-    return cast(View[P], update_wrapper(found, view))
+    return cast(View[Concatenate[str, P]], update_wrapper(found, view))
 
 
 def own_article(request: HttpRequest, slug: str) -> Article:

@@ -43,7 +43,14 @@ def show(
         # No ETag: Django masks the CSRF token anew for each page, so no two pages are equal.
         response.headers["Cache-Control"] = _private(request)
         return response
-    response.headers["Cache-Control"] = FOR_STRANGERS
+    return cached_by_proxies(request, response, FOR_STRANGERS)
+
+
+def cached_by_proxies(
+    request: HttpRequest, response: HttpResponse, cache_control: str
+) -> HttpResponse:
+    """The response, which is the same for everybody; 304 if the client has this version."""
+    response.headers["Cache-Control"] = cache_control
     set_response_etag(response)
     etag = response.headers["ETag"]
     return cast(HttpResponse, get_conditional_response(request, etag=etag, response=response))

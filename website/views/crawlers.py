@@ -5,17 +5,15 @@ of 10,000 articles near the end of a million. Here a page is a block of ids.
 """
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
 from articles.id_blocks import articles_of_block, blocks_with_articles
-from website.caching import cached_by_proxies
+from website.pages import cached_by_proxies
 from website.paths import article_path
 
-# Seconds.
-MAX_AGE = 3600
+CACHE_CONTROL = "public, max-age=3600"  # seconds
 
 # Pages for people with an account, pages for programs, and a search, which is costly.
 PRIVATE = (
@@ -27,15 +25,15 @@ NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 
 
 @require_safe
-def robots(request: HttpRequest) -> HttpResponseBase:
+def robots(request: HttpRequest) -> HttpResponse:
     sitemap = request.build_absolute_uri(reverse("website:sitemap"))
     lines = ["User-agent: *", *(f"Disallow: {path}" for path in PRIVATE), "", f"Sitemap: {sitemap}"]
     response = HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
-    return cached_by_proxies(request, response, MAX_AGE)
+    return cached_by_proxies(request, response, CACHE_CONTROL)
 
 
 @require_safe
-def sitemap(request: HttpRequest) -> HttpResponseBase:
+def sitemap(request: HttpRequest) -> HttpResponse:
     """The addresses of the sitemap's pages: one for each block of ids that has articles."""
     pages = [reverse("website:sitemap_page", args=[block]) for block in blocks_with_articles()]
     entries = [f"<sitemap><loc>{_absolute(request, page)}</loc></sitemap>" for page in pages]
@@ -43,7 +41,7 @@ def sitemap(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_safe
-def sitemap_page(request: HttpRequest, block: int) -> HttpResponseBase:
+def sitemap_page(request: HttpRequest, block: int) -> HttpResponse:
     """The articles of a block. Not the lists of tags and people: links in articles lead to them."""
     rows = articles_of_block(block)
     if not rows:
@@ -62,7 +60,7 @@ def _absolute(request: HttpRequest, path: str) -> str:
     return escape(request.build_absolute_uri(path))
 
 
-def _xml(request: HttpRequest, element: str, entries: list[str]) -> HttpResponseBase:
+def _xml(request: HttpRequest, element: str, entries: list[str]) -> HttpResponse:
     text = "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
@@ -72,4 +70,4 @@ def _xml(request: HttpRequest, element: str, entries: list[str]) -> HttpResponse
         ]
     )
     response = HttpResponse(text, content_type="application/xml; charset=utf-8")
-    return cached_by_proxies(request, response, MAX_AGE)
+    return cached_by_proxies(request, response, CACHE_CONTROL)

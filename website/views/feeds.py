@@ -1,14 +1,13 @@
 """RSS and Atom feeds: the newest articles of the site, of a tag, of an author.
 
-They are made of the prepared query of the lists. Django's class-based feeds would call a dozen
-methods for each article.
+They use the low-level part of Django's syndication framework: its class `Feed` gives the methods of
+an article no request, which names the host of the identity, and has no ETag.
 """
 
 import re
 from datetime import UTC, datetime
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed, Rss201rev2Feed, SyndicationFeed
 from django.utils.html import escape
@@ -17,11 +16,11 @@ from django.views.decorators.http import require_safe
 from articles.queries import ArticleInListRow, list_articles
 from profiles.queries import profile_named
 from users.names import nfc
-from website.caching import cached_by_proxies
+from website.pages import cached_by_proxies
 from website.paths import article_path, feed_path, profile_path, tag_path
 
-# Seconds. Programs ask for feeds again and again, and an article may be a few minutes late.
-MAX_AGE = 300
+# Programs ask for feeds again and again, and an article may be a few minutes late.
+CACHE_CONTROL = "public, max-age=300"  # seconds
 
 # The characters that no XML document can contain (XML 1.0, section 2.2). Texts may have them.
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -47,7 +46,7 @@ KINDS: dict[str, type[Rss | Atom]] = {"rss": Rss, "atom": Atom}
 
 
 @require_safe
-def feed(request: HttpRequest, kind: str) -> HttpResponseBase:
+def feed(request: HttpRequest, kind: str) -> HttpResponse:
     """The feed of the site, or that of the parameter `tag` or `author`. Names are parameters: a tag
     may contain slashes and be "..". The feed of an unknown tag is empty, as its page is."""
     names = {name: request.GET[name] for name in ("tag", "author") if name in request.GET}
@@ -75,7 +74,7 @@ def feed(request: HttpRequest, kind: str) -> HttpResponseBase:
         _add(feed, row, absolute(article_path(row.slug)), request.get_host())
     response = HttpResponse(content_type=feed.content_type)
     feed.write(response, "utf-8")
-    return cached_by_proxies(request, response, MAX_AGE)
+    return cached_by_proxies(request, response, CACHE_CONTROL)
 
 
 def _add(feed: SyndicationFeed, row: ArticleInListRow, link: str, host: str) -> None:

@@ -56,10 +56,7 @@ def _show_profile(request: HttpRequest, username: str, *, tab: str) -> HttpRespo
 
 def _named(request: HttpRequest, username: str) -> ProfileRow:
     """Raises Http404."""
-    # PostgreSQL stores no NUL, and psycopg raises an error for a parameter that contains one.
-    rows = (
-        [] if "\0" in username else profile_named(username=nfc(username), viewer=viewer_of(request))
-    )
+    rows = profile_named(username=nfc(username), viewer=viewer_of(request))
     if not rows:
         raise Http404("There is no such person.")
     return rows[0]
