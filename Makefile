@@ -29,7 +29,7 @@ test: .venv/installed  ## run all tests that need nothing beyond the lock file
 	$(BIN)/pytest -m "not faults and not browser and not redis and not plans and not openapi" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: .venv/installed  ## stop, freeze, kill and cut off PostgreSQL under load
-	$(BIN)/pytest -m faults
+	$(BIN)/pytest -m faults -n 2 --dist loadfile --no-loadscope-reorder
 
 test-redis: .venv/installed  ## test the counters that machines share; needs redis-server
 	$(BIN)/pytest -m redis
