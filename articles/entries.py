@@ -12,6 +12,7 @@ from articles.page_keys import PageKey, comes_after
 from articles.texts import one_line, shortened
 from users.models import User, row_exists
 
+TAG_LENGTH = 64  # characters
 MOST_TAGS = 30  # of an article
 
 
@@ -67,7 +68,7 @@ class TagQuerySet(models.QuerySet["Tag"]):
 
 
 class Tag(models.Model):
-    name = models.CharField(max_length=64, validators=[one_line])
+    name = models.CharField(max_length=TAG_LENGTH, validators=[one_line])
 
     objects = TagQuerySet.as_manager()
 

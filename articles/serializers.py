@@ -11,7 +11,7 @@ from django.db.models import BigIntegerField
 from django.http import QueryDict
 from rest_framework import serializers
 
-from articles.entries import MOST_TAGS
+from articles.entries import MOST_TAGS, TAG_LENGTH
 from articles.models import BODY_LENGTH, COMMENT_LENGTH, Article, Comment, Tag, Tagging
 from articles.page_keys import InvalidPageKey, PageKey
 from articles.queries import COMMENTS_LIMIT, DEFAULT_LIMIT, TAGS_LIMIT
@@ -26,7 +26,7 @@ LARGEST_LIMIT = 100
 class TagList(serializers.ListField):
     """Tag names, in any order and with duplicates."""
 
-    child = Text(max_length=64, validators=[one_line])
+    child = Text(max_length=TAG_LENGTH, validators=[one_line])
     default_error_messages = {
         "max_length": "has too many tags (maximum is {max_length})",
         "not_null": "can't be null",

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
 
 from users.models import User
-from website.access import SeeOther, safe_path
+from website.access import HOME, LONGEST_PATH, SeeOther, safe_path
 from website.paths import login_path
 
 # Proxies may keep a page for strangers for 5 s. Browsers ask each time whether it has changed.
@@ -32,10 +32,12 @@ def show(
     """The page made from `website/<template>.html`, or 304 if the browser has it.
 
     Templates also get `here`, the path of the page, and `login_path`: for a stranger the path of
-    the log-in that leads back to the page, otherwise "".
+    the log-in that leads back to the page, otherwise "". From a page with a very long address, it
+    leads to the home page.
     """
     here = request.get_full_path()
-    back = "" if request.user.is_authenticated else login_path(here)
+    next_path = here if len(here) <= LONGEST_PATH else HOME
+    back = "" if request.user.is_authenticated else login_path(next_path)
     context = {"here": here, "login_path": back} | (context or {})
     response = render(request, f"website/{template}.html", context, status=status)
     patch_vary_headers(response, ["Cookie"])

@@ -7,9 +7,11 @@ from django.conf import settings
 from django.contrib.messages.storage.cookie import CookieStorage
 
 from articles.models import Article
-from tests.builders import like
+from tests.builders import like, write_article
 from tests.website.reader import Reader
 from users.models import User
+from website.paths import profile_path, tag_path
+from website.templatetags.previews import _preview
 
 FOR_STRANGERS = "public, max-age=0, s-maxage=5"
 FOR_ONE_PERSON = "private, no-cache"
@@ -102,3 +104,34 @@ def test_the_api_gets_none_of_these_headers(stranger: Reader, article: Article) 
     headers = stranger.get("/api/articles").headers
 
     assert not {"ETag", "Cache-Control"} & headers.keys()
+
+
+def test_strangers_cannot_fill_the_memory_with_long_addresses(
+    stranger: Reader, article: Article, alice: User
+) -> None:
+    long = "é" * 3_000
+    caches = [profile_path, tag_path, _preview]
+
+    def kept() -> list[int]:
+        return [cache.cache_info().currsize for cache in caches]
+
+    stranger.open("/")
+    before = kept()
+    for number in range(2):
+        assert stranger.get(f"/tag/{number}{long}").status_code == 404
+        assert stranger.get("/tag/", {"name": f"{number}{long}"}).status_code == 404
+        assert stranger.get("/feeds/rss", {"tag": f"{number}{long}"}).status_code == 404
+        assert stranger.get("/feeds/rss", {"author": f"{number}{long}"}).status_code == 404
+        page = stranger.open(f"/?{number}={long}")
+        assert page.one(".article-preview .btn").attributes["href"] == "/login?next=/"
+        assert len(page.html) < 30_000
+    assert kept() == before
+
+
+def test_previews_with_long_texts_are_not_kept(stranger: Reader, alice: User) -> None:
+    write_article(alice, description="é" * 1_000, tags=("tag",))
+    _preview.cache_clear()
+
+    assert len(stranger.open("/").all(".article-preview")) == 1
+
+    assert _preview.cache_info().currsize == 0

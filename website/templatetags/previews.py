@@ -17,17 +17,19 @@ from website.paging import Pages
 
 register = template.Library()
 
-# Characters. A picture in an address can be large: those are not kept, to bound the memory.
+# Characters. The HTML of longer texts is not kept, to bound the memory.
 LONGEST_KEPT = 500
+LONGEST_PREVIEW = 1_000  # description, image, tags, and the address of the page
 
 
 @register.simple_tag(takes_context=True)
 def preview(context: Context, article: ArticleInListRow) -> SafeString:
     """An article in a list: `parts/article_preview.html`."""
     shown = article._replace(tag_names=(*article.tag_names,), author__bio=None, total=0)  # type: ignore[arg-type]  # can be hashed
-    image = article.author__image or ""
-    render = _preview if len(image) <= LONGEST_KEPT else _preview.__wrapped__
-    return render(shown, context["login_path"])
+    login_path = context["login_path"]
+    texts = (article.description, article.author__image or "", login_path, *article.tag_names)
+    render = _preview if sum(map(len, texts)) <= LONGEST_PREVIEW else _preview.__wrapped__
+    return render(shown, login_path)
 
 
 @register.simple_tag

@@ -13,9 +13,10 @@ from django.utils.feedgenerator import Atom1Feed, Rss201rev2Feed, SyndicationFee
 from django.utils.html import escape
 from django.views.decorators.http import require_safe
 
+from articles.entries import TAG_LENGTH
 from articles.queries import ArticleInListRow, list_articles
 from profiles.queries import profile_named
-from users.names import nfc
+from users.names import USERNAME_LENGTH, nfc
 from website.pages import cached_by_proxies
 from website.paths import article_path, feed_path, profile_path, tag_path
 
@@ -50,7 +51,7 @@ def feed(request: HttpRequest, kind: str) -> HttpResponse:
     """The feed of the site, or that of the parameter `tag` or `author`. Names are parameters: a tag
     may contain slashes and be "..". The feed of an unknown tag is empty, as its page is."""
     names = {name: request.GET[name] for name in ("tag", "author") if name in request.GET}
-    if kind not in KINDS or len(names) > 1 or any("\0" in name for name in names.values()):
+    if kind not in KINDS or len(names) > 1 or not all(map(_may_exist, names.values())):
         raise Http404("There is no such feed.")
     match names:
         case {"tag": tag}:
@@ -75,6 +76,10 @@ def feed(request: HttpRequest, kind: str) -> HttpResponse:
     response = HttpResponse(content_type=feed.content_type)
     feed.write(response, "utf-8")
     return cached_by_proxies(request, response, CACHE_CONTROL)
+
+
+def _may_exist(name: str) -> bool:
+    return len(name) <= max(TAG_LENGTH, USERNAME_LENGTH) and "\0" not in name
 
 
 def _add(feed: SyndicationFeed, row: ArticleInListRow, link: str, host: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from articles.entries import TAG_LENGTH
 from articles.queries import (
     ArticleInListRow,
     list_articles,
@@ -44,7 +45,7 @@ def tag_in_parameter(request: HttpRequest) -> HttpResponse:
 
 
 def _tag(request: HttpRequest, tag: str) -> HttpResponse:
-    if not tag or "\0" in tag:
+    if not tag or len(tag) > TAG_LENGTH or "\0" in tag:
         raise Http404("There is no such tag.")
     return _show_list(request, "home", list_articles, {"tag": tag}, tab="tag", tag=tag)
 
