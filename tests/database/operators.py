@@ -7,6 +7,7 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from tests.database.servers import PostgreSQL
 from users.models import User
+from users.sessions import STAFF
 
 SESSION = "thesessionoftheoperator"  # the value of the cookie "sessionid"
 
@@ -23,6 +24,7 @@ def add_operator(server: PostgreSQL) -> None:
         SESSION_KEY: "1",
         BACKEND_SESSION_KEY: "users.backends.LimitedLoginBackend",
         HASH_SESSION_KEY: User(pk=1).get_session_auth_hash(),
+        STAFF: True,
     }
     server.execute(
         "INSERT INTO django_session VALUES (%s, %s, %s)",
