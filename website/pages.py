@@ -9,7 +9,7 @@ from django.contrib.messages.storage.cookie import CookieStorage
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.cache import get_conditional_response, patch_vary_headers, set_response_etag
+from django.utils.cache import get_conditional_response, set_response_etag
 
 from users.models import User
 from website.access import HOME, LONGEST_PATH, SeeOther, safe_path
@@ -31,6 +31,7 @@ def show(
 ) -> HttpResponse:
     """The page made from `website/<template>.html`, or 304 if the browser has it.
 
+    It depends on `request.user`, so Django's session middleware adds `Vary: Cookie`.
     Templates also get `here`, the path of the page, and `login_path`: for a stranger the path of
     the log-in that leads back to the page, otherwise "". From a page with a very long address, it
     leads to the home page.
@@ -40,7 +41,6 @@ def show(
     back = "" if request.user.is_authenticated else login_path(next_path)
     context = {"here": here, "login_path": back} | (context or {})
     response = render(request, f"website/{template}.html", context, status=status)
-    patch_vary_headers(response, ["Cookie"])
     if status != 200 or not _is_for_all_strangers(request):
         # No ETag: Django masks the CSRF token anew for each page, so no two pages are equal.
         response.headers["Cache-Control"] = _private(request)
