@@ -10,13 +10,15 @@ from rest_framework.exceptions import NotFound
 from articles.links import ArticleNotFound, redirect_to_current_slug
 from articles.models import Article
 from articles.permissions import may_write
+from articles.queries import current_slug
 from website.access import View
 from website.pages import show
 
 
 def slug_in_path[**P](view: View[Concatenate[str, P]]) -> View[Concatenate[str, P]]:
-    """A view with the slug of an article. A GET for an old slug is redirected to the current slug;
-    without an article, a page says so."""
+    """A view with the slug of an article. A GET for an old slug is redirected to the current slug.
+    A form for an old slug is one for the current slug: the article got another title after the page
+    with the form was opened. Without an article, a page says so."""
 
     def found(
         request: HttpRequest, /, slug: str, *args: P.args, **kwargs: P.kwargs
@@ -24,10 +26,12 @@ def slug_in_path[**P](view: View[Concatenate[str, P]]) -> View[Concatenate[str, 
         try:
             return view(request, slug, *args, **kwargs)
         except NotFound as error:
-            if isinstance(error, ArticleNotFound) and (
-                headers := redirect_to_current_slug(request)
-            ):
-                return HttpResponse(status=301, headers=headers)
+            if isinstance(error, ArticleNotFound):
+                if headers := redirect_to_current_slug(request):
+                    return HttpResponse(status=301, headers=headers)
+                rows = current_slug(any_slug=slug) if request.method == "POST" else []
+                if rows and rows[0].slug != slug:
+                    return found(request, rows[0].slug, *args, **kwargs)
             return show(request, "no_article", status=404)
 
     return cast(View[Concatenate[str, P]], update_wrapper(found, view))

@@ -148,6 +148,20 @@ def test_the_address_of_a_refused_comment_can_be_opened(
     assert reader_for(bob).open(f"{path(article)}/comments").path == path(article)
 
 
+def test_a_comment_on_an_article_that_got_another_title_meanwhile(
+    reader_for: ReaderFor, article: Article, bob: User
+) -> None:
+    reader = reader_for(bob)
+    page = reader.open(path(article))
+    article.title = "Another title"
+    article.save()
+
+    page = reader.submit(page, POST, body="One")
+
+    assert page.path == "/article/another-title"
+    assert page.texts(".card-text") == ["One"]
+
+
 def test_a_comment_on_a_deleted_article(reader_for: ReaderFor, article: Article, bob: User) -> None:
     reader = reader_for(bob)
     page = reader.open(path(article))

@@ -158,6 +158,19 @@ def test_charlie_cannot_edit_it(reader_for: ReaderFor, article: Article, charlie
     assert Article.objects.get().title == article.title
 
 
+def test_an_article_that_got_another_title_in_another_window(
+    reader_for: ReaderFor, article: Article
+) -> None:
+    reader = reader_for(article.author)
+    first, second = (reader.open(f"/editor/{article.slug}") for _ in range(2))
+    reader.submit(first, PUBLISH, title="Another title")
+
+    page = reader.submit(second, PUBLISH, body="Another text")
+
+    assert page.path == "/article/another-title"
+    assert page.texts(".article-content") == ["Another text"]
+
+
 def test_an_article_that_was_deleted_meanwhile(reader_for: ReaderFor, article: Article) -> None:
     reader = reader_for(article.author)
     page = reader.open(f"/editor/{article.slug}")
