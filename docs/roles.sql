@@ -45,10 +45,18 @@ SELECT format('GRANT %I, %I TO CURRENT_USER', :'owner', :'app')
 -- backups and operators. Raise both together.
 ALTER ROLE :"app" CONNECTION LIMIT :connections;
 
--- The owner gets all existing tables.
+-- The owner gets all existing tables, views and functions, except for those of extensions.
 REASSIGN OWNED BY :"app" TO :"owner";
-SELECT format('ALTER TABLE %I.%I OWNER TO %I', schemaname, tablename, :'owner')
-    FROM pg_tables WHERE schemaname = 'public' AND tableowner <> :'owner' \gexec
+SELECT format('ALTER %s OWNER TO %I', object, :'owner')
+    FROM (
+        SELECT oid, 'TABLE ' || oid::regclass, relowner FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v')
+        UNION ALL
+        SELECT oid, 'ROUTINE ' || oid::regprocedure, proowner FROM pg_proc
+            WHERE pronamespace = 'public'::regnamespace
+    ) AS objects (oid, object, role)
+    WHERE pg_get_userbyid(role) <> :'owner'
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = objects.oid AND deptype = 'e') \gexec
 
 -- No other role may connect or create tables. Before PostgreSQL 15, every role could.
 REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC, :"app";

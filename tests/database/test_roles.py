@@ -186,3 +186,27 @@ def test_a_role_that_owned_the_database_loses_its_ownership(server: PostgreSQL) 
         for statement in ("DROP TABLE kept", "CREATE TABLE own ()", "DROP DATABASE conduit"):
             with pytest.raises(InsufficientPrivilege):
                 session.execute(statement)
+
+
+def test_the_owner_gets_what_an_administrator_has_created(server: PostgreSQL) -> None:
+    server.execute("CREATE DATABASE moved")
+    statements = (
+        "CREATE TABLE one (id int)",
+        "CREATE OR REPLACE VIEW two AS SELECT id FROM one",
+        "CREATE OR REPLACE FUNCTION three() RETURNS int LANGUAGE sql AS 'SELECT 3'",
+    )
+    with psycopg.connect(
+        host=str(server.folder), port=server.port, user=ROLE, dbname="moved", autocommit=True
+    ) as administrator:
+        for statement in (*statements, "CREATE EXTENSION vector"):
+            administrator.execute(statement)
+
+    set_roles(server, database="moved")
+
+    with psycopg.connect(url_of(server, OWNER, database="moved"), autocommit=True) as owner:
+        for statement in ("ALTER TABLE one ADD COLUMN text text", *statements[1:]):
+            owner.execute(statement)
+        owners = owner.execute(
+            "SELECT DISTINCT pg_get_userbyid(proowner) FROM pg_proc WHERE proname ~ '^vector'"
+        ).fetchall()
+    assert owners == [(ROLE,)]
