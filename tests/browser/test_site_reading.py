@@ -119,6 +119,9 @@ def test_a_stranger_pages_through_a_list_and_goes_back_and_forward(
         expect(page.locator(".article-preview h1")).to_have_text(["Title 2", "Title 1"])
         expect(page.locator(".page-item.active")).to_have_text("2")
         expect(page.locator(".feed-toggle a.nav-link.active")).to_contain_text("caves")
+        if visit.javascript:
+            # The link that had the focus is gone. Tab goes on in the new list.
+            expect(page.locator("#list")).to_be_focused()
 
     page.go_back()
     page.wait_for_url("**/tag/caves")

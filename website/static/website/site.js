@@ -25,6 +25,15 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   failure.textContent = texts.length ? texts.join(". ") : `Something went wrong. ${REPEAT}`;
 });
 
+// A replaced part of the page may have had the focus: on a link to another page of a list, or on the
+// button that deletes a comment. Then the new part gets it.
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  const hadFocus = detail.boosted || detail.target.matches(".card");
+  if (hadFocus && document.activeElement === document.body) {
+    document.querySelector("#list, #comments").focus({ preventScroll: true });
+  }
+});
+
 // A double click sends a form once.
 document.addEventListener("submit", (event) => {
   const form = event.target;
