@@ -13,8 +13,8 @@ from users.queries import active_user
 
 
 class LimitedLoginBackend(ModelBackend):
-    """The authentication backend of the API and the admin: limits failed logins, and holds one
-    slot of the password queue for a whole login.
+    """The authentication backend of the API, the site and the admin: limits failed logins, and
+    holds one slot of the password queue for a whole login.
 
     A login is refused before the user is looked up, so the answer says nothing about the user.
     After a correct password, a hash with old parameters is always replaced: the login still holds

@@ -41,13 +41,13 @@ class SeeOther(HttpResponseRedirect):
 
 
 def safe_path(request: HttpRequest, text: str) -> str:
-    """The path of this site that `text` is, with its query. Otherwise the path of the home page:
-    `text` may be of an attacker who wants to lead people to another site."""
+    """`text` if it is a path of this site, with or without a query; otherwise the path of the home
+    page. An attacker may have made `text`, to lead people to another site."""
     if (
         len(text) > LONGEST_PATH
         or not text.startswith("/")
         or UNSAFE.search(text)
-        # Also if a proxy decodes it once.
+        # Decoded too, because a proxy may decode it once.
         or HOST.match(unquote(text))
         or not url_has_allowed_host_and_scheme(
             text, allowed_hosts={request.get_host()}, require_https=request.is_secure()

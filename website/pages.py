@@ -85,9 +85,9 @@ def see_other(name: str, *, fragment: str = "", **values: Any) -> HttpResponse:
 def after_click(
     request: HttpRequest, part: str, values: Callable[[], dict[str, Any]]
 ) -> HttpResponse:
-    """The answer to a small button, such as one to follow: to htmx the new button, made from
-    `website/parts/<part>.html` with these values; otherwise a redirect to the path in the form's
-    input `next`."""
+    """The answer to a click on a small button, such as Follow. htmx gets the new button, made from
+    `website/parts/<part>.html` with these values; a browser without JavaScript is redirected to the
+    path in the form's input `next`."""
     if "HX-Request" not in request.headers:
         return SeeOther(safe_path(request, request.POST.get("next", "")))
     response = render(request, f"website/parts/{part}.html", values())

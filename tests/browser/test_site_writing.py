@@ -100,7 +100,7 @@ def test_the_text_is_kept_if_the_session_has_ended(
     page.wait_for_url(f"**/editor/{article.slug}")
     expect(page.locator("[name=title]")).to_have_value("A new title")
     expect(page.get_by_role("status").first).to_have_text(
-        "Your text was not saved yet. It is here again."
+        "Your text was not saved. The form contains it again."
     )
     assert pills(page) == ["a, b", "c d"]
     expect(page.get_by_placeholder("Enter tags")).to_have_value("f")

@@ -58,7 +58,7 @@ def test_an_e_mail_is_sent_once_and_then_forgotten(server: MailServer) -> None:
     assert received["Subject"] == "Your Conduit account was deleted"
     assert received["Auto-Submitted"] == "auto-generated"
     assert received.get_content_type() == "text/plain"
-    assert "answer this e-mail" in received.get_content()
+    assert "reply to this e-mail" in received.get_content()
     assert not OutgoingEmail.objects.exists()
 
 

@@ -149,7 +149,7 @@ def test_a_large_account_disappears_at_once(
 
     page = reader.submit(reader.open(PATH), BUTTON, password=PASSWORD)
 
-    assert "Nobody sees it any more." in page.html
+    assert "Nobody can see it any more." in page.html
     assert page.all(".article-preview") == []
     assert reader.get("/profile/alice").status_code == 404
     worker.empty_queues()

@@ -89,7 +89,7 @@ def test_the_editor_at_an_old_slug_redirects_too(reader_for: ReaderFor, article:
 
 
 @pytest.mark.parametrize("slug", ["no-such-article", "a%0Ab", "ä", "%3Cscript%3E", "a" * 300])
-def test_without_an_article_a_page_says_so(stranger: Reader, article: Article, slug: str) -> None:
+def test_an_unknown_article_gets_a_page(stranger: Reader, article: Article, slug: str) -> None:
     page = stranger.open(f"/article/{slug}", status=404)
 
     assert page.texts("h1") == ["This article does not exist"]

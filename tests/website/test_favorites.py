@@ -115,7 +115,7 @@ def test_a_get_changes_nothing(
     assert not Favorite.objects.exists()
 
 
-def test_other_sites_are_no_place_to_return_to(
+def test_a_click_leads_to_no_other_site(
     reader_for: Callable[[User], Reader], bob: User, article: Article
 ) -> None:
     reader = reader_for(bob)

@@ -63,7 +63,7 @@ def test_a_site_without_articles_says_so(stranger: Reader) -> None:
     assert stranger.open("/").texts(".empty-feed-message") == ["No articles are here... yet."]
 
 
-def test_the_tabs_show_where_one_is(
+def test_the_current_tab_is_active(
     stranger: Reader, reader_for: Callable[[User], Reader], bob: User, article: Article
 ) -> None:
     reader = reader_for(bob)
@@ -77,7 +77,7 @@ def test_the_tabs_show_where_one_is(
     assert reader.open("/").all(".banner") == []
 
 
-def test_ones_feed_has_the_articles_of_those_whom_one_follows(
+def test_a_feed_has_the_articles_of_followed_people(
     reader_for: Callable[[User], Reader], alice: User, bob: User, charlie: User
 ) -> None:
     for number in range(11):

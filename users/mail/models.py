@@ -127,7 +127,7 @@ class OutgoingEmail(QueuedWork):
         if self.attempts == 1 and counters.count_unless_full(
             {f"notice:{key}": MAX_NOTICES for key in keys}, 3600
         ):
-            # Not a warning: whoever causes them could fill the log.
+            # Not a warning: a user who causes them could fill the log.
             logger.debug("Dropped an e-mail (%s): too many in an hour", self)
             return None
         return notice(Kind(self.kind), self.address, self.requested_at)

@@ -21,8 +21,8 @@ from website.forms import Form
 from website.views.accounts import account_page
 
 IN_BACKGROUND = (
-    "Your account is deleted. It contains very much, so the server needs a few minutes to remove"
-    " everything. Nobody sees it any more."
+    "Your account is deleted. Nobody can see it any more. It had a lot of content, so the server"
+    " needs a few minutes to remove everything."
 )
 
 

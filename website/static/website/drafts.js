@@ -19,7 +19,7 @@
   if (draft?.of === form.dataset.draft && !form.querySelector("[aria-invalid]")) {
     form.querySelectorAll(".tag-list > *").forEach((tag) => tag.remove());
     draft.values.forEach(restore);
-    document.getElementById("draft-status").textContent = "Your text was not saved yet. It is here again.";
+    document.getElementById("draft-status").textContent = "Your text was not saved. The form contains it again.";
   }
   form.addEventListener("submit", () => {
     const values = [...new FormData(form)].filter(([name]) => name !== "csrfmiddlewaretoken");
