@@ -1,23 +1,28 @@
 """What search engines and other sites read of a page: `{% load head %}`, for `{% block head %}`."""
 
 from datetime import datetime
-from typing import Any
 
 from django import template
+from django.conf import settings
 from django.template.context import RequestContext
 from django.utils.encoding import escape_uri_path
+from django.utils.safestring import SafeString
 
 from articles.texts import shortened
+from website.kept_html import KeptHtml
 from website.paths import feed_path, tag_path
+from website.templatetags.previews import rendered_part
 from website.templatetags.site import WEB_ADDRESS
 
 register = template.Library()
 
 # Characters. Search engines and previews show about as many.
 DESCRIPTION_LENGTH = 200
+# In each process 1 MiB: 700 pages.
+heads = KeptHtml(2**20)
 
 
-@register.inclusion_tag("website/parts/head.html", takes_context=True)
+@register.simple_tag(takes_context=True)
 def head(
     context: RequestContext,
     title: str,
@@ -28,7 +33,7 @@ def head(
     author: str | None = None,
     published: datetime | None = None,
     updated: datetime | None = None,
-) -> dict[str, Any]:
+) -> SafeString:
     """The address of the page, its preview in other sites, and links to its feeds.
 
     `tag` or `author` says of which list the feeds are; without them, they are of the site.
@@ -41,7 +46,7 @@ def head(
     if page > 1:
         path += f"{'&' if '?' in path else '?'}page={page}"
     names = {"tag": tag} if tag else {"author": author} if author else {}
-    return {
+    values = {
         "address": request.build_absolute_uri(path),
         "title": title,
         "description": shortened(description, DESCRIPTION_LENGTH),
@@ -52,3 +57,6 @@ def head(
         "rss": feed_path("rss", **names),
         "atom": feed_path("atom", **names),
     }
+    if settings.DEBUG:  # somebody may be changing the template
+        return rendered_part("head", **values)
+    return heads.of(repr(values), lambda: rendered_part("head", **values))
