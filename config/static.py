@@ -1,4 +1,4 @@
-"""The static files of the admin, which `collectstatic` collects."""
+"""The static files of the pages and the admin, which `collectstatic` collects."""
 
 import warnings
 from collections.abc import Sequence
@@ -36,12 +36,12 @@ class StaticFilesConfig(apps.StaticFilesConfig):
 def are_collected(
     app_configs: Sequence[object] | None = None, **_: object
 ) -> list[checks.CheckMessage]:
-    """A warning if the admin has no style sheet. If DEBUG is on, the files of the apps are used."""
+    """A warning if pages have no style sheet. With DEBUG, the files of the apps are used."""
     if settings.DEBUG or Path(settings.STATIC_ROOT, "staticfiles.json").is_file():
         return []
     return [
         checks.Warning(
-            "The static files are not collected, so the admin has no style sheet.",
+            "The static files are not collected, so the site and the admin have no style sheet.",
             hint="Run `manage.py collectstatic --noinput`, then start the server again.",
             id="config.W001",
         )

@@ -1,4 +1,4 @@
-"""The admin's static files, collected or not."""
+"""The static files of the site and of the admin, collected or not."""
 
 import re
 from pathlib import Path
@@ -20,36 +20,39 @@ PRODUCTION = {
     "STORAGES": settings.STORAGES
     | {"staticfiles": {"BACKEND": "config.static.StaticFilesStorage"}},
 }
-PAGES = ["/admin/", "/admin/articles/article/", "/admin/users/user/add/"]
-STYLE_SHEET = re.compile(r'href="(/static/unfold/css/styles[^"]*)"')
+PAGES = ["/", "/admin/", "/admin/articles/article/", "/admin/users/user/add/"]
+STYLE_SHEET = re.compile(r'href="(/static/(?:unfold/css/styles|website/site)[^"]*)"')
+LOG_INS = pytest.mark.parametrize("path", ["/login", "/admin/login/"])
 
 
 def warnings() -> list[str]:
     return [message.msg for message in run_checks(tags=[CHECK], include_deployment_checks=True)]
 
 
+@LOG_INS
 @pytest.mark.django_db
-def test_the_admin_works_without_its_style_sheet(tmp_path: Path) -> None:
+def test_the_pages_work_without_their_style_sheet(tmp_path: Path, path: str) -> None:
     with override_settings(**PRODUCTION, STATIC_ROOT=str(tmp_path)):
         client = Client()
         client.force_login(make_user("editor", is_staff=True, is_superuser=True))
         pages = [client.get(path) for path in PAGES]
-        log_in = Client().get("/admin/login/")
+        log_in = Client().get(path)
         (address,) = STYLE_SHEET.findall(log_in.content.decode())
 
         assert [page.status_code for page in pages] == [200] * len(PAGES)
         assert client.get(address).status_code == 404
         assert warnings() == [
-            "The static files are not collected, so the admin has no style sheet."
+            "The static files are not collected, so the site and the admin have no style sheet."
         ]
 
 
+@LOG_INS
 @pytest.mark.django_db
-def test_the_admin_has_its_style_sheet_after_collectstatic(tmp_path: Path) -> None:
+def test_the_pages_have_their_style_sheet_after_collectstatic(tmp_path: Path, path: str) -> None:
     with override_settings(**PRODUCTION, STATIC_ROOT=str(tmp_path)):
         call_command("collectstatic", interactive=False, verbosity=0)
         client = Client()
-        (address,) = STYLE_SHEET.findall(client.get("/admin/login/").content.decode())
+        (address,) = STYLE_SHEET.findall(client.get(path).content.decode())
         response = client.get(address)
         response.close()
 
