@@ -1,4 +1,4 @@
-"""Work on very many rows that servers do in the background, in batches, after the answer."""
+"""Work that servers do in the background after the answer: large changes of rows, and e-mails."""
 
 import threading
 

@@ -14,7 +14,7 @@ from django.core import mail
 from django.core.checks import run_checks
 from django.db import transaction
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from config.environment.reader import Env
 from config.settings import BASE_DIR
@@ -26,6 +26,7 @@ from tests.smtp import MailServer, mail_server
 from users.mail.messages import Kind
 from users.mail.models import KEPT_FOR, MAX_NOTICES, OutgoingEmail
 from users.queue_worker import worker
+from users.queued_work import work_queued
 
 ADDRESS = "reader@example.com"
 pytestmark = pytest.mark.django_db
@@ -79,6 +80,18 @@ def test_an_e_mail_is_not_sent_if_its_transaction_is_rolled_back(server: MailSer
     worker.empty_queues()
 
     assert server.received == []
+
+
+def test_the_thread_is_woken_by_the_commit(
+    server: MailServer, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    work_queued.clear()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        queue()
+        assert not work_queued.is_set()
+
+    assert work_queued.is_set()
 
 
 @pytest.mark.parametrize(
