@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
 
 from users.models import User
 
@@ -71,7 +72,7 @@ def login_required[**P](view: View[P]) -> View[P]:
 def send_to_login(request: HttpRequest) -> HttpResponse:
     login = reverse("website:login")
     response: HttpResponse
-    if "HX-Request" in request.headers:
+    if HtmxDetails(request):
         # A redirect would put the login page into a part of the page.
         response = HttpResponseClientRedirect(login)
     elif request.method in ("GET", "HEAD"):
@@ -98,7 +99,7 @@ def user_of(request: HttpRequest) -> User:
 
 def _page_of(request: HttpRequest) -> str:
     """The path of the page that the person sees, or wants to see."""
-    if request.method in ("GET", "HEAD") and "HX-Request" not in request.headers:
+    if request.method in ("GET", "HEAD") and not HtmxDetails(request):
         return safe_path(request, request.get_full_path())
     if NEXT in request.POST:
         return safe_path(request, request.POST[NEXT])

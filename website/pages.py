@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.cache import get_conditional_response, set_response_etag
 from django.utils.safestring import SafeString
+from django_htmx.middleware import HtmxDetails
 
 from users.models import User
 from website.access import HOME, LONGEST_PATH, SeeOther, safe_path
@@ -88,7 +89,7 @@ def after_click(
     """The answer to a click on a small button, such as Follow. htmx gets the new button, made from
     `website/parts/<part>.html` with these values; a browser without JavaScript is redirected to the
     path in the form's input `next`."""
-    if "HX-Request" not in request.headers:
+    if not HtmxDetails(request):
         return SeeOther(safe_path(request, request.POST.get("next", "")))
     response = render(request, f"website/parts/{part}.html", values())
     response.headers["Cache-Control"] = FOR_ONE_PERSON
