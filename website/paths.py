@@ -4,6 +4,9 @@ and a list has fifty links."""
 from functools import lru_cache
 from urllib.parse import quote, urlencode
 
+from django.conf import settings
+from django.http import HttpRequest
+
 # The characters that `reverse` leaves as they are in a path (RFC 3986, section 3.3).
 SAFE = "!$&'()*+,;=/~:@"
 
@@ -38,3 +41,9 @@ def feed_path(kind: str, **names: str) -> str:
 def login_path(next_path: str) -> str:
     """The path of the log-in that leads to this path."""
     return f"/login?{urlencode({'next': next_path}, safe='/')}"
+
+
+def absolute(request: HttpRequest, path: str) -> str:
+    """The address of a path, for readers outside of the site. Its host is that of `SITE_URL`, or
+    without it that of the request, which the client chooses."""
+    return settings.SITE_URL + path if settings.SITE_URL else request.build_absolute_uri(path)

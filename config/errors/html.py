@@ -70,4 +70,5 @@ def error_page(
     except (TemplateDoesNotExist, TemplateSyntaxError, OSError):
         # OSError: for example, the process has too many open files.
         content = MINIMAL.format(status=status, sentence=escape(sentence), request_id=request_id())
-    return HttpResponse(content, status=status)
+    # A proxy may otherwise keep a 404 or 405 (RFC 9110, section 15.1), also after the page exists.
+    return HttpResponse(content, status=status, headers={"Cache-Control": "private, no-cache"})

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from pytest_django import Settings
 
+from articles.models import Article
 from tests.builders import write_article
 from tests.website.reader import Page, Reader
 from users.models import User
@@ -29,6 +31,28 @@ def test_a_page_has_one_address(stranger: Reader, alice: User) -> None:
     assert meta(tag, "og:title") == "100% <b>"
     assert meta(tag, "description") == "The newest articles with the tag 100% <b>."
     assert tag.all("meta[name=robots]") == []
+
+
+def test_addresses_have_the_host_of_the_settings(
+    stranger: Reader, settings: Settings, article: Article
+) -> None:
+    # A client chooses the host and port of a request, and a proxy may keep the answer for others.
+    evil = {"host": "testserver:666"}
+    assert canonical(stranger.open("/", **evil)) == "http://testserver:666/"
+    settings.SITE_URL = "https://conduit.example.com"
+
+    assert canonical(stranger.open("/?page=1", **evil)) == "https://conduit.example.com/"
+    for path in (
+        "/feeds/rss",
+        "/feeds/atom",
+        "/sitemap.xml",
+        "/sitemap-articles-0.xml",
+        "/robots.txt",
+    ):
+        text = stranger.get(path, headers=evil).content.decode()
+        assert "https://conduit.example.com/" in text
+        assert "666" not in text
+        assert "testserver" not in text
 
 
 def test_the_address_of_a_tag_that_is_no_part_of_a_path(stranger: Reader, alice: User) -> None:

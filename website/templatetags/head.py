@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from articles.texts import shortened
 from website.kept_html import KeptHtml
-from website.paths import feed_path, tag_path
+from website.paths import absolute, feed_path, tag_path
 from website.templatetags.previews import rendered_part
 from website.templatetags.site import WEB_ADDRESS
 
@@ -47,7 +47,7 @@ def head(
         path += f"{'&' if '?' in path else '?'}page={page}"
     names = {"tag": tag} if tag else {"author": author} if author else {}
     values = {
-        "address": request.build_absolute_uri(path),
+        "address": absolute(request, path),
         "title": title,
         "description": shortened(description, DESCRIPTION_LENGTH),
         "image": image if image and WEB_ADDRESS.match(image) else None,

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from articles.id_blocks import articles_of_block, blocks_with_articles
 from website.pages import cached_by_proxies
-from website.paths import article_path
+from website.paths import absolute, article_path
 
 CACHE_CONTROL = "public, max-age=3600"  # seconds
 
@@ -26,7 +26,7 @@ NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 
 @require_safe
 def robots(request: HttpRequest) -> HttpResponse:
-    sitemap = request.build_absolute_uri(reverse("website:sitemap"))
+    sitemap = absolute(request, reverse("website:sitemap"))
     lines = ["User-agent: *", *(f"Disallow: {path}" for path in PRIVATE), "", f"Sitemap: {sitemap}"]
     response = HttpResponse("\n".join(lines) + "\n", content_type="text/plain; charset=utf-8")
     return cached_by_proxies(request, response, CACHE_CONTROL)
@@ -57,7 +57,7 @@ def sitemap_page(request: HttpRequest, block: int) -> HttpResponse:
 
 
 def _absolute(request: HttpRequest, path: str) -> str:
-    return escape(request.build_absolute_uri(path))
+    return escape(absolute(request, path))
 
 
 def _xml(request: HttpRequest, element: str, entries: list[str]) -> HttpResponse:

@@ -6,6 +6,7 @@ an article no request, which names the host of the identity, and has no ETag.
 
 import re
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
@@ -18,7 +19,7 @@ from articles.queries import ArticleInListRow, list_articles
 from profiles.queries import profile_named
 from users.names import USERNAME_LENGTH, nfc
 from website.pages import cached_by_proxies
-from website.paths import article_path, feed_path, profile_path, tag_path
+from website.paths import absolute, article_path, feed_path, profile_path, tag_path
 
 # Programs ask for feeds again and again, and an article may be a few minutes late.
 CACHE_CONTROL = "public, max-age=300"  # seconds
@@ -64,15 +65,14 @@ def feed(request: HttpRequest, kind: str) -> HttpResponse:
     rows = list_articles(tag=names.get("tag"), author=names.get("author"))
     if not rows and "author" in names and not profile_named(username=names["author"]):
         raise Http404("There is no such person.")
-    absolute = request.build_absolute_uri
     feed = KINDS[kind](
         title=_for_xml(title),
-        link=absolute(page),
+        link=absolute(request, page),
         description=_for_xml(f"The newest articles {about}."),
-        feed_url=absolute(feed_path(kind, **names)),
+        feed_url=absolute(request, feed_path(kind, **names)),
     )
     for row in rows:
-        _add(feed, row, absolute(article_path(row.slug)), request.get_host())
+        _add(feed, row, absolute(request, article_path(row.slug)))
     response = HttpResponse(content_type=feed.content_type)
     feed.write(response, "utf-8")
     return cached_by_proxies(request, response, CACHE_CONTROL)
@@ -82,8 +82,8 @@ def _may_exist(name: str) -> bool:
     return len(name) <= max(TAG_LENGTH, USERNAME_LENGTH) and "\0" not in name
 
 
-def _add(feed: SyndicationFeed, row: ArticleInListRow, link: str, host: str) -> None:
-    site = host.partition(":")[0]
+def _add(feed: SyndicationFeed, row: ArticleInListRow, link: str) -> None:
+    site = urlsplit(link).hostname
     feed.add_item(
         title=_for_xml(row.title),
         link=link,

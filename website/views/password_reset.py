@@ -18,6 +18,7 @@ from users.password_queue import password_queue
 from users.serializers import NewPasswordSerializer, PasswordResetSerializer
 from website.forms import Form
 from website.pages import see_other, show
+from website.paths import absolute
 from website.views.accounts import account_page
 
 TOKEN = "password_reset_token"  # noqa: S105 -- the key in the session
@@ -39,7 +40,7 @@ def _queue_link(request: HttpRequest) -> bool:
     checked.is_valid(raise_exception=True)
     email = checked.validated_data["email"]
     if count_password_reset(request, email):
-        site_url = settings.SITE_URL or request.build_absolute_uri("/").removesuffix("/")
+        site_url = absolute(request, "/").removesuffix("/")
         OutgoingEmail.objects.queue(Kind.PASSWORD_RESET, email, site_url=site_url)
     return True
 
