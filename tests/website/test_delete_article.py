@@ -12,6 +12,7 @@ def test_the_author_deletes_an_article(reader_for: ReaderFor, article: Article) 
     page = reader.submit(reader.open(f"/article/{article.slug}"), DELETE)
 
     assert page.path == "/"
+    assert page.texts(".message") == ["The article was deleted."]
     assert not Article.objects.exists()
     page = reader.open(f"/article/{article.slug}", status=404)
     assert page.texts("h1") == ["This article does not exist"]
