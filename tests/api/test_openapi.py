@@ -109,11 +109,15 @@ def test_the_pages_allow_only_scripts_of_this_host(api: Api, path: str) -> None:
     assert b"://" not in response.content
 
 
-@pytest.mark.parametrize("path", ["/", *PAGES])
+@pytest.mark.parametrize("path", PAGES)
 def test_the_pages_lead_to_it(api: Api, path: str) -> None:
     content = api().get(path).content.decode()
 
     assert 'href="/api/schema' in content
+
+
+def test_the_home_page_leads_to_the_pages(api: Api, db: None) -> None:
+    assert 'href="/api/docs"' in api().get("/").content.decode()
 
 
 def test_drf_spectacular_is_imported_only_for_the_first_client() -> None:

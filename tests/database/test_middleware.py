@@ -25,7 +25,7 @@ from database.settings.limits import Limits
 from tests.database.declared import list_tags, names
 from tests.database.pools import value
 from tests.database.test_pool import terminate
-from tests.database.test_prepared import another_pool, execute_in_other_session, with_pool
+from tests.database.test_prepared import another_pool, change_type_of_tag_names, with_pool
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
@@ -312,17 +312,16 @@ def outdated(statement: str) -> Iterator[None]:
     ):
         for future in [threads.submit(prepare) for _ in range(4)]:
             future.result()
-        if "ALTER" in statement:
-            execute_in_other_session(statement)
+        if statement == CHANGE_TYPE:
+            change_type_of_tag_names("text")
         try:
             yield
         finally:
-            execute_in_other_session("ALTER TABLE articles_tag ALTER name TYPE varchar(64)")
+            change_type_of_tag_names("varchar(64)")
 
 
-outdating = pytest.mark.parametrize(
-    "statement", ["ALTER TABLE articles_tag ALTER name TYPE text", "DEALLOCATE ALL"]
-)
+CHANGE_TYPE = "a column gets another type"
+outdating = pytest.mark.parametrize("statement", [CHANGE_TYPE, "DEALLOCATE ALL"])
 
 
 @outdating

@@ -33,7 +33,7 @@ from tests.database.servers import migrated
 from tests.database.test_prepared import (
     LOSE_STATEMENTS,
     another_pool,
-    execute_in_other_session,
+    change_type_of_tag_names,
     session,
     statements,
     with_pool,
@@ -191,10 +191,10 @@ def altered(alice: User) -> Iterator[None]:
     """A table has changed after a statement on it was prepared."""
     both(alice)
     together(user_with_id.call(pk=1), list_tags.call())
-    execute_in_other_session("ALTER TABLE articles_tag ALTER name TYPE text")
+    change_type_of_tag_names("text")
     yield
     connection.close()
-    execute_in_other_session("ALTER TABLE articles_tag ALTER name TYPE varchar(64)")
+    change_type_of_tag_names("varchar(64)")
 
 
 def test_a_first_statement_on_a_changed_table_is_prepared_again(alice: User, altered: None) -> None:

@@ -258,7 +258,8 @@ def test_a_restored_row_is_hidden_again_by_a_deletion_at_the_same_moment(article
 def test_staff_without_the_permission_can_hide_nothing(
     charlie: User, article: Article, rights: list[str]
 ) -> None:
-    User.objects.filter(pk=charlie.pk).update(is_staff=True)
+    charlie.is_staff = True
+    charlie.save()
     charlie.user_permissions.set(Permission.objects.filter(codename__in=rights))
     client = Client()
     client.force_login(charlie)

@@ -355,7 +355,8 @@ def test_a_large_tag_gets_its_new_name_in_the_background(
 def test_staff_without_the_permission_can_neither_merge_nor_rename(
     charlie: User, articles: list[Article]
 ) -> None:
-    User.objects.filter(pk=charlie.pk).update(is_staff=True)
+    charlie.is_staff = True
+    charlie.save()
     rights = ["view_tag", "change_tag", "delete_tag"]
     charlie.user_permissions.set(Permission.objects.filter(codename__in=rights))
     client = Client()
