@@ -32,6 +32,7 @@ SECURITY_SCHEMES: dict[str, Json] = {
         "description": "The same token, after the word Bearer.",
     },
 }
+METHODS = ("get", "post", "put", "patch", "delete")
 
 
 class Rendered(NamedTuple):
@@ -51,6 +52,11 @@ class Generator(SchemaGenerator):
     def get_schema(self, request: Any = None, public: bool = False) -> Json:
         document: Json = super().get_schema(request, public)
         document["info"]["description"] = INTRODUCTION.read_text()
+        # DRF takes the methods of a path from a set, which has another order in each process.
+        document["paths"] = {
+            path: {name: operations[name] for name in sorted(operations, key=METHODS.index)}
+            for path, operations in document["paths"].items()
+        }
         # In the order of `OPERATIONS`.
         tags = dict.fromkeys(operation.tag for operation in OPERATIONS.values())
         document["tags"] = [{"name": tag} for tag in tags]

@@ -14,6 +14,7 @@ Api = Callable[..., ApiClient]
 
 from_yaml = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 PAGES = ["/api/docs", "/api/redoc"]
+METHODS = ["get", "post", "put", "delete"]
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,12 @@ def test_json_and_yaml_are_the_same(api: Api) -> None:
 
     assert from_yaml(as_yaml.content) == as_json.json()
     assert as_yaml.headers["ETag"] != as_json.headers["ETag"]
+
+
+def test_all_processes_make_the_same_description(api: Api) -> None:
+    # The ETag of one process is then valid for the others.
+    for path, operations in api().get("/api/schema").json()["paths"].items():
+        assert [*operations] == [name for name in METHODS if name in operations], path
 
 
 def test_another_format_is_refused(api: Api) -> None:
