@@ -37,8 +37,8 @@ test-redis: .venv/installed  ## test the counters that machines share; needs red
 test-plans: .venv/installed  ## plan every query on sites of up to a million articles
 	$(BIN)/pytest -m plans
 
-test-browser: .venv/installed  ## use the admin and the API's pages in a real browser; needs chromium
-	$(BIN)/pytest -m browser
+test-browser: .venv/installed  ## use the site, the admin and the API's pages in a real browser; needs chromium
+	$(BIN)/pytest -m browser -n 2 --dist loadfile
 
 test-openapi: .venv/installed  ## send generated requests to a server; compile a client; needs npm
 	$(BIN)/pytest -m openapi
