@@ -9,22 +9,30 @@ ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"  # blocks readers and writers
 
 # A failed attempt releases every table: this transaction would deadlock with another that uses both
 # tables if it held one and waited for the other. New sessions queue behind a waiting LOCK, so it
-# gives up after 1.2 s and tries again 2 s later. It waits longer than 1 s (deadlock_timeout),
-# because PostgreSQL then cancels an autovacuum that blocks the lock.
+# gives up and tries again 2 s later. While it holds a table, it waits for less than 1 s
+# (deadlock_timeout): otherwise PostgreSQL may end the other transaction. For the first table of an
+# attempt it waits longer, because PostgreSQL then cancels an autovacuum that blocks the lock. Each
+# attempt begins with another table.
 LOCK = """
 SET LOCAL statement_timeout = 0;
 DO $$
 DECLARE
     previous text := current_setting('lock_timeout');
+    tables text[] := '{{{tables}}}';
+    name text;
 BEGIN
     FOR attempt IN 1..60 LOOP
         BEGIN
-            SET LOCAL lock_timeout = '1200ms';
-            LOCK TABLE {tables} IN {mode} MODE;
+            PERFORM set_config('lock_timeout', '1200ms', true);
+            FOREACH name IN ARRAY tables LOOP
+                EXECUTE format('LOCK TABLE %I IN {mode} MODE', name);
+                PERFORM set_config('lock_timeout', '300ms', true);
+            END LOOP;
             PERFORM set_config('lock_timeout', previous, true);
             RETURN;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
             PERFORM pg_sleep(2);
+            tables := tables[2:] || tables[1];
         END;
     END LOOP;
     RAISE lock_not_available USING
