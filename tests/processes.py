@@ -167,7 +167,8 @@ def serving(command: Callable[[int], list[str]] = granian, /, **variables: str) 
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            # The server may finish a batch of deletions, for 10 s at most (users.queue_worker).
+            process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
