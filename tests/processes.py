@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from atexit import register as at_exit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -165,13 +167,23 @@ def serving(command: Callable[[int], list[str]] = granian, /, **variables: str) 
                 time.sleep(0.05)
         yield server
     finally:
-        process.terminate()
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[Any]) -> None:
+    # A batch of deletions takes 10 s at most (users.queue_worker). granian loses the signal if it
+    # comes while the worker starts, so the worker gets it again.
+    process.terminate()
+    for _ in range(4):
         try:
-            # The server may finish a batch of deletions, for 10 s at most (users.queue_worker).
-            process.wait(20)
+            process.wait(5)
+            return
         except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            for child in children.read_text().split() if children.exists() else ():
+                os.kill(int(child), signal.SIGTERM)
+    process.kill()
+    raise AssertionError("the server does not stop within 20 s")
 
 
 def database_url(**options: str) -> str:
