@@ -1,4 +1,4 @@
-"""A change of a password or an e-mail is told to the old e-mail, whoever makes the change."""
+"""The old e-mail gets a notice of a new password or a new e-mail, also of one set by plain SQL."""
 
 from collections.abc import Callable
 
