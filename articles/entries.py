@@ -66,6 +66,18 @@ class TagQuerySet(models.QuerySet["Tag"]):
         self.bulk_create(tags, ignore_conflicts=True)
         return list(self.filter(name__in=[tag.name for tag in tags]).order_by("pk"))
 
+    def locked(self, names: Iterable[str]) -> "list[Tag]":
+        """The same tags, locked. No other transaction deletes or renames them before this one ends.
+
+        Articles can still get them.
+        """
+        names = set(names)
+        while True:
+            tags = self.select_for_update(no_key=True).named(names)
+            if len(tags) == len(names):
+                return tags
+            # Another transaction has deleted or renamed one of them before it was locked.
+
 
 class Tag(models.Model):
     name = models.CharField(max_length=TAG_LENGTH, validators=[one_line])

@@ -1,9 +1,10 @@
 """The input of the API: articles and comments in bodies, and the query parameters of lists."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from itertools import chain, repeat
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError
@@ -21,6 +22,8 @@ from users.retries import is_deadlock, retry
 from users.serializer_fields import LongText, Name, Text
 
 LARGEST_LIMIT = 100
+
+type TagsNamed = Callable[[Iterable[str]], list[Tag]]
 
 
 class TagList(serializers.ListField):
@@ -56,8 +59,8 @@ class ArticleSerializer(serializers.Serializer[Article]):
     def create(self, validated_data: dict[str, Any]) -> Article:
         names = sorted(set(validated_data.pop("tag_names", [])))
 
-        def write() -> Article:
-            tags = Tag.objects.named(names)
+        def write(tags_named: TagsNamed) -> Article:
+            tags = tags_named(names)
             article = Article.objects.create(**validated_data, tag_names=names)
             Tagging.objects.bulk_create(Tagging(article=article, tag=tag) for tag in tags)
             return article
@@ -74,11 +77,11 @@ class ArticleSerializer(serializers.Serializer[Article]):
         # Only the fields of the request are written, so that two requests at the same time do
         # not overwrite each other's fields. The article is saved before the tags for its row
         # lock: without it, the tags of two requests could mix.
-        def write() -> Article:
+        def write(tags_named: TagsNamed) -> Article:
             if names is None:
                 instance.save(update_fields=validated_data.keys())
             else:
-                tags = Tag.objects.named(names)
+                tags = tags_named(names)
                 instance.lock_tags(tags)
                 instance.save(update_fields=validated_data.keys())
                 instance.tags.set(tags)
@@ -87,11 +90,20 @@ class ArticleSerializer(serializers.Serializer[Article]):
         return retry_after_conflict(write)
 
 
-def retry_after_conflict(write: Callable[[], Article]) -> Article:
+def retry_after_conflict(write: Callable[[TagsNamed], Article]) -> Article:
     """Call `write` in a transaction, and again if another transaction made it fail: a moderator has
     deleted or merged one of the tags, or the two waited for each other (a deadlock). Two articles
-    that swap their titles can deadlock: each takes the slug that the other gives up."""
-    return retry(write, after=lambda error: _tag_was_deleted(error) or is_deadlock(error))
+    that swap their titles can deadlock: each takes the slug that the other gives up.
+
+    The argument of `write` returns the tags with some names. It locks them from the second attempt
+    on, because moderators could delete a tag in each attempt. The first attempt locks nothing, so
+    that two articles with the same tag do not wait for each other.
+    """
+    tags_named = chain([Tag.objects.named], repeat(Tag.objects.locked))
+    return retry(
+        lambda: write(next(tags_named)),
+        after=lambda error: _tag_was_deleted(error) or is_deadlock(error),
+    )
 
 
 def _tag_was_deleted(error: DatabaseError) -> bool:

@@ -1,5 +1,6 @@
 """Moderators merge and rename tags of any size; the names at the articles stay exact."""
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -13,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from articles import tag_merges
-from articles.models import Article, Tag, TagMerge
+from articles.models import Article, Tag, Tagging, TagMerge
 from articles.tag_merges import TagMergeError, merge_tags, rename_tag
 from tests.builders import make_user, write_article
 from tests.client import ApiClient
@@ -280,6 +281,36 @@ def test_a_request_creates_a_tag_that_is_deleted_at_the_same_moment(
 
         assert answer.status_code == 201
         assert answer.json()["article"]["tagList"] == ["java", "x"]
+    assert counts_are_right()
+
+
+def test_a_request_is_served_though_its_tag_is_deleted_in_each_attempt(
+    api: Api, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = {"title": "New", "description": "x", "body": "x", "tagList": ["java", "x"]}
+    Tag.objects.named(["java"])
+    bulk_create, deletions = Tagging.objects.bulk_create, []
+
+    def delete_and_create() -> None:
+        Tag.objects.filter(name="java").delete()
+        Tag.objects.named(["java"])
+        connection.close()
+
+    def create_late(taggings: Any) -> Any:
+        """Others first delete the tag and create it again, unless they must wait for this one."""
+        deletions.append(threading.Thread(target=delete_and_create))
+        deletions[-1].start()
+        deletions[-1].join(1)
+        return bulk_create(taggings)
+
+    monkeypatch.setattr(Tagging.objects, "bulk_create", create_late)
+
+    answer = api(alice).post("/api/articles", {"article": text})
+
+    for deletion in deletions:
+        deletion.join()
+    assert answer.status_code == 201  # a deletion that waited may have removed "java" again
+    assert len(deletions) == 2
     assert counts_are_right()
 
 
