@@ -4,11 +4,13 @@ When a user or an article is deleted, the database deletes every row that belong
 (`DB_CASCADE`), even if other transactions write at the same moment. Tags stay.
 """
 
+from datetime import timedelta
 from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import IntegrityError, connection, models, transaction
-from django.db.models.functions import Coalesce, Length
+from django.db.models import F
+from django.db.models.functions import Coalesce, Greatest, Length
 from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
@@ -75,8 +77,13 @@ class Authored(Hideable):
         abstract = True
 
     def save(self, **options: Any) -> None:
-        """Save, and set `updated_at`. On the first save it is equal to `created_at`."""
-        self.updated_at = self.created_at if self._state.adding else timezone.now()
+        """Save, and set `updated_at`. On the first save it is equal to `created_at`.
+
+        Each later save increases it by a millisecond or more, although the clock of the machine
+        that saved last may be ahead of the clock of this one.
+        """
+        later = F("updated_at") + timedelta(milliseconds=1)
+        self.updated_at = self.created_at if self._state.adding else Greatest(timezone.now(), later)
         if (fields := options.get("update_fields")) is not None:
             options["update_fields"] = {*fields, "updated_at"}
         super().save(**options)

@@ -97,6 +97,21 @@ def test_a_single_field_changes_only_itself_and_updated_at(
     assert api(alice).get(f"/api/articles/{shown['slug']}").json()["article"] == shown
 
 
+def test_updated_at_increases_although_another_machine_has_a_faster_clock(
+    api: Api, alice: User, published: Article
+) -> None:
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    Article.objects.update(created_at=ahead, updated_at=ahead)
+    path, change = path_of(published), {"article": {"body": "Two"}}
+
+    created, one, two = (
+        datetime.fromisoformat(response.json()["article"]["updatedAt"])
+        for response in (api().get(path), *(api(alice).put(path, change) for _ in range(2)))
+    )
+
+    assert created < one < two < created + timedelta(seconds=1)
+
+
 @pytest.mark.parametrize("content", [{}, {"whatever": 1, "slug": "feed", "createdAt": None}])
 def test_a_request_without_fields_changes_nothing(
     api: Api, alice: User, published: Article, content: dict[str, object]
