@@ -8,7 +8,7 @@ MANAGE := $(BIN)/python manage.py
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
 
-.PHONY: dev serve test test-faults test-redis test-plans test-browser test-openapi test-django bench screenshots check lock audit
+.PHONY: dev serve test test-faults test-redis test-plans test-browser test-openapi test-cluster test-django bench scale screenshots check lock audit
 .DEFAULT_GOAL := dev
 # After a failed command, make deletes its target: a half-written file would look finished.
 .DELETE_ON_ERROR:
@@ -26,7 +26,7 @@ serve: .venv/installed .env  ## run the production server; HOST and PORT say whe
 # share PostgreSQL servers that take seconds to start. Without the reordering by number of tests, the
 # slow files are not the last: at the end, both workers run the many short files of tests/website.
 test: .venv/installed  ## run all tests that need nothing beyond the lock file
-	$(BIN)/pytest -m "not faults and not browser and not redis and not plans and not openapi" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not faults and not browser and not redis and not plans and not openapi and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: .venv/installed  ## stop, freeze, kill and cut off PostgreSQL under load
 	$(BIN)/pytest -m faults -n 2 --dist loadfile --no-loadscope-reorder
@@ -43,12 +43,18 @@ test-browser: .venv/installed  ## use the site, the admin and the API's pages in
 test-openapi: .venv/installed  ## send generated requests to a server; compile a client; needs npm
 	$(BIN)/pytest -m openapi
 
+test-cluster: .venv/installed  ## lose, freeze and delay PostgreSQL nodes and API machines under load; needs Patroni, etcd and haproxy
+	$(BIN)/pytest -m cluster
+
 test-django: .venv/installed  ## run Django's own tests with this backend; downloads Django's source once
 	$(BIN)/python -m tests.django_suite
 
 bench: .venv/installed  ## compare the cost of requests and connections with others; QUICK=1 takes 4 minutes
 	@$(BIN)/python -m tests.benchmarks.speed $(if $(QUICK),--quick)
 	@$(BIN)/python -m tests.benchmarks.pooling $(if $(QUICK),--quick)
+
+scale: .venv/installed  ## compute the tables of docs/scale.md; MEASURE=1 measures their figures first
+	@$(BIN)/python -m tests.benchmarks.scale $(if $(MEASURE),--measure) $(if $(VALIDATE),--validate)
 
 screenshots: .venv/installed  ## make the pictures in docs/screenshots/ anew; needs chromium
 	@$(BIN)/python -m tests.screenshots
@@ -78,5 +84,6 @@ audit: .venv/installed  ## list known vulnerabilities of the packages that produ
 .env:
 	@umask 077; $(or $(PYTHON),python3) -c 'import re, secrets; secret = lambda name: f"{name}={secrets.token_urlsafe(48)}"; \
 		print(re.sub("(?m)^SECRET_KEY=.*", secret("SECRET_KEY"), open(".env.example").read())); \
-		print("# Passwords of database roles, for docker-compose.yml."); \
-		print(*map(secret, ("POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD")), sep="\n")' > $@
+		print("# Passwords of database roles, for docker-compose.yml. The last three: for docker-compose.cluster.yml."); \
+		print(*map(secret, ("POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD", \
+			"PATRONI_REPLICATION_PASSWORD", "PATRONI_REWIND_PASSWORD", "PATRONI_RESTAPI_PASSWORD")), sep="\n")' > $@

@@ -130,6 +130,8 @@ SERVER_MAX_BODIES = env.count(
     "SERVER_MAX_BODIES", max(1, SERVER_THREADS // 4) if persistent else 256, minimum=1
 )
 SERVER_BODY_THREADS = 0 if persistent else SERVER_MAX_BODIES
+# The pages of the admin show what their last form has changed, and some of them write.
+DATABASE_PRIMARY_PATHS = "/admin/"
 DATABASE_STARTUP_TIMEOUT = env.seconds("DATABASE_STARTUP_TIMEOUT", 10)
 DATABASE_FAILURE_RESPONSE = "config.errors.handlers.database_failure"
 IDEMPOTENCY_USER = "users.authentication.token_user"
@@ -162,6 +164,7 @@ STAFF_SECOND_FACTOR = env.choice("STAFF_SECOND_FACTOR", ["optional", "required"]
 OTP_TOTP_ISSUER = "Conduit"  # the name that authenticator apps show
 # The Redis that counts rates and failed logins for all machines. "": each machine counts its own.
 CACHE_URL = env.redis_url("CACHE_URL")
+DATABASE_POSITIONS_URL = CACHE_URL
 TOKEN_LIFETIME = timedelta(
     seconds=env.seconds("TOKEN_LIFETIME", 604_800, minimum=1, maximum=315_360_000)  # ten years
 )

@@ -15,7 +15,7 @@ from django.core.cache import close_caches
 from django.core.handlers.base import reset_urlconf
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, reset_queries
+from django.db import close_old_connections, connections, reset_queries
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch, get_resolver
@@ -68,14 +68,15 @@ if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 request_finished.disconnect(close_caches)
 request_finished.disconnect(reset_urlconf)
-if not settings.DATABASES["default"]["CONN_MAX_AGE"]:
+if all(each["CONN_MAX_AGE"] == 0 for each in connections.settings.values()):
     # The end of each request has closed its connections.
     request_started.disconnect(close_old_connections)
 
 django_application = Handler()
 # The process opens its connections before it accepts requests, so that the first requests do not
 # wait for them. It starts without a database too: then it serves the requests that need none, and
-# answers 503 to the others. The log has the reason.
+# answers 503 to the others. The log has the reason. Without a primary, it serves reads at once, if
+# they may use standbys.
 with suppress(OperationalError):
     open_pools(database_wrapper().limits.acquire_timeout)
 queue_worker.ensure_running()

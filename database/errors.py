@@ -11,6 +11,7 @@ from psycopg.errors import (
     InvalidSqlStatementName,
     QueryCanceled,
     ReadOnlySqlTransaction,
+    SerializationFailure,
 )
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
@@ -78,6 +79,17 @@ def is_stale_statement(error: BaseException) -> bool:
         # PostgreSQL's C function identifies the error.
         return cause.diag.source_function == "RevalidateCachedQuery"
     return isinstance(cause, InvalidSqlStatementName)
+
+
+def is_recovery_conflict(error: BaseException) -> bool:
+    """Whether a standby has ended the statement, because it must remove rows that the statement
+    still sees."""
+    return isinstance(error.__cause__, SerializationFailure)
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether a statement writes, and the server is a standby."""
+    return isinstance(error.__cause__, ReadOnlySqlTransaction)
 
 
 def is_failed_checkout(error: BaseException) -> bool:

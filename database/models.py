@@ -175,3 +175,13 @@ class IdempotencyKey(models.Model):
             if name not in _COMPRESSED:
                 response[name] = value
         return response
+
+
+class Timeline(models.Model):
+    """A timeline of PostgreSQL on which a write was acknowledged. Each promotion of a standby
+    begins a new one. A standby that has replayed the row has replayed the promotion."""
+
+    id = models.BigIntegerField(primary_key=True)
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -40,9 +40,10 @@ SELECT format('ALTER ROLE %I PASSWORD %L', name, password)
 SELECT format('GRANT %I, %I TO CURRENT_USER', :'owner', :'app')
     FROM pg_roles WHERE rolname = CURRENT_USER AND NOT rolsuper \gexec
 
--- Server processes × (DATABASE_POOL_MAX + 1) must not exceed this limit; `manage.py dbcheck` checks
--- it. PostgreSQL's default is 100 connections (max_connections). The rest is for migrations,
--- backups and operators. Raise both together.
+-- Server processes × (DATABASE_POOL_MAX + 1) must not exceed this limit; with reads on standbys,
+-- DATABASE_READ_POOL_MAX is added. `manage.py dbcheck` checks it. PostgreSQL's default is 100
+-- connections (max_connections). The rest is for migrations, backups and operators. Raise both
+-- together.
 ALTER ROLE :"app" CONNECTION LIMIT :connections;
 
 -- The owner gets all existing tables, views and functions, except for those of extensions.

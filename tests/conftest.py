@@ -13,8 +13,8 @@ from database.health import close_probes
 from tests.builders import follow, make_user, write_article
 from tests.client import ApiClient
 from tests.emptying import delete_rows
+from users.limits import file_store
 from users.limits.counters import counters
-from users.limits.file_store import default_folder
 from users.models import User
 
 TransactionTestCase._fixture_teardown = delete_rows  # type: ignore[attr-defined]
@@ -32,13 +32,20 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 def _delete_counters_file() -> Iterator[None]:
     """Deletes the file of the counters at the end of the run."""
     yield
-    shutil.rmtree(default_folder(), ignore_errors=True)
+    shutil.rmtree(file_store.default_folder(), ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
 def _clear_counters() -> None:
     """Clears the counters, so that a test is not throttled for the requests of other tests."""
     counters.delete_matching("*")
+
+
+@pytest.fixture
+def patient_counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads wait for the file of the counters as long as it takes. After a shorter time they
+    would not be limited, and the test expects exact numbers."""
+    monkeypatch.setattr(file_store, "BUSY_TIMEOUT", 60)
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,11 @@ import threading
 import time
 from atexit import register as at_exit
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
+from secrets import randbelow
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -22,6 +24,12 @@ from django.conf import settings
 from django.db import connection as database
 
 from config.settings import BASE_DIR
+
+# Below the ports that Linux (from 32,768) and macOS (from 49,152) give to clients. Each process
+# begins somewhere else, because several run at the same time.
+PORTS = range(20_000, 32_000)
+_ports = islice(cycle(PORTS), randbelow(len(PORTS)), None)
+QUIET = {"DATABASE_SLOW_QUERY": "60000"}  # milliseconds; no statement takes longer
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -34,14 +42,17 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs a Python process until it ends: `run("manage.py", "check", DEBUG="on")`."""
+    """Runs a Python process until it ends: `run("manage.py", "check", DEBUG="on")`.
+
+    It logs no slow statements, so that a busy machine adds nothing to its output.
+    """
     return subprocess.run(  # noqa: S603 -- our own interpreter
         [sys.executable, *arguments],
         cwd=BASE_DIR,
-        env=environment(**variables),
+        env=environment(**QUIET | variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,  # seconds; demo content for large sites takes a minute
     )
 
 
@@ -51,7 +62,7 @@ def run_forked(*arguments: str, **variables: str) -> subprocess.CompletedProcess
     For tests of what a command does, and not of how Python starts. The first argument is `-c` or a
     file.
     """
-    message = json.dumps([arguments, environment(**variables)]).encode()
+    message = json.dumps([arguments, environment(**QUIET | variables)]).encode()
     with (
         open(os.devnull) as nothing,
         TemporaryFile("w+") as output,
@@ -112,9 +123,9 @@ class Server:
         self.port = port
 
     def call(self, method: str, path: str, body: Any = None, token: str = "") -> Answer:
-        """Sends one request over a new connection; the timeout is 10 seconds."""
+        """Sends one request over a new connection; the timeout is 30 seconds."""
         started = time.monotonic()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         headers = {"Authorization": f"Token {token}"} if token else {}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -133,9 +144,16 @@ class Server:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A free port. This process returns each port once, until all were returned.
+
+    The kernel never gives it to a client, which could take it before the server starts.
+    """
+    for port in _ports:
+        with socket.socket() as listener, suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            break
+    return port
 
 
 def granian(port: int) -> list[str]:
@@ -156,14 +174,14 @@ def serving(command: Callable[[int], list[str]] = granian, /, **variables: str) 
         command(server.port), cwd=BASE_DIR, env=environment(**variables)
     )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 server.call("GET", "/api/nothing")
                 break
             except OSError:
                 assert process.poll() is None, "the server has exited"
-                assert time.monotonic() < deadline, "the server does not answer within 20 s"
+                assert time.monotonic() < deadline, "the server does not answer within 60 s"
                 time.sleep(0.05)
         yield server
     finally:

@@ -27,7 +27,8 @@ class MailServer(socketserver.ThreadingTCPServer):
     @property
     def mailer(self) -> dict[str, Any]:
         """For the setting MAILERS."""
-        options = {"host": "127.0.0.1", "port": self.port, "timeout": 1}
+        timeout = 1 if None in self.answers.values() else 10
+        options = {"host": "127.0.0.1", "port": self.port, "timeout": timeout}
         return {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}
 
 

@@ -8,8 +8,15 @@ import re
 from pathlib import Path
 
 EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
-# Variables of docker-compose.yml, which reads the same file.
-DOCKER_VARIABLES = {"POSTGRES_PASSWORD", "CONDUIT_OWNER_PASSWORD", "CONDUIT_PASSWORD"}
+# Variables of docker-compose.yml and docker-compose.cluster.yml, which read the same file.
+DOCKER_VARIABLES = {
+    "POSTGRES_PASSWORD",
+    "CONDUIT_OWNER_PASSWORD",
+    "CONDUIT_PASSWORD",
+    "PATRONI_REPLICATION_PASSWORD",
+    "PATRONI_REWIND_PASSWORD",
+    "PATRONI_RESTAPI_PASSWORD",
+}
 
 # The lines that read_env() of django-environ 0.14 accepts, and indented comments. In a value, "#"
 # starts no comment.

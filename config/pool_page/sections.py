@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 
 from config.pool_page.charts import charts
 from database import rundir
-from database.health import Activity, Capacity, Machine, Quantile, Restart, Worker
+from database.health import Activity, Capacity, Machine, Quantile, Restart, Server, Worker
 
 SECTIONS = (
     "state",
+    "servers",
     "charts",
     "waits",
     "held",
@@ -23,6 +25,8 @@ SECTIONS = (
     "processes",
     "clients",
 )
+
+LATE = 2.0  # seconds
 
 
 @dataclass
@@ -46,6 +50,7 @@ def sections(machine: Machine, activity: Activity, *, unchecked: str = "") -> di
         "machine": machine,
         "time": moment(machine.now),
         "notices": [*_notices(machine, activity, unchecked)],
+        "servers": [_server(each) for each in machine.servers],
         "databases": [(database, charts(database)) for database in machine.databases],
         "several": len(machine.databases) > 1,
         "waits": [
@@ -93,6 +98,7 @@ def _problems(machine: Machine, activity: Activity, unchecked: str) -> Iterator[
             wait = "1 request waits" if now.waiting == 1 else f"{now.waiting} requests wait"
             text = f"All {now.max} connections{name} are in use, and {wait}."
             yield Notice("warning", text)
+    yield from _problems_of_servers(machine.servers)
     for worker in machine.workers:
         if worker.state == "silent":
             ago = duration(machine.now - worker.written_at)
@@ -102,6 +108,30 @@ def _problems(machine: Machine, activity: Activity, unchecked: str) -> Iterator[
             yield Notice("warning", text)
     if rundir.is_draining():
         yield Notice("warning", "The server is about to stop. Soon, it accepts no new connections.")
+
+
+def _problems_of_servers(servers: list[Server]) -> Iterator[Notice]:
+    if servers and not any(each.state.role == "primary" for each in servers):
+        yield Notice("error", "There is no primary. Reads work, and writes get 503.")
+    for each in servers:
+        if each.answers < each.processes:
+            text = f"The server {each.state.name} does not answer; reads use the other servers."
+            yield Notice("warning", text)
+        elif each.state.lag_seconds > LATE:
+            behind = duration(each.state.lag_seconds)
+            yield Notice("warning", f"The server {each.state.name} is {behind} behind the primary.")
+
+
+def _server(server: Server) -> dict[str, Any]:
+    state = server.state
+    lag = f"{duration(state.lag_seconds)}, {filesizeformat(state.lag_bytes)}"
+    return {
+        "name": state.name,
+        "role": state.role,
+        "answers": f"{server.answers} of {server.processes} processes",
+        "position": state.position,
+        "lag": lag if state.lag_seconds else "",
+    }
 
 
 def _shortage(capacity: Capacity, others: int) -> Iterator[Notice]:

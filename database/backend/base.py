@@ -23,11 +23,12 @@ from psycopg import pq
 from database.backend.checkouts import Checkout, checked_out
 from database.backend.client import DatabaseClient
 from database.backend.connection import Connection
-from database.backend.outages import Outage
-from database.backend.pool import RECONNECT_INTERVAL, Pool
+from database.backend.outages import RECONNECT_INTERVAL, Outage
+from database.backend.pool import Pool
+from database.backend.pools import new_pool, new_replicas
 from database.backend.prepared_cursor import FastPreparedCursor, PreparedCursor
+from database.backend.replicas import Replicas
 from database.backend.running import running_request
-from database.backend.sessions import SessionSetup
 from database.backend.watchdog import watchdog
 from database.errors import NotConnected
 from database.settings import PREPARED_MAX, Limits
@@ -40,6 +41,7 @@ _DEFAULT_LIMITS = Limits()
 class DatabaseWrapper(base.DatabaseWrapper):
     client_class = DatabaseClient
     _connection_pools: ClassVar[dict[str, Pool]] = {}
+    _replicas: ClassVar[dict[str, Replicas]] = {}
     _outages: ClassVar[dict[str, Outage]] = {}
     _takes_from_pool = False
 
@@ -59,34 +61,56 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @property
     def pool(self) -> Pool | None:
-        options = self.settings_dict["OPTIONS"].get("pool")
-        if not options or self.alias == NO_DB_ALIAS:
+        if not self.settings_dict["OPTIONS"].get("pool") or self.alias == NO_DB_ALIAS:
             return None
         pool = self._connection_pools.get(self.alias)
         if pool is None:
+            after_commit = self._after_commit if self._has_replicas else None
+            # A copy, because the pool outlives this object, which belongs to a thread.
+            new = new_pool(self.copy(), self._outage, after_commit)
             # Two threads may create one each. setdefault() keeps one; the other was not opened.
-            pool = self._connection_pools.setdefault(self.alias, self._new_pool(options))
+            pool = self._connection_pools.setdefault(self.alias, new)
         return pool
 
-    def _new_pool(self, options: Any) -> Pool:
-        """Raises ImproperlyConfigured if the options do not fit."""
-        if self.settings_dict["CONN_MAX_AGE"] != 0:
-            raise ImproperlyConfigured("Pooling doesn't support persistent connections.")
-        # A copy, because the pool outlives this object, which belongs to a thread.
-        template = self.copy()
-        setup = SessionSetup(
-            self._outage,
-            self.limits,
-            new_params=lambda: template.get_connection_params() | {"autocommit": True},
-            configure_session=template._configure_connection,  # type: ignore[attr-defined]  # Django's
-        )
-        resets = not self.settings_dict["OPTIONS"].get("pgbouncer")
-        try:
-            return Pool(setup, resets=resets, **({} if options is True else options))
-        except (TypeError, ValueError) as error:
-            raise ImproperlyConfigured(
-                f"DATABASES[{self.alias!r}] has wrong options of the pool: {error}."
-            ) from error
+    @property
+    def replicas(self) -> Replicas | None:
+        """The servers that reads may use; None if reads use the same pool as writes."""
+        if not self._has_replicas:
+            return None
+        replicas = self._replicas.get(self.alias)
+        if replicas is None:
+            new = new_replicas(self.copy(), self._after_commit)
+            replicas = self._replicas.setdefault(self.alias, new)
+        return replicas
+
+    @property
+    def _has_replicas(self) -> bool:
+        return "replicas" in self.settings_dict["OPTIONS"] and self.alias != NO_DB_ALIAS
+
+    def _after_commit(self, connection: Connection) -> None:
+        if replicas := self.replicas:
+            replicas.recorder.record(connection)
+
+    def record_commits(self) -> None:
+        """Record the position of the last commit on the connection of this thread."""
+        if self.connection is not None and self.connection.wrote:
+            self._after_commit(self.connection)
+
+    def forget_writes(self) -> None:
+        if self.connection is not None:
+            self.connection.wrote = False
+
+    def close_if_unused(self) -> None:
+        """Return the connection to its pool unless a transaction needs it."""
+        if self.autocommit and not self.in_atomic_block:
+            self.close()
+
+    def close_pool(self) -> None:
+        """Close the pool, and those of the servers that reads use. Django calls this for example
+        before it copies a database for tests. The next use opens other pools."""
+        if replicas := self._replicas.pop(self.alias, None):
+            replicas.close()
+        super().close_pool()
 
     def connect(self) -> None:
         self._takes_from_pool = self.pool is not None
@@ -108,6 +132,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         params: dict[str, Any] = super().get_connection_params()
         embedded, password_file = params.pop("embedded", None), params.pop("password_file", None)
         params.pop("limits", None)
+        params.pop("replicas", None)
         # psycopg's default is 130 s: a pool and a probe would notice late that the network is back.
         params.setdefault("connect_timeout", math.ceil(self.limits.acquire_timeout))
         prepared_max = params.setdefault("prepared_max", PREPARED_MAX)
@@ -138,7 +163,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         else:
             if pool.closed:  # not at every checkout: open() takes a lock
                 pool.open()
-            connection = pool.getconn()
+            request = running_request()
+            replicas = self.replicas if request else None
+            if request and replicas and request.reads_replicas:
+                connection = replicas.getconn(request)
+            else:
+                connection = pool.getconn()
+                if request and replicas and request.writes:
+                    connection.wrote = True
             checkout = checked_out[id(connection)]
         checkout.wrapper = weakref.ref(self)
         self.isolation_level = level or psycopg.IsolationLevel.READ_COMMITTED
@@ -196,6 +228,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _close(self) -> None:
         if self.connection is not None:
+            self.record_commits()
             held_by = checked_out.get(id(self.connection))
             if held_by is not None and held_by.pool is None:
                 del checked_out[id(self.connection)]

@@ -24,6 +24,8 @@ class Connection(Protocol):
     alias: str
     limits: Limits
 
+    @property
+    def is_waiting(self) -> bool: ...
     def cut(self) -> None: ...
     def close(self) -> None: ...
 
@@ -49,6 +51,7 @@ class Checkout:
         "_frames",
         "connection",
         "cut",
+        "cut_at",
         "leak_after",
         "pool",
         "reported",
@@ -64,6 +67,8 @@ class Checkout:
         self.thread = threading.current_thread()
         self.wrapper: weakref.ref[Wrapper] | None = None
         self.cut = self.reported = False
+        # When the connection of a read is cut, so that another server can serve it.
+        self.cut_at = inf
         # Connections without a pool, and those of commands, are meant to be kept.
         is_command = self.thread is threading.main_thread() and running_request() is None
         kept = pool is None or is_command

@@ -23,19 +23,19 @@ class Cleanup(IntEnum):
     loaded library: the connection must be closed."""
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 # First words of statements whose effects end with the transaction, or that change data only.
-HARMLESS = _words("""
+HARMLESS = words("""
     select insert update delete with values merge begin start commit end rollback savepoint
     release copy lock truncate analyze vacuum alter drop comment grant revoke
 """)
 # First words of statements whose effects no reset removes.
-NEED_DISCARD = _words("prepare load")
+NEED_DISCARD = words("prepare load")
 # Words before a parenthesis that are not functions: keywords, and types such as numeric(9, 2).
-NOT_FUNCTIONS = _words("""
+NOT_FUNCTIONS = words("""
     all and any array as between by case check conflict cube distinct else end except exists
     filter from group having in inner intersect into is join key lateral like limit materialized
     not offset on only or order over partition returning row rows select set sets some then
@@ -44,7 +44,7 @@ NOT_FUNCTIONS = _words("""
 """)
 # Functions of PostgreSQL that only compute, or whose effects end with the transaction. A function
 # that is not listed may do anything.
-HARMLESS_FUNCTIONS = _words("""
+HARMLESS_FUNCTIONS = words("""
     abs array_agg array_append array_length array_position array_remove array_to_string avg
     bool_and bool_or cardinality cast ceil ceiling coalesce concat concat_ws count cume_dist
     date_part date_trunc dense_rank exp extract first_value floor format generate_series
@@ -81,8 +81,7 @@ def cleanup_after(statement: str) -> Cleanup:
     Functions behind operators, casts, triggers, defaults and views are trusted: they are part of
     the schema.
     """
-    first = _FIRST_WORD.match(statement)
-    verb = first[1].lower() if first else ""
+    verb = first_word(statement)
     # The first word is not enough: there may be several statements, or a comment in front.
     if ";" in statement.rstrip("; \n") or "--" in statement or "/*" in statement:
         return Cleanup.DISCARD if _mentions_discard(statement) else Cleanup.RESET
@@ -97,6 +96,12 @@ def cleanup_after(statement: str) -> Cleanup:
     if all(name.lower() in NOT_FUNCTIONS | HARMLESS_FUNCTIONS | _own_functions for name in called):
         return Cleanup.NONE
     return Cleanup.RESET
+
+
+def first_word(statement: str) -> str:
+    """In lower case; "" if the statement begins with something else, such as a comment."""
+    match = _FIRST_WORD.match(statement)
+    return match[1].lower() if match else ""
 
 
 def declare_harmless(function: str) -> None:

@@ -7,8 +7,8 @@ import socket
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from time import monotonic
 from typing import Any, Self
@@ -19,12 +19,15 @@ from prometheus_client import Histogram
 from psycopg import pq, sql
 
 from database import metrics
+from database.backend import hosts
 from database.backend.cleanup import Cleanup, cleanup_after
 from database.backend.cursors import observed
 from database.backend.outages import Outage
 from database.backend.running import running_request
 from database.backend.watchdog import Bound, watchdog
+from database.backend.writes import may_skip_flush, may_write
 from database.background import survive
+from database.positions import Position
 from database.settings import PREPARED_MAX, Limits
 
 logger = logging.getLogger("database.statements")
@@ -54,6 +57,19 @@ class Connection(psycopg.Connection[Any]):
     """What the connection needs before the next request, because of its statements so far."""
     outdated = False
     """Whether a prepared statement became invalid."""
+    after_commit: Callable[["Connection"], object] | None = None
+    """Called after each commit of a write outside of requests. None: nothing is called."""
+    wrote = False
+    """Whether a statement may have written whose position is not recorded yet."""
+    committed = False
+    """Whether such a statement was committed by `commit`."""
+    skips_flush = False
+    """Whether a transaction since the last recorded position may have had no synchronous commit."""
+    position: Position | None = None
+    """What the server had at least replayed, by its last answer on this connection."""
+    is_primary = False
+    """Whether the server has said here that it is the primary. It then stays one for the life of
+    the connection."""
 
     def __init__(self, pgconn: pq.abc.PGconn, *args: Any) -> None:
         super().__init__(pgconn, *args)
@@ -61,6 +77,7 @@ class Connection(psycopg.Connection[Any]):
         # used one is the first.
         self.statement_names: OrderedDict[tuple[str, Sequence[int]], bytes] = OrderedDict()
         self._statement_numbers = itertools.count()
+        self.wal_statements: set[bytes] = set()  # the names of those that `wal.py` has prepared
         self.opened_at = monotonic()
         self.answered_at = self.opened_at  # when the server last answered
         self.plans_until = self.opened_at + PLANS_LAST  # then PostgreSQL must plan again
@@ -81,23 +98,33 @@ class Connection(psycopg.Connection[Any]):
         outage: Outage | None = None,
         limits: Limits | None = None,
         prepared_max: int = PREPARED_MAX,
+        after_commit: Callable[["Connection"], object] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Like psycopg's, but reports a failure to `outage`. `prepared_max` is the largest number
-        of prepared statements. Raises psycopg.OperationalError."""
+        """Like psycopg's, but tries several hosts as `hosts.py` says, and reports a failure to
+        `outage`. `prepared_max` is the largest number of prepared statements.
+
+        Raises psycopg.OperationalError.
+        """
+        alias = outage.alias if outage else alias
         try:
-            connection = super().connect(conninfo, **kwargs)
+            attempts, options = hosts.split(conninfo, kwargs)
+            if len(attempts) == 1:
+                connection = super().connect(**attempts[0], **options)
+            else:
+                connection = hosts.connect(cls, alias, attempts, options)
         except OSError as error:  # no file descriptor is left for the handle
             raise psycopg.OperationalError(str(error)) from error
         except psycopg.Error as error:
             if outage:
                 outage.failed(error)
             raise
-        connection.alias = outage.alias if outage else alias
-        metrics.CONNECTS.labels(connection.alias).inc()
+        connection.alias = alias
+        metrics.CONNECTS.labels(alias).inc()
         if limits:
             connection.limits = limits
         connection.prepared_max = prepared_max
+        connection.after_commit = after_commit
         return connection
 
     def new_statement_name(self) -> bytes:
@@ -136,7 +163,12 @@ class Connection(psycopg.Connection[Any]):
                     handle.shutdown(socket.SHUT_RDWR)
                 handle.detach()
 
-    def bounded(self, seconds: float) -> AbstractContextManager[Bound]:
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a thread waits for the server's answer to a statement. Any thread may ask."""
+        return self.pgconn.transaction_status == pq.TransactionStatus.ACTIVE
+
+    def bounded(self, seconds: float) -> Bound:
         """A context that cuts the connection if its block takes longer than `seconds`."""
         return watchdog.bounded(self, seconds)
 
@@ -150,7 +182,15 @@ class Connection(psycopg.Connection[Any]):
             os.close(self.pgconn.socket)
 
     def ping(self, seconds: float) -> bool:
-        """Whether the server answers an empty query within `seconds`. One round trip.
+        """Whether the server answers an empty query within `seconds`. One round trip."""
+        try:
+            self.check(seconds)
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def check(self, seconds: float) -> None:
+        """Like `ping`, but raises psycopg.OperationalError with the cause.
 
         Calls libpq directly, because `execute("")` takes 17 µs more: 2 % of a list request.
         """
@@ -160,7 +200,10 @@ class Connection(psycopg.Connection[Any]):
                 self.answered_at = monotonic()
             except psycopg.OperationalError:
                 answered = False
-        return answered and not bound.was_cut
+        if bound.was_cut:
+            raise psycopg.errors.ConnectionTimeout(f"no answer within {seconds:g} s")
+        if not answered:
+            raise psycopg.OperationalError(self.pgconn.get_error_message())
 
     def clean(self, configure: Callable[["Connection"], None]) -> None:
         """Roll back an open transaction, and reset the session if a statement changed it;
@@ -197,6 +240,43 @@ class Connection(psycopg.Connection[Any]):
         # Queries of other types, such as psycopg's Composed, are rare and not inspected.
         left = cleanup_after(query) if isinstance(query, str) else Cleanup.RESET
         self.cleanup = max(self.cleanup, left)
+        if self.after_commit:
+            text = query if isinstance(query, str) else ""
+            self.wrote = self.wrote or not text or may_write(text)
+            self.skips_flush = self.skips_flush or not text or may_skip_flush(text)
+            if self.wrote and (request := running_request()):
+                request.wrote = True
+
+    def commit(self) -> None:
+        super().commit()
+        self.committed = self.wrote
+        self.report_commit()
+
+    @contextmanager
+    def transaction(self, *args: Any, **kwargs: Any) -> Iterator[psycopg.Transaction]:
+        """Like psycopg's, which commits without calling `commit`."""
+        with super().transaction(*args, **kwargs) as transaction:
+            yield transaction
+        self.report_commit()
+
+    @contextmanager
+    def pipeline(self) -> Iterator[psycopg.Pipeline]:
+        """Like psycopg's. A statement in it may be committed at its end only."""
+        with super().pipeline() as pipeline:
+            yield pipeline
+        self.report_commit()
+
+    def report_commit(self) -> None:
+        """Report that what was written is committed, unless a transaction is open. In a request,
+        DatabaseMiddleware does so once, before the response."""
+        if (
+            self.wrote
+            and self.after_commit
+            and self.pgconn.transaction_status == pq.TransactionStatus.IDLE
+            and self.pgconn.pipeline_status == pq.PipelineStatus.OFF
+            and running_request() is None
+        ):
+            self.after_commit(self)
 
     @cached_property
     def _statement_seconds(self) -> Histogram:
@@ -206,6 +286,7 @@ class Connection(psycopg.Connection[Any]):
         """Count the duration of a statement, and log a slow one without its parameters."""
         self._statement_seconds.observe(seconds)
         self.answered_at = monotonic()
+        self.report_commit()
         if seconds >= self.limits.slow_query:
             request = running_request()
             route = request.route() if request else ""

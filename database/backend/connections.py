@@ -6,8 +6,9 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from database import errors
 from database.backend.base import DatabaseWrapper
-from database.backend.running import running_request
+from database.backend.running import RunningRequest, running_request
 from database.metrics import flush
 
 
@@ -34,11 +35,18 @@ def open_pools(timeout: float) -> None:
     """Open the pool of every database, and wait until each has its minimum of connections.
 
     Each pool has `timeout` seconds. Raises psycopg.OperationalError (PoolTimeout is one); the pool
-    then connects when it is first used.
+    then connects when it is first used. If reads use all servers, and none of them is the primary,
+    it does not wait for the pool of writes.
     """
     for wrapper in database_wrappers().values():
         if wrapper.pool is None:
             continue
+        if wrapper.replicas:
+            wrapper.replicas.open()
+            wrapper.replicas.monitor.wait_for_first_look(timeout)
+            if not wrapper.replicas.monitor.has_primary:
+                wrapper.pool.open()
+                continue
         try:
             wrapper.pool.open(wait=True, timeout=timeout)
         except psycopg.OperationalError:
@@ -53,9 +61,68 @@ def close_pools() -> None:
 
     A pool that is collected later waits 5 s for each thread: a command would end 20 s late.
     """
+    for replicas in list(DatabaseWrapper._replicas.values()):
+        replicas.close()
     for pool in list(DatabaseWrapper._connection_pools.values()):
         pool.close()
     flush()  # write the metrics of the last second
+
+
+def has_replicas() -> bool:
+    """Whether the reads of a database use all its servers."""
+    return any(wrapper.replicas for wrapper in database_wrappers().values())
+
+
+def ask_positions(request: RunningRequest) -> None:
+    """At the start of a read that may use standbys: ask for the position that it must see. Call
+    `drop_questions` at its end."""
+    for replicas in list(DatabaseWrapper._replicas.values()):
+        replicas.acknowledged.ask(request)
+
+
+def drop_questions(request: RunningRequest) -> None:
+    """At the end of a read: fetch the answers that it did not need."""
+    for replicas in list(DatabaseWrapper._replicas.values()):
+        replicas.acknowledged.drop_question(request)
+
+
+def record_writes(request: RunningRequest) -> bool:
+    """Record the positions of the commits of a request. If it returns True, no read that begins
+    afterwards misses them, on any machine. False if the primary is lost, perhaps with them.
+
+    Returns the connections to their pools if it has to wait. Takes at most LEASES_END, or a
+    ping timeout more if no primary answers.
+    """
+    for wrapper in _opened():
+        wrapper.record_commits()
+    if not request.unrecorded:
+        return True
+    for wrapper in _opened():
+        wrapper.close_if_unused()
+    return all(each.wait() for each in request.unrecorded)
+
+
+def forget_writes() -> None:
+    """Forget the commits of a request that has failed: they are not acknowledged."""
+    for wrapper in _opened():
+        wrapper.forget_writes()
+
+
+def leave_replica(request: RunningRequest, error: BaseException) -> None:
+    """After a failed read: return its connections, and choose another server for its next try."""
+    is_lost = errors.is_lost_connection(error)
+    for wrapper in _opened():
+        if wrapper.replicas is None:
+            continue
+        works = wrapper.connection is not None and not wrapper.connection.closed
+        wrapper.close()
+        if not (is_lost and works):  # a request may read from several databases
+            wrapper.replicas.note_failure(request, error)
+
+
+def _opened() -> list[DatabaseWrapper]:
+    every = connections.all(initialized_only=True)
+    return [wrapper for wrapper in every if isinstance(wrapper, DatabaseWrapper)]
 
 
 def lift_timeouts(alias: str = DEFAULT_DB_ALIAS) -> None:

@@ -1,6 +1,7 @@
 """Cursors that report every statement to their connection."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from time import monotonic
 from typing import Any, Protocol, Self, cast
@@ -18,6 +19,7 @@ class Observer(Protocol):
 
     def note_statement(self, query: Any) -> None: ...
     def note_duration(self, query: Any, seconds: float) -> None: ...
+    def report_commit(self) -> None: ...
 
 
 class ObservedCursor(psycopg.Cursor[Any]):
@@ -47,13 +49,17 @@ class ObservedCursor(psycopg.Cursor[Any]):
         finally:
             self._observer.note_duration(query, monotonic() - started)
 
-    def copy(self, statement: Query, *args: Any, **kwargs: Any) -> Any:
+    @contextmanager
+    def copy(self, statement: Query, *args: Any, **kwargs: Any) -> Iterator[psycopg.Copy]:
         self._observer.note_statement(statement)
-        return super().copy(statement, *args, **kwargs)
+        with super().copy(statement, *args, **kwargs) as copy:
+            yield copy
+        self._observer.report_commit()
 
     def stream(self, query: Query, *args: Any, **kwargs: Any) -> Iterator[Any]:
         self._observer.note_statement(query)
-        return super().stream(query, *args, **kwargs)
+        yield from super().stream(query, *args, **kwargs)
+        self._observer.report_commit()
 
 
 @lru_cache

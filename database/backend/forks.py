@@ -6,7 +6,7 @@ from typing import Any
 from django.db import connections
 
 from database.backend import connection as connection_module
-from database.backend import housekeeping
+from database.backend import hosts, housekeeping
 from database.backend.base import DatabaseWrapper
 from database.backend.checkouts import checked_out
 from database.backend.running import running_requests
@@ -26,12 +26,18 @@ def _forget_everything() -> None:
         _inherited.append(session)
     _inherited.extend(DatabaseWrapper._connection_pools.values())
     DatabaseWrapper._connection_pools.clear()
+    for replicas in DatabaseWrapper._replicas.values():
+        if replicas.shared:
+            replicas.shared.abandon()
+        _inherited.append(replicas)
+    DatabaseWrapper._replicas.clear()
     DatabaseWrapper._outages.clear()
     connection_module.open_connections.clear()
     checked_out.clear()
     running_requests.clear()
     watchdog.forget_everything()
     housekeeping.forget_everything()
+    hosts.forget_everything()
     for wrapper in connections.all(initialized_only=True):
         if isinstance(wrapper, DatabaseWrapper):
             wrapper.forget_connection()

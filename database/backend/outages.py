@@ -11,6 +11,9 @@ from database import metrics
 
 logger = logging.getLogger("database.outages")
 
+# Seconds between two attempts of a pool to connect during an outage.
+RECONNECT_INTERVAL = 0.5
+
 # libpq gives no code for why a connection failed, only a text. A text in another language than
 # English has the cause "other".
 CAUSES = {
@@ -42,10 +45,22 @@ class Outage:
         metrics.start_at_zero(alias, causes={"timeout", "other", *CAUSES.values()})
         self._lock = threading.Lock()
         self._since: float | None = None
+        self._tried_at = 0.0  # when a pool last tried to connect during the outage
         self._past = metrics.PastOutage(alias, 0)  # of the running outage, or the last one
         self.cause = ""
         """During an outage, libpq's text for the last failure. It names hosts and users, but no
         password: for the log, not for clients."""
+
+    def allows_attempt(self) -> bool:
+        """Whether a pool may try to connect now: during an outage, one attempt in each interval."""
+        if self._since is None:  # the usual case, decided without the lock
+            return True
+        with self._lock:
+            now = monotonic()
+            if self._since is not None and now < self._tried_at + RECONNECT_INTERVAL:
+                return False
+            self._tried_at = now
+            return True
 
     def failed(self, error: psycopg.Error) -> None:
         """Report that a connection could not be opened."""
@@ -54,7 +69,7 @@ class Outage:
         with self._lock:
             begins = self._since is None
             if self._since is None:
-                self._since = monotonic()
+                self._since = self._tried_at = monotonic()
                 self._past = metrics.PastOutage(self.alias, time.time())
                 metrics.outages.append(self._past)
             self.cause = cause

@@ -26,17 +26,16 @@ from database.backend.admission import AdmissionQueue
 from database.backend.checkouts import Checkout, checked_out
 from database.backend.cleanup import Cleanup
 from database.backend.connection import Connection
+from database.backend.outages import RECONNECT_INTERVAL
 from database.backend.running import acquire_by
 from database.backend.sessions import Breakages, SessionSetup
 from database.backend.watchdog import watchdog
 
 logger = logging.getLogger("database.pool")
 
-# Seconds between two attempts to connect during an outage. psycopg doubles its interval, from 1 s
-# up to minutes: after an outage of 100 s it connected 16 s late.
-RECONNECT_INTERVAL = 0.5
-
 DEFAULTS: dict[str, Any] = {
+    # psycopg doubles its interval, from 1 s up to minutes: after an outage of 100 s it connected
+    # 16 s late.
     "reconnect_timeout": RECONNECT_INTERVAL,
     # psycopg calls this when it gives up. check() then tries again, even if no request waits.
     "reconnect_failed": ConnectionPool.check,
@@ -75,7 +74,7 @@ class Pool(ConnectionPool[Connection]):
         super().__init__(
             kwargs=setup.params,
             connection_class=Connection,
-            configure=self._configure_session,
+            configure=self._configure_new_session,
             # Not psycopg's own check: it sleeps 1, 2, 4 … s after each failure. getconn() pings.
             check=self._bounded(None if check is ConnectionPool.check_connection else check),
             reset=self._bounded(reset),
@@ -236,6 +235,12 @@ class Pool(ConnectionPool[Connection]):
         if self.in_use >= self.max_size:
             return f"all {self.max_size} are in use"
         return "none was opened in time"
+
+    def _configure_new_session(self, connection: Connection) -> None:
+        """A new session that does not answer counts as a failed attempt: otherwise the pool would
+        open the next one at once, without end."""
+        self.setup.verify(connection)
+        self._configure_session(connection)
 
     def _configure_session(self, connection: Connection) -> None:
         """Configure a session that is new or was reset."""

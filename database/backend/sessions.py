@@ -12,6 +12,7 @@ from database.backend.cleanup import Cleanup
 from database.backend.connection import Connection
 from database.backend.outages import Outage
 from database.backend.running import running_request
+from database.errors import NotConnected
 from database.settings import Limits
 
 # Seconds. A connection that answered less than this ago needs no ping. The value is HikariCP's.
@@ -27,15 +28,40 @@ class SessionSetup:
     new_params: Callable[[], dict[str, Any]]
     """psycopg's parameters. Called for every new connection, so a new password is used at once."""
     configure_session: Callable[[Connection], object]
+    after_commit: Callable[[Connection], object] | None = None
+    """See `Connection.after_commit`."""
 
     def params(self) -> dict[str, Any]:
-        """The parameters of `Connection.connect`. Raises psycopg.Error."""
+        """The parameters of `Connection.connect`. Raises psycopg.Error.
+
+        psycopg waits after a failed attempt, but separately for each connection of a pool. So all
+        attempts together are bounded here.
+        """
+        if not self.outage.allows_attempt():
+            raise NotConnected("an attempt of another connection has just failed")
         try:
             params = self.new_params()
         except psycopg.Error as error:
             self.outage.failed(error)
             raise
-        return params | {"outage": self.outage, "limits": self.limits}
+        return params | {
+            "outage": self.outage,
+            "limits": self.limits,
+            "after_commit": self.after_commit,
+        }
+
+    def verify(self, connection: Connection) -> None:
+        """Ping a new session: PgBouncer accepts connections also while it has no server.
+
+        Closes the connection and raises psycopg.Error if there is no answer within the ping
+        timeout.
+        """
+        try:
+            connection.check(self.limits.ping_timeout)
+        except psycopg.Error as error:
+            connection.close()
+            self.outage.failed(error)
+            raise
 
     def configure(self, connection: Connection) -> None:
         """Configure a session that is new or was reset, within the ping timeout.

@@ -15,6 +15,9 @@ from database.backend.base import DatabaseWrapper
 from database.backend.checkouts import Checkout, checked_out
 from database.backend.connection import open_connections
 from database.backend.connections import database_wrappers
+from database.backend.monitor import ServerState
+from database.backend.nodes import Node
+from database.backend.pool import Pool
 from database.backend.running import running_requests
 from database.metrics import PoolState, pool_figures
 
@@ -46,8 +49,23 @@ class HeldConnection:
 
 
 def pool_states() -> dict[str, PoolState]:
-    """The connections of this process, by the alias of the database."""
-    return {alias: _state(wrapper) for alias, wrapper in database_wrappers().items()}
+    """The connections of this process, by the alias of the database. A pool of reads has the alias
+    "default@host:port"."""
+    wrappers = database_wrappers()
+    states = {alias: _state(wrapper) for alias, wrapper in wrappers.items()}
+    return states | {node.pool.alias: _state_of_pool(node.pool) for node in _nodes(wrappers)}
+
+
+def server_states() -> dict[str, ServerState]:
+    """The servers that reads use, by the alias of their pool."""
+    return {
+        node.pool.alias: state
+        for wrapper in database_wrappers().values()
+        if wrapper.replicas
+        for node, state in zip(
+            wrapper.replicas.nodes, wrapper.replicas.monitor.states(), strict=True
+        )
+    }
 
 
 def longest_held() -> list[HeldConnection]:
@@ -63,7 +81,8 @@ def longest_held() -> list[HeldConnection]:
 
 
 def session_ids() -> list[int]:
-    """The process ids that the server has given to the open connections of this process."""
+    """The process ids that the server has given to the open connections of this process. Those of
+    standbys are left out: on the primary, they may belong to other clients."""
     for _ in range(3):
         with suppress(RuntimeError):  # another thread has opened a connection meanwhile
             return [*_session_ids()][:MAX_SESSIONS]
@@ -71,15 +90,27 @@ def session_ids() -> list[int]:
 
 
 def _session_ids() -> Iterator[int]:
+    nodes = _nodes(database_wrappers())
+    elsewhere = {node.pool.alias for node in nodes if not node.is_primary}
     for connection in open_connections:
+        if connection.alias in elsewhere:
+            continue
         with suppress(psycopg.OperationalError):  # it was closed meanwhile
             yield connection.pgconn.backend_pid
 
 
+def _nodes(wrappers: dict[str, DatabaseWrapper]) -> list[Node]:
+    return [node for each in wrappers.values() if each.replicas for node in each.replicas.nodes]
+
+
+def _state_of_pool(pool: Pool) -> PoolState:
+    figures = pool_figures(pool)
+    return PoolState(*(figures[name] for name in PoolState._fields))
+
+
 def _state(wrapper: DatabaseWrapper) -> PoolState:
     if wrapper.pool:
-        figures = pool_figures(wrapper.pool)
-        return PoolState(*(figures[name] for name in PoolState._fields))
+        return _state_of_pool(wrapper.pool)
     ours = [each for each in list(checked_out.values()) if each.connection.alias == wrapper.alias]
     in_use = sum(map(_is_running, ours))
     return PoolState(in_use, idle=len(ours) - in_use, waiting=0, max=0)

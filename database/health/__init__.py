@@ -6,9 +6,17 @@ from database.health.direct import answer_probe
 from database.health.limits import Capacity, capacity
 from database.health.middleware import PATHS, CommonMiddleware
 from database.health.probes import close_probes, probe
-from database.health.processes import Database, Machine, Quantile, Restart, Worker, machine
+from database.health.processes import (
+    Database,
+    Machine,
+    Quantile,
+    Restart,
+    Server,
+    machine,
+)
 from database.health.report import reporter
 from database.health.views import health, livez, readyz
+from database.health.workers import Worker
 
 __all__ = [
     "PATHS",
@@ -20,6 +28,7 @@ __all__ = [
     "Machine",
     "Quantile",
     "Restart",
+    "Server",
     "Worker",
     "answer_probe",
     "capacity",

@@ -21,29 +21,40 @@ def capacity(
     database: DatabaseWrapper, session: Connection, workers: int, threads: int
 ) -> Capacity:
     """The connections that all processes may open are those of each pool (or thread) and one of
-    each probe. Databases on the same server share its limit."""
+    each probe. Databases on the same server share its limit. If reads use all servers, any of them
+    may get all connections: it may become the primary."""
     server = itemgetter("HOST", "PORT")
     sizes = [
-        _max_connections(each, threads)
+        size
         for each in database_wrappers().values()
         if server(each.settings_dict) == server(database.settings_dict)
+        for size in (*_max_connections(each, threads), 1)
     ]
-    needed = workers * (sum(sizes) + len(sizes))
+    needed = workers * sum(sizes)
     limits = _connection_limits(session)
     limit, source = min(limits)
-    variable = "DATABASE_POOL_MAX" if database.pool else "SERVER_THREADS"
-    each_process = " + ".join(f"{size} + 1" for size in sizes)
+    each_process = " + ".join(map(str, sizes))
     sentence = (
         f"The server needs {workers} x ({each_process}) = {needed} connections, but {source} is"
-        f" {limit}; lower SERVER_WORKERS or {variable}, or raise this limit."
+        f" {limit}; lower {_variables(database)}, or raise this limit."
     )
     return Capacity(needed, limit, limits[0][0], sentence if limit < needed else "")
 
 
-def _max_connections(database: DatabaseWrapper, threads: int) -> int:
-    """How many connections a process opens for its requests."""
-    pool = database.pool
-    return pool.max_size if pool else threads
+def _max_connections(database: DatabaseWrapper, threads: int) -> list[int]:
+    """How many connections a process opens to one server for its requests, for each pool."""
+    if database.pool is None:
+        return [threads]
+    reads = [database.replicas.nodes[0].pool.max_size] if database.replicas else []
+    return [database.pool.max_size, *reads]
+
+
+def _variables(database: DatabaseWrapper) -> str:
+    if database.pool is None:
+        return "SERVER_WORKERS or SERVER_THREADS"
+    if database.replicas is None:
+        return "SERVER_WORKERS or DATABASE_POOL_MAX"
+    return "SERVER_WORKERS, DATABASE_POOL_MAX or DATABASE_READ_POOL_MAX"
 
 
 def _connection_limits(session: Connection) -> list[tuple[int, str]]:

@@ -22,7 +22,7 @@ class Probe:
     """Checks a database over its own connection, because the pool's may all be in use.
 
     It checks in its own thread, because connecting cannot be interrupted: looking up the host may
-    take long, and each address of the host has the whole connect timeout.
+    take long, and so may the connect timeout.
     """
 
     def __init__(self, alias: str = DEFAULT_DB_ALIAS) -> None:

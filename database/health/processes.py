@@ -6,59 +6,26 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
 from database import rundir
-from database.health.report import INTERVAL, reporter
+from database.backend import ServerState
+from database.health.report import reporter
+from database.health.workers import MALFORMED, Worker, parse, read_workers
 from database.metrics import (
     REFUSALS,
     SECONDS,
     PoolState,
     Second,
     bucket_of_quantile,
-    is_running,
-    parse_second,
 )
 
-SILENT_AFTER = 5 * INTERVAL  # seconds without a report
 WINDOWS = (60, SECONDS)  # seconds over which the waits are counted
 QUANTILES = (0.5, 0.99)
 MAX_ROWS = 20  # of each table
 _ZERO = PoolState(0, 0, 0, 0)
-_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-
-
-@dataclass
-class Worker:
-    """A process of the server, as its report says."""
-
-    pid: int
-    started_at: float
-    written_at: float
-    has_ended: bool
-    """Whether it stopped normally. False while it runs, and if it was killed."""
-    sessions: list[int]
-    held: list[dict[str, Any]]
-    slow: list[dict[str, Any]]
-    outages: list[dict[str, Any]]
-    seconds: dict[int, dict[str, Second]]
-    """The databases by their alias, by the time in seconds since 1970."""
-    state: str = "running"
-    """"running", "silent" (it runs, but has written nothing for SILENT_AFTER) or "ended"."""
-
-    def at(self, second: int) -> dict[str, Second]:
-        """The figures at this time: a process that is late may have none of exactly this second."""
-        figures = self.seconds.get(second)
-        if figures is None and (self.state != "ended" or second < max(self.seconds, default=0)):
-            figures = self.seconds.get(second - 1)
-        return figures or {}
-
-    @property
-    def now(self) -> dict[str, Second]:
-        """The newest figures; none after its end."""
-        return self.seconds[max(self.seconds)] if self.seconds and self.state != "ended" else {}
 
 
 @dataclass
@@ -87,6 +54,19 @@ class Database:
 
 
 @dataclass
+class Server:
+    """A server that reads use, as all processes see it."""
+
+    alias: str
+    """Of its pool."""
+    state: ServerState
+    """As the process with the newest report sees it; its lag is the largest that one sees."""
+    answers: int
+    """How many processes it answers."""
+    processes: int
+
+
+@dataclass
 class Restart:
     """A worker that ended, and was replaced."""
 
@@ -109,6 +89,7 @@ class Machine:
     held: list[dict[str, Any]]
     slow: list[dict[str, Any]]
     outages: list[dict[str, Any]]
+    servers: list[Server] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
     is_alone: bool = False
     """Whether only this process is shown, because its server has no shared folder."""
@@ -122,7 +103,7 @@ def machine() -> Machine:
     """The reports of all processes of this server. Reads only files, never the database."""
     reporter.ensure_running()
     now, is_alone = time.time(), not rundir.exists()
-    workers = [] if is_alone else [*_workers(now)]
+    workers = [] if is_alone else [*read_workers(now)]
     if os.getpid() not in {worker.pid for worker in workers}:
         # Without a folder, or before the first report.
         workers += filter(None, [parse(reporter.report(), now)])
@@ -142,38 +123,8 @@ def add_up(workers: list[Worker], now: float) -> Machine:
         held=_held([worker for worker in workers if worker.state != "ended"]),
         slow=_slow(workers),
         outages=_outages(workers),
+        servers=[*_servers([worker for worker in workers if worker.state != "ended"])],
     )
-
-
-def parse(content: bytes, written_at: float) -> Worker | None:
-    """The process that wrote this report; None if it is malformed, also in part."""
-    with suppress(*_MALFORMED):
-        head, *lines = content.split(b"\n")
-        fields = json.loads(head)
-        return Worker(
-            pid=int(fields["pid"]),
-            started_at=float(fields["started_at"]),
-            written_at=written_at,
-            has_ended=bool(fields["has_ended"]),
-            sessions=[*map(int, fields["sessions"])],
-            held=[{**each, "pid": int(fields["pid"])} for each in fields["held"]],
-            slow=[{**each} for each in fields["slow"]],
-            outages=[{**each} for each in fields["outages"]],
-            seconds=dict(parse_second(line) for line in json.loads(b"[%s]" % b",".join(lines))),
-        )
-    return None
-
-
-def _workers(now: float) -> Iterator[Worker]:
-    for file in rundir.read(rundir.REPORTS):
-        worker = parse(file.content, file.written_at)
-        if worker is None:
-            continue
-        if worker.has_ended or not is_running(worker.pid):
-            worker.state = "ended"
-        elif now - worker.written_at > SILENT_AFTER:
-            worker.state = "silent"
-        yield worker
 
 
 def _database(alias: str, workers: list[Worker], now: int) -> Database:
@@ -211,6 +162,19 @@ def _sum(seconds: Iterable[Second]) -> PoolState | None:
 def _quantile(seconds: list[Second], window: int, quantile: float) -> Quantile:
     counts = [sum(each) for each in zip_longest(*(one.waits for one in seconds), fillvalue=0)]
     return Quantile(window, quantile, bucket_of_quantile(counts, quantile), sum(counts))
+
+
+def _servers(workers: list[Worker]) -> Iterator[Server]:
+    for alias in sorted({alias for worker in workers for alias in worker.servers}):
+        seen = [worker for worker in workers if alias in worker.servers]
+        states = [worker.servers[alias] for worker in seen]
+        newest = max(seen, key=lambda worker: worker.written_at).servers[alias]
+        state = replace(
+            newest,
+            lag_bytes=max(each.lag_bytes for each in states),
+            lag_seconds=max(each.lag_seconds for each in states),
+        )
+        yield Server(alias, state, sum(each.answers for each in states), len(states))
 
 
 def _held(workers: list[Worker]) -> list[dict[str, Any]]:
@@ -274,6 +238,6 @@ def _restarts(workers: list[Worker]) -> list[Restart]:
 
 def _exits() -> Iterator[Restart]:
     for file in rundir.read(rundir.EXITS):
-        with suppress(*_MALFORMED):
+        with suppress(*MALFORMED):
             for each in json.loads(file.content):
                 yield Restart(int(each["pid"]), float(each["at"]), None, each["status"])

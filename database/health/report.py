@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from database import rundir
-from database.backend import longest_held, pool_states, session_ids
+from database.backend import longest_held, pool_states, server_states, session_ids
 from database.background import BackgroundThread, survive
 from database.metrics import History, outages, slow_statements
 
@@ -67,6 +67,7 @@ class Reporter:
             "started_at": round(self._started_at, 1),
             "has_ended": self._has_ended,
             "sessions": session_ids(),
+            "servers": {alias: asdict(state) for alias, state in server_states().items()},
             "held": [asdict(each) for each in longest_held()],
             "slow": [asdict(each) for each in slow_statements.list()],
             "outages": [asdict(each) for each in list(outages)],

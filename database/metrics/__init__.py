@@ -35,6 +35,17 @@ from database.metrics.history import (
 )
 from database.metrics.page import may_read_metrics, metrics
 from database.metrics.processes import is_running
+from database.metrics.servers import (
+    LEASE_ALIVE,
+    PRIMARY_READS,
+    RERUN_READS,
+    SERVER_ANSWERS,
+    SERVER_IS_PRIMARY,
+    SERVER_LAG_BYTES,
+    SERVER_LAG_SECONDS,
+    set_server,
+    start_reads_at_zero,
+)
 from database.metrics.timing import count_request, metrics_middleware
 
 __all__ = [
@@ -44,11 +55,18 @@ __all__ = [
     "GAUGES",
     "HUNG",
     "LEAKS",
+    "LEASE_ALIVE",
+    "PRIMARY_READS",
     "RECONNECTS",
     "REFUSALS",
     "REQUESTS",
+    "RERUN_READS",
     "RETRIES",
     "SECONDS",
+    "SERVER_ANSWERS",
+    "SERVER_IS_PRIMARY",
+    "SERVER_LAG_BYTES",
+    "SERVER_LAG_SECONDS",
     "STATEMENTS",
     "USE",
     "WAIT",
@@ -67,6 +85,8 @@ __all__ = [
     "parse_second",
     "pool_figures",
     "sample",
+    "set_server",
     "slow_statements",
     "start_at_zero",
+    "start_reads_at_zero",
 ]

@@ -9,7 +9,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from database import health
 from database.backend import Connection, DatabaseWrapper
-from database.serving.startup import ConnectError, Problem, connect
+from database.serving.startup import ConnectError, Problem, connect, warning
 from database.settings import LOCAL_HOSTS
 
 _MODES_WITH_TLS = frozenset({"require", "verify-ca", "verify-full"})
@@ -60,7 +60,7 @@ def role(database: DatabaseWrapper, session: Connection) -> Iterator[Problem]:
         session, "SELECT rolname, rolsuper FROM pg_roles WHERE rolname = session_user"
     )
     if is_superuser and "embedded" not in database.settings_dict["OPTIONS"]:
-        yield _warning(
+        yield warning(
             f'The role "{name}" is a superuser; docs/roles.sql creates a role with fewer'
             " privileges for DATABASE_URL."
         )
@@ -110,7 +110,7 @@ def tls(database: DatabaseWrapper, session: Connection) -> Iterator[Problem]:
             " between the proxy and the server too, or set DATABASE_SSLMODE=disable."
         )
     elif mode != "disable" and host not in LOCAL_HOSTS:
-        yield _warning(f"The connection to {host} is not encrypted; set DATABASE_SSLMODE.")
+        yield warning(f"The connection to {host} is not encrypted; set DATABASE_SSLMODE.")
 
 
 def pgbouncer(database: DatabaseWrapper, session: Connection) -> Iterator[Problem]:
@@ -130,10 +130,6 @@ def _missing_setting(session: Connection, setting: str) -> Problem:
         "PgBouncer does not accept startup options, so the role needs this setting:"
         f' ALTER ROLE "{session.info.user}" SET {setting};'
     )
-
-
-def _warning(text: str) -> Problem:
-    return Problem(f"Warning: {text}", exit_status=0)
 
 
 def _row(session: Connection, query: LiteralString) -> tuple[Any, ...]:

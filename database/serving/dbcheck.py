@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from time import monotonic
 
 import psycopg
@@ -9,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from database.backend import Connection, DatabaseWrapper, database_wrappers
 from database.prepared import mismatches, queries_of_other_engines
-from database.serving import checks
+from database.serving import checks, servers
 from database.serving.startup import ConnectError, Problem, connect, unreachable
 
 
@@ -40,17 +42,13 @@ def _problems(
     database: DatabaseWrapper, workers: int, threads: int, patience: float
 ) -> Iterator[Problem]:
     until = monotonic() + patience
+    check = partial(_connection, database, workers=workers, threads=threads)
     try:
+        if database.replicas is not None:
+            yield from _of_all_servers(database, check, until)
+            return
         with connect(database, patience) as session:
-            # A server that freezes now must not block this process forever.
-            with session.bounded(max(1, until - monotonic())):
-                missing = checks.missing_migrations(database, session)
-                yield from checks.migrations(missing)
-                yield from checks.role(database, session)
-                yield from checks.privileges(database, session)
-                yield from _connection(database, session, workers, threads)
-            if not missing:
-                yield from map(Problem, mismatches(session, until - monotonic(), database.alias))
+            yield from _of_database(database, session, check, until)
     except ConnectError as error:
         yield error.problem
     except psycopg.errors.InsufficientPrivilege as error:
@@ -59,8 +57,43 @@ def _problems(
         yield Problem(unreachable(error), os.EX_UNAVAILABLE)
 
 
+def _of_all_servers(
+    database: DatabaseWrapper, check: servers.Check, until: float
+) -> Iterator[Problem]:
+    """A standby has the same tables as the primary. So without a primary, it is checked."""
+    every = servers.connect_to_all(database, until - monotonic())
+    with ExitStack() as stack:
+        for server in every:
+            if server.session:
+                stack.enter_context(server.session)
+        best = servers.best_of(every)
+        if best is None:
+            # A wrong setting is the same problem for each server.
+            yield from dict.fromkeys(server.problem for server in every if server.problem)
+            return
+        yield from servers.roles(database, every)
+        yield from servers.others(every, best, check)
+        yield from servers.replication(every)
+        yield from servers.positions(database)
+        yield from _of_database(database, best, check, until)
+
+
+def _of_database(
+    database: DatabaseWrapper, session: Connection, check: servers.Check, until: float
+) -> Iterator[Problem]:
+    # A server that freezes now must not block this process forever.
+    with session.bounded(max(1, until - monotonic())):
+        missing = checks.missing_migrations(database, session)
+        yield from checks.migrations(missing)
+        yield from checks.role(database, session)
+        yield from checks.privileges(database, session)
+        yield from check(session)
+    if not missing:
+        yield from map(Problem, mismatches(session, until - monotonic(), database.alias))
+
+
 def _connection(
-    database: DatabaseWrapper, session: Connection, workers: int, threads: int
+    database: DatabaseWrapper, session: Connection, *, workers: int, threads: int
 ) -> Iterator[Problem]:
     if database.settings_dict["OPTIONS"].get("pgbouncer"):
         # The server sees PgBouncer's connections only, with limits and TLS settings of their own.

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -51,6 +52,10 @@ class Problem(NamedTuple):
     """A status of sysexits.h; 0 for a warning."""
 
 
+def warning(text: str) -> Problem:
+    return Problem(f"Warning: {text}", exit_status=0)
+
+
 class ConnectError(Exception):
     def __init__(self, text: str, exit_status: int) -> None:
         super().__init__(text)
@@ -60,7 +65,7 @@ class ConnectError(Exception):
 def require_database(*databases: DatabaseWrapper) -> None:
     """Stop the process with a sentence if a database does not accept a connection.
 
-    It tries once, which takes at most the connect timeout for each address of the host.
+    It tries once, which takes at most the connect timeout, and a second for each further address.
     """
     for database in databases:
         try:
@@ -70,13 +75,16 @@ def require_database(*databases: DatabaseWrapper) -> None:
             sys.exit(error.problem.exit_status)
 
 
-def connect(database: DatabaseWrapper, patience: float = 0) -> Connection:
-    """Connect, and retry for `patience` seconds after errors that may pass.
+def connect(
+    database: DatabaseWrapper, patience: float = 0, address: Mapping[str, Any] = {}
+) -> Connection:
+    """Connect, and retry for `patience` seconds after errors that may pass. `address` has libpq's
+    parameters that lead to one server of the database.
 
-    Raises ConnectError, at the end of this time if the host has one address.
+    Raises ConnectError at the end of this time, or a second later for each further address.
     """
     until = monotonic() + patience
-    params = _params(database)
+    params = {**_params(database), **address}
     while True:
         try:
             if patience:

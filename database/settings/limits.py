@@ -20,3 +20,5 @@ class Limits:
     """A connection checked out for longer is logged with the stack that checked it out."""
     slow_query: float = 0.2
     """A statement that takes longer is logged."""
+    replica_timeout: float = 2.0
+    """A read that waits for one server of several after this is cut, and run again on another."""

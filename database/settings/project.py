@@ -14,6 +14,11 @@ DEFAULTS: dict[str, Any] = {
     "IDEMPOTENCY_USER": "database.requests.answers.logged_in_user",
     "IDEMPOTENCY_REFUSAL": "database.requests.answers.key_refused",
     "IDEMPOTENCY_REBUILD": None,
+    # The Redis in which all machines share the position of the acknowledged writes, as a URL of
+    # redis-py. "": reads use the primary only.
+    "DATABASE_POSITIONS_URL": "",
+    # A regular expression for the paths whose GET requests read from the primary. "": none.
+    "DATABASE_PRIMARY_PATHS": "",
     # Seconds that `dbcheck` waits for a database that is starting.
     "DATABASE_STARTUP_TIMEOUT": 10.0,
     # A bearer token for /metrics, of 8 bytes or more. "": only this machine may read the page.

@@ -57,6 +57,7 @@ def database(
     _set_mode(entry, env, limits.acquire_timeout, threads)
     _set_socket_bounds(entry["OPTIONS"], env, name)
     _set_session_bounds(entry, env, limits.hard_deadline)
+    _set_replicas(entry, env, name)
     entry["OPTIONS"]["limits"] = limits
     entry["OPTIONS"]["prepared_max"] = env.count("DATABASE_PREPARED_MAX", PREPARED_MAX, minimum=1)
     return entry
@@ -138,6 +139,7 @@ def _limits(env: Environment) -> Limits:
         hard_deadline=env.seconds("DATABASE_HARD_DEADLINE", 15, minimum=_MIN_TIMEOUT),
         leak_warning=env.seconds("DATABASE_LEAK_WARNING", 10, minimum=_MIN_TIMEOUT),
         slow_query=env.milliseconds("DATABASE_SLOW_QUERY", 200) / 1000,
+        replica_timeout=env.seconds("DATABASE_REPLICA_TIMEOUT", 2, minimum=_MIN_TIMEOUT),
     )
 
 
@@ -193,8 +195,8 @@ def _set_mode(
 def _set_socket_bounds(options: dict[str, Any], env: Environment, name: str) -> None:
     """Set the client's socket options, and the application name, which PgBouncer accepts too."""
     connect = env.seconds("DATABASE_CONNECT_TIMEOUT", 3, minimum=_MIN_TIMEOUT)
-    # psycopg drops fractions, and waits at least 2 s, or 130 s for 0. Each address of a host gets
-    # the whole timeout (timeout_from_conninfo and Connection.connect in psycopg 3.3).
+    # psycopg drops fractions, and waits at least 2 s, or 130 s for 0 (timeout_from_conninfo in
+    # psycopg 3.3).
     options.setdefault("connect_timeout", max(2, math.ceil(connect)))
     user_timeout = env.milliseconds("DATABASE_TCP_USER_TIMEOUT", 3000, minimum=1)
     options.setdefault("tcp_user_timeout", user_timeout)
@@ -240,3 +242,25 @@ def _set_session_bounds(entry: dict[str, Any], env: Environment, hard_deadline: 
         "-c TimeZone=UTC",
     ]
     options["options"] = " ".join(filter(None, settings))
+
+
+def _set_replicas(entry: dict[str, Any], env: Environment, name: str) -> None:
+    """Let reads use every server of the URL, with a pool for each. The pool of all servers is then
+    for writes only."""
+    on = env.switch("DATABASE_REPLICA_READS", default=False)
+    options = entry["OPTIONS"]
+    pool = options.get("pool", {})
+    max_size = env.count("DATABASE_READ_POOL_MAX", 8, minimum=1)
+    min_size = env.count("DATABASE_READ_POOL_MIN", min(1, max_size))
+    if min_size > max_size:
+        env.refuse(
+            "DATABASE_READ_POOL_MIN",
+            f"({min_size}) is larger than DATABASE_READ_POOL_MAX ({max_size})",
+        )
+    if not on:
+        return
+    if not pool:
+        env.refuse("DATABASE_REPLICA_READS", "is on, which needs DATABASE_CONNECTIONS=pool")
+    if options.get("pgbouncer"):
+        env.refuse("DATABASE_REPLICA_READS", "is on, which needs DATABASE_PGBOUNCER=off")
+    options["replicas"] = {"name": name, "min_size": min_size, "max_size": max_size}

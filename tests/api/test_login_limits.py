@@ -149,12 +149,13 @@ def test_an_unknown_email_is_refused_in_the_same_time(low_limits: None, alice: U
 
 
 def test_the_window_ends(low_limits: None, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logins, "WINDOW", 1)
+    monkeypatch.setattr(logins, "WINDOW", 3)
     fail_logins(3)
     answer = log_in()
-    assert (answer.status_code, answer["Retry-After"]) == (429, "1")
+    assert answer.status_code == 429
+    assert 1 <= int(answer["Retry-After"]) <= 3
 
-    time.sleep(1.1)
+    time.sleep(int(answer["Retry-After"]) + 0.1)
 
     assert status() == 200
 
@@ -446,7 +447,7 @@ def test_a_success_in_the_admin_clears_the_counter(low_limits: None, editor: Use
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_simultaneous_guesses_only_the_limit_is_verified(
-    low_limits: None, monkeypatch: pytest.MonkeyPatch
+    low_limits: None, patient_counters: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(password_queue, "slots", 100)
     for number in range(30):

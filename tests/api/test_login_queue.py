@@ -19,6 +19,7 @@ from database.backend.checkouts import checked_out
 from tests.builders import PASSWORD, make_user
 from tests.client import ApiClient
 from tests.database.servers import wait_until
+from tests.stalls import assert_within, repeated_if_stalled
 from users.models import User
 from users.password_queue import PasswordQueueFull, password_queue
 
@@ -84,6 +85,7 @@ def sample(name: str, **labels: str) -> float:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@repeated_if_stalled
 def test_a_request_to_a_full_queue_is_refused_at_once(
     calls: dict[str, Call], threads: Threads, name: str
 ) -> None:
@@ -95,12 +97,12 @@ def test_a_request_to_a_full_queue_is_refused_at_once(
         seconds = time.monotonic() - started
         assert not any(each.done() for each in waiting)
 
-    assert seconds < 1
     for answer in answers:
         assert answer.status_code == 429
         assert answer.json() == FULL
         assert answer["Retry-After"] == "1"
     assert [each.result(RESULT_TIMEOUT).status_code for each in waiting] == [200] * (SLOTS - 1)
+    assert_within(seconds, 1)
 
 
 @pytest.mark.parametrize("path", ["/api/users", "/api/users/login"])

@@ -67,7 +67,7 @@ def test_slow_clients_hold_no_connection(alice: User) -> None:
         "POST /api/articles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Authorization: Token {tokens.issue(alice.pk)}\r\nContent-Length: 500\r\n\r\n{{"
     )
-    limits = {"DATABASE_POOL_MIN": "1", "DATABASE_POOL_MAX": "1", "DATABASE_ACQUIRE_TIMEOUT": "0.5"}
+    limits = {"DATABASE_POOL_MIN": "1", "DATABASE_POOL_MAX": "1", "DATABASE_ACQUIRE_TIMEOUT": "5"}
     with serving(DATABASE_URL=database_url(), **limits) as server, ExitStack() as clients:
         for _ in range(4):
             client = socket.create_connection(("127.0.0.1", server.port), timeout=10)

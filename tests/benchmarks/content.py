@@ -1,6 +1,6 @@
-"""Generated content in two sizes.
+"""Generated content in three sizes.
 
-Both sizes have the same users, tags and articles for the benchmarks to request, so two answers
+All sizes have the same users, tags and articles for the benchmarks to request, so two answers
 differ only by the size of the site around them. These rows have names, such as the tag `rare` or
 the reader `reader-of-1000`; all other rows are numbered. The content of a size is always the same,
 because a hash of the row number replaces random numbers.
@@ -43,6 +43,9 @@ class Size(NamedTuple):
 SIZES = {
     "small": Size(articles=20_000, users=1_000, prolific=1_000, share=800, beloved=800),
     "large": Size(articles=1_000_000, users=250_000, prolific=2_000, share=20_000, beloved=200_000),
+    "huge": Size(
+        articles=5_000_000, users=1_250_000, prolific=2_000, share=20_000, beloved=200_000
+    ),
 }
 
 WORDS = (

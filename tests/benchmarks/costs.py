@@ -154,16 +154,16 @@ def _cpu(subject: Subject) -> float:
 def cpu_with(postgresql: PostgreSQL, pid: int) -> Cpu:
     """The CPU time that a server and PostgreSQL have used since their start."""
     postmaster = (postgresql.folder / "data/postmaster.pid").read_text().split()[0]
-    return Cpu(_cpu_of(str(pid)), _cpu_of(postmaster))
+    return Cpu(cpu_of(str(pid)), cpu_of(postmaster))
 
 
-def _cpu_of(pid: str) -> float:
+def cpu_of(pid: str) -> float:
     """The user and system time of a process and its descendants, in seconds."""
     process = Path("/proc", pid)
     seconds = 0.0
     with suppress(FileNotFoundError, ProcessLookupError):  # it has ended: its parent has its time
         for children in process.glob("task/*/children"):
-            seconds += sum(map(_cpu_of, children.read_text().split()))
+            seconds += sum(map(cpu_of, children.read_text().split()))
         # The process itself comes last: its fields include children that have ended (proc(5)).
         fields = (process / "stat").read_text().rpartition(")")[2].split()
         seconds += sum(map(int, fields[11:15])) / TICKS

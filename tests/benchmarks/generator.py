@@ -103,7 +103,7 @@ def request_repeatedly(port: int, question: bytes, seconds: float, clients: int)
             for key, _ in selector.select(timeout=1):
                 connection, (asked, before) = connections[key.fd], key.data
                 received = before + connection.recv(1 << 20)
-                if not _is_whole(received):
+                if not is_whole(received):
                     key.data[1] = received
                     continue
                 now = time.monotonic()
@@ -115,7 +115,7 @@ def request_repeatedly(port: int, question: bytes, seconds: float, clients: int)
     return times
 
 
-def _is_whole(received: bytes) -> bool:
+def is_whole(received: bytes) -> bool:
     head, found, body = received.partition(b"\r\n\r\n")
     if not found:
         assert received, "the server closed the connection"

@@ -12,10 +12,15 @@ CLIENTS = 8
 
 
 def transactions(
-    url: str, script: str, *, seconds: float, variables: Mapping[str, object] = {}
+    url: str,
+    script: str,
+    *,
+    seconds: float,
+    variables: Mapping[str, object] = {},
+    clients: int = CLIENTS,
 ) -> float:
-    """The runs of the script per second, prepared, with CLIENTS clients."""
-    options = ["--protocol=prepared", "--no-vacuum", "--jobs=2", f"--client={CLIENTS}"]
+    """The runs of the script per second, prepared."""
+    options = ["--protocol=prepared", "--no-vacuum", "--jobs=2", f"--client={clients}"]
     options += [f"--define={name}={value}" for name, value in variables.items()]
     with TemporaryDirectory(prefix="pgbench-") as folder:
         file = Path(folder, "script.sql")

@@ -40,10 +40,10 @@ class Server(NamedTuple):
 
 @contextmanager
 def this_project(
-    postgresql: PostgreSQL, url: str = "", *, threads: int = THREADS
+    postgresql: PostgreSQL, url: str = "", *, threads: int = THREADS, **variables: str
 ) -> Iterator[Server]:
-    """`manage.py serve`. Only its size is set; all other settings have their defaults."""
-    variables = {
+    """`manage.py serve`. Only its size and `variables` are set; other settings have defaults."""
+    variables |= {
         "DATABASE_URL": url or postgresql.url(),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "SERVER_WORKERS": str(WORKERS),

@@ -11,7 +11,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # no types
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Response,
+    expect,
+    sync_playwright,
+)
 from pytest_django.live_server_helper import LiveServer
 
 from tests.builders import make_user
@@ -19,6 +26,7 @@ from users.models import User
 
 WIDTHS = {"desktop": 1280, "phone": 390}  # CSS pixels
 HEIGHT = 900
+PATIENCE = 30_000  # milliseconds; Playwright's default for `expect` is short for a busy machine
 # WCAG 2.1, levels A and AA.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 
@@ -37,6 +45,7 @@ def browser() -> Iterator[Browser]:
         pytest.skip("chromium is not installed")
     # Playwright runs an event loop in this thread, and Django refuses queries beside one.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         # Chromium's sandbox does not work as root.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -89,7 +98,7 @@ def open_page(browser: Browser, live_server: LiveServer) -> Iterator[Open]:
             reduced_motion="reduce",
             **options,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         if user is not None:
             client = Client()

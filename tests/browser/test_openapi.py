@@ -20,7 +20,7 @@ def test_a_developer_tries_a_call_with_a_token(
 ) -> None:
     alice = make_user("alice")
     page = open_page("/api/docs", width=width)
-    page.get_by_role("button", name="Authorize").first.click(timeout=30_000)
+    page.get_by_role("button", name="Authorize").first.click()
     form = page.locator(".auth-container", has_text=name).first
     form.locator("input").fill(str(tokens.issue(alice.pk, alice.token_generation)))
     form.get_by_role("button", name="Apply credentials").click()
@@ -53,8 +53,7 @@ def assert_accessible(page: Page, *parts: str) -> None:
 def test_redoc_shows_all_sections(open_page: Open, live_server: LiveServer, width: int) -> None:
     page = open_page("/api/redoc", width=width)
 
-    # Redoc takes seconds to render the page on a busy machine.
-    expect(page.get_by_text("Publish an article").first).to_be_attached(timeout=30_000)
+    expect(page.get_by_text("Publish an article").first).to_be_attached()
     for section in ("Authentication", "Errors", "Pages", "Articles", "Comments", "Tags"):
         expect(page.locator("h1, h2").filter(has_text=section).first).to_be_attached()
     assert fits(page)

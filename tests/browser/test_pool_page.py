@@ -14,6 +14,7 @@ from tests.database.application import Application, serving
 from tests.database.load import ask
 from tests.database.operators import SESSION, add_operator
 from tests.database.servers import PostgreSQL, migrated
+from tests.stalls import assert_within, repeated_if_stalled
 from users.models import User
 
 pytestmark = pytest.mark.browser
@@ -27,15 +28,21 @@ def test_it_can_be_read(
     page = open_page(PAGE, user=editor, width=width, scheme=scheme)
 
     chart = page.get_by_role("img", name=re.compile("^Connections in the last five minutes"))
-    expect(chart.locator("polyline")).to_have_count(3, timeout=15_000)
+    for name in ("in-use", "idle", "max"):
+        # The first of its parts: a line has gaps where the machine was stalled.
+        expect(chart.locator(f"polyline.pool-{name}").first).to_be_attached()
     expect(page.get_by_role("heading", name="Clients of the database")).to_be_visible()
     assert fits(page)
     accessible(page)
-    # Lines differ without their colors.
-    dashes = chart.evaluate(
-        "svg => [...svg.querySelectorAll('polyline')].map(line => {"
-        " const style = getComputedStyle(line); return style.strokeDasharray + style.strokeWidth;"
-        " })"
+    # Lines differ without their colors. In one step, because each refresh replaces the chart.
+    dashes = page.evaluate(
+        """() => {
+            const lines = 'svg[aria-label^="Connections in the last five minutes"] polyline';
+            return [...document.querySelectorAll(lines)].map(line => {
+                const style = getComputedStyle(line);
+                return style.strokeDasharray + style.strokeWidth;
+            });
+        }"""
     )
     assert len({*dashes}) == 3
 
@@ -50,7 +57,7 @@ def test_its_figures_change_without_a_reload(open_page: Open, editor: User) -> N
     connection.ensure_connection()  # held from here on
 
     held = page.locator("[data-section=held]")
-    expect(held).to_contain_text("tests/browser/test_pool_page.py", timeout=15_000)
+    expect(held).to_contain_text("tests/browser/test_pool_page.py")
     expect(page.get_by_text("Refreshed every few seconds.")).to_be_visible()
     assert page.evaluate("document.body.dataset.loaded") == "once"
     # What the reader has opened and focused stays so.
@@ -97,6 +104,7 @@ def site(server: PostgreSQL) -> Iterator[Application]:
         yield site
 
 
+@repeated_if_stalled
 def test_an_open_page_shows_an_outage_and_its_end(
     browser: Browser,
     site: Application,
@@ -117,12 +125,12 @@ def test_an_open_page_shows_an_outage_and_its_end(
 
     server.stop("immediate")
     try:
-        expect(page.get_by_text("The database does not answer")).to_be_visible(timeout=10_000)
+        expect(page.get_by_text("The database does not answer")).to_be_visible()
         ask(site.port, "/api/tags")  # an idle process notices an outage after 10 s
-        expect(page.get_by_text("not over")).to_be_visible(timeout=10_000)
+        expect(page.get_by_text("not over")).to_be_visible()
         started = time.monotonic()
         page.reload()
-        assert time.monotonic() - started < 3
+        seconds = time.monotonic() - started
         expect(page.get_by_text("The database does not answer")).to_be_visible()
         expect(page.get_by_role("heading", name="Database", exact=True)).to_be_visible()
         assert fits(page)
@@ -130,6 +138,7 @@ def test_an_open_page_shows_an_outage_and_its_end(
     finally:
         server.start()
 
-    expect(page.get_by_text("The database does not answer")).not_to_be_visible(timeout=10_000)
+    expect(page.get_by_text("The database does not answer")).not_to_be_visible()
     assert problems == []
     context.close()
+    assert_within(seconds, 3)

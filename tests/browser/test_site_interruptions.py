@@ -27,7 +27,13 @@ def hold(page: Page, address: str) -> Callable[[], None]:
     """Holds the first request to the address until the function that is returned is called."""
     held: list[Route] = []
     page.route(address, lambda route: held.append(route), times=1)
-    return lambda: held[0].continue_()
+
+    def go_on() -> None:
+        while not held:
+            page.wait_for_timeout(10)
+        held[0].continue_()
+
+    return go_on
 
 
 def test_a_double_click_posts_one_comment(open_page: Open, article: Article, charlie: User) -> None:

@@ -16,6 +16,8 @@ from tests.processes import environment, free_port
 SETTINGS = "tests.database.site.settings"
 THREADS = 32
 POOL_MAX = 8
+# For tests that expect to keep every session: a stalled machine does not make a ping too late.
+PATIENT_PING = {"DATABASE_PING_TIMEOUT": "5"}
 
 
 class Application:

@@ -58,6 +58,26 @@ def unprivileged(folder: Path, *command: str | Path) -> list[str]:
     return [*script, str(folder), *map(str, command)]
 
 
+def release_memory(programs: Path, folder: Path) -> None:
+    """Release the shared memory that a killed server of `folder`/data has left.
+
+    The kernel keeps it: it has room for 4,096 segments of all processes, and /dev/shm for half of
+    the RAM. Every postgres releases that of its data directory when it starts, so this starts one
+    that ends at the end of its input. It may fail later: that of a standby always does.
+    """
+    data = folder / "data"
+    # postgres does not start while any process has the pid in this file.
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    subprocess.run(  # noqa: S603 -- PostgreSQL's own program
+        # -F: no fsync, which the settings of the tests turn off too.
+        unprivileged(folder, programs / "postgres", "--single", "-F", "-D", data, "postgres"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
 def temporary_folder() -> Path:
     """A folder that is deleted at the end of this process."""
     folder = TemporaryDirectory(prefix="postgresql-template-")

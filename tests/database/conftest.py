@@ -1,7 +1,9 @@
 """Fixtures of the tests in this folder."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.utils.module_loading import autodiscover_modules
@@ -9,6 +11,7 @@ from django.utils.module_loading import autodiscover_modules
 from articles.models import Tag
 from database.prepared import declared_queries
 from tests.database.pools import MakePool, pools
+from tests.database.redis_server import RedisServer
 
 
 @pytest.fixture
@@ -44,3 +47,13 @@ def nothing_declared() -> Iterator[None]:
     declared_queries.clear()
     yield
     declared_queries[:] = before
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()

@@ -24,6 +24,7 @@ class PgBouncer:
             pytest.skip("PgBouncer is not installed")
         self.port = free_port()
         self.server = server
+        self.address = f"host={server.host} port={server.port}"
         self.settings: dict[str, object] = {
             "listen_addr": "127.0.0.1",
             "listen_port": self.port,
@@ -41,7 +42,7 @@ class PgBouncer:
         settings = self.settings | {"auth_file": users}
         lines = [
             "[databases]",
-            f"{DATABASE} = host={self.server.host} port={self.server.port}",
+            f"{DATABASE} = {self.address}",
             "[pgbouncer]",
             *(f"{name} = {value}" for name, value in settings.items()),
         ]

@@ -1,7 +1,8 @@
-"""A TCP proxy in front of PostgreSQL that can lose the answer to a COMMIT, or the COMMIT itself."""
+"""A TCP proxy that can lose the answer to a COMMIT, or the COMMIT itself, or delay all answers."""
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Self
 
@@ -14,7 +15,8 @@ class Proxy:
     `lost_commits`: for so many next transactions, the client's connection is closed instead of
     answering the COMMIT. `commits_arrive`: whether PostgreSQL gets these COMMITs; the client cannot
     tell the difference. `commit`: the bytes that mark a commit; a single INSERT commits too.
-    `messages` counts what the clients have sent, each write to a socket once.
+    `messages` counts what the clients have sent, each write to a socket once. `delay`: seconds that
+    each answer of the server waits.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -23,6 +25,7 @@ class Proxy:
         self.commits_arrive = True
         self.commit = COMMIT
         self.messages = 0
+        self.delay = 0.0
         self._counting = threading.Lock()
         self._sockets: set[socket.socket] = set()
 
@@ -78,6 +81,7 @@ class Proxy:
     ) -> None:
         with suppress(OSError):
             while (data := server.recv(65536)) and not losing.is_set():
+                time.sleep(self.delay)
                 client.sendall(data)
         _close(client)
 

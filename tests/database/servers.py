@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -81,6 +81,7 @@ class PostgreSQL:
         self.settings = SETTINGS | {"ssl": "on" if ssl else "off"} | settings
         self.template: Callable[[Kind], Path] = clusters.initialised
         self._process: subprocess.Popen[bytes] | None = None
+        self._was_killed = False
 
     def __enter__(self) -> Self:
         self._temporary = TemporaryDirectory(prefix="postgresql-")
@@ -96,7 +97,10 @@ class PostgreSQL:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
-            self.kill()
+            self.thaw()  # a stopped process does not react to the signal
+            self.stop("immediate")  # without SIGKILL, it releases its shared memory
+        elif self._was_killed:
+            clusters.release_memory(self.kind.programs, self.folder)
         self._temporary.cleanup()
 
     def url(self, **options: str) -> str:
@@ -114,6 +118,7 @@ class PostgreSQL:
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         postgres, data = self.kind.programs / "postgres", self.folder / "data"
+        self._was_killed = False
         with self.log.open("ab") as log:
             self._process = process = subprocess.Popen(  # noqa: S603 -- PostgreSQL's own program
                 [*self.prefix, *unprivileged(self.folder, postgres, "-D", data, *options)],
@@ -142,6 +147,7 @@ class PostgreSQL:
         self._postmaster.wait(10)
         wait_until(lambda: all(_stat(pid)[0] in "ZX" for pid in processes), "PostgreSQL is dead")
         self._process = None
+        self._was_killed = True
         (self.folder / "data/postmaster.pid").unlink(missing_ok=True)
 
     def freeze(self) -> list[int]:
@@ -157,7 +163,8 @@ class PostgreSQL:
     def thaw(self) -> float:
         """Continue a frozen server; return the time.monotonic() of that moment."""
         for pid in [*_children(self._postmaster.pid), self._postmaster.pid]:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # a session has ended meanwhile
+                os.kill(pid, signal.SIGCONT)
         return time.monotonic()
 
     @contextmanager

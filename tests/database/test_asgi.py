@@ -9,26 +9,27 @@ from contextlib import ExitStack
 import pytest
 
 from tests.database import application
-from tests.database.application import POOL_MAX
-from tests.database.load import ask_at_once, failures, load, reading, slowest
+from tests.database.application import PATIENT_PING, POOL_MAX
+from tests.database.gate import closed_gate
+from tests.database.load import ask, ask_at_once, failures, load, reading, slowest
 from tests.database.servers import migrated, wait_until
 from tests.database.test_frozen import sleeping
 from tests.database.test_hang_ups import gauges, sent_request
 from tests.database.test_restarts import restart
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
 AT_ONCE = 50
 HUNG_UP = 24
-SLEEP = b"GET /api/test/sleep?seconds=0.2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MANY = {"DATABASE_POOL_MIN": str(POOL_MAX), "DATABASE_MAX_WAITING": str(AT_ONCE + HUNG_UP)}
 FEW = {
     "DATABASE_POOL_MIN": "4",
     "DATABASE_POOL_MAX": "4",
     "DATABASE_MAX_WAITING": "4",
     "DATABASE_ACQUIRE_TIMEOUT": "1",
-    "DATABASE_STATEMENT_TIMEOUT": "2",
-    "DATABASE_HARD_DEADLINE": "3",
+    "DATABASE_STATEMENT_TIMEOUT": "4",
+    "DATABASE_HARD_DEADLINE": "5",
 }
 
 
@@ -41,13 +42,15 @@ def test_fifty_simultaneous_requests_share_the_pool_and_lose_no_connection(
     figures: Callable[[str], None],
 ) -> None:
     everything_idle = [0, POOL_MAX, 0]
-    with migrated() as server, application.serving(server.url(), MANY, command=asgi) as site:
+    variables = MANY | PATIENT_PING
+    with migrated() as server, application.serving(server.url(), variables, command=asgi) as site:
         wait_until(lambda: gauges(site) == everything_idle, "the pool is filled")
         sessions = set(server.sessions())
         holders = ask_at_once(site.port, ["/api/test/hold?seconds=0.2"] * AT_ONCE)
-        with ExitStack() as clients:
+        with closed_gate(server) as gate, ExitStack() as clients:
+            sleep = f"GET /api/test/sleep?{gate.query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
             for _ in range(HUNG_UP):
-                clients.enter_context(sent_request(site.port, SLEEP, politely=False))
+                clients.enter_context(sent_request(site.port, sleep, politely=False))
             wait_until(lambda: sleeping(server) == POOL_MAX, "their statements run")
         again = ask_at_once(site.port, ["/api/test/hold?seconds=0.2"] * AT_ONCE)
         wait_until(lambda: gauges(site) == everything_idle, "everything is idle again")
@@ -64,6 +67,7 @@ def test_fifty_simultaneous_requests_share_the_pool_and_lose_no_connection(
     assert died == 0
 
 
+@repeated_if_stalled
 def test_reads_pause_but_do_not_fail_under_asgi(figures: Callable[[str], None]) -> None:
     read = reading("/api/test/select-1", "/api/articles")
     with (
@@ -82,24 +86,29 @@ def test_reads_pause_but_do_not_fail_under_asgi(figures: Callable[[str], None]) 
         f" {slowest(replies):.2f} s; down for {down:.2f} s"
     )
     assert not failures(replies), failures(replies)[0]
-    assert slowest(replies) <= down + 1
+    assert_within(slowest(replies), down + 1)
 
 
+@repeated_if_stalled
 def test_the_timeouts_hold_under_asgi(figures: Callable[[str], None]) -> None:
     with (
         migrated() as server,
         application.serving(server.url(), FEW, command=asgi) as site,
-        ThreadPoolExecutor() as threads,
+        ThreadPoolExecutor(12) as threads,
     ):
         wait_until(lambda: len(server.sessions()) == 4, "the pool is filled")
-        exhausted = ask_at_once(site.port, ["/api/test/hold?seconds=2"] * 12)
-        statements = threads.submit(ask_at_once, site.port, ["/api/test/sleep?seconds=1.5"] * 4)
+        with closed_gate(server) as gate:
+            hold = f"/api/test/hold?{gate.query}"
+            asked = [threads.submit(ask, site.port, hold) for _ in range(12)]
+            wait_until(lambda: sum(reply.done() for reply in asked) >= 8, "eight are refused")
+        exhausted = [reply.result() for reply in asked]
+        statements = threads.submit(ask_at_once, site.port, ["/api/test/sleep?seconds=9"] * 4)
         wait_until(lambda: sleeping(server) == 4, "the statements run")
         server.freeze()
         frozen = statements.result()
         waiting = ask_at_once(site.port, ["/api/test/select-1"] * 4)
-        server.thaw()
-        wait_until(site.is_up, "the site answers again", seconds=1)
+        thawed = server.thaw()
+        back = wait_until(site.is_up, "the site answers again")
 
     refused = sorted(reply.seconds for reply in failures(exhausted))
     figures(
@@ -108,8 +117,9 @@ def test_the_timeouts_hold_under_asgi(figures: Callable[[str], None]) -> None:
         f" after {slowest(frozen):.2f} s, the next request after {slowest(waiting):.2f} s"
     )
     assert len(refused) == 8
-    assert max(refused[:4]) <= 0.2
-    assert max(refused[4:]) <= 1.5
-    assert slowest(frozen) <= 3.5
-    assert slowest(waiting) <= 1.5
     assert {reply.status for reply in [*failures(exhausted), *frozen, *waiting]} == {503}
+    assert_within(max(refused[:4]), 0.2)
+    assert_within(max(refused[4:]), 1.5)
+    assert_within(slowest(frozen), 5.5)
+    assert_within(slowest(waiting), 1.5)
+    assert_within(back - thawed, 1)

@@ -24,6 +24,7 @@ from database.serving import problems
 from tests.database.pgbouncer import PgBouncer
 from tests.database.servers import PostgreSQL, migrated, wait_until
 from tests.processes import database_url, free_port, run, run_forked
+from tests.stalls import assert_within, repeated_if_stalled
 
 # Runs dbcheck with an embedded server in another folder.
 EMBEDDED = """
@@ -38,7 +39,7 @@ execute_from_command_line(["manage.py", "dbcheck"])
 
 
 def dbcheck(url: str, *arguments: str, **variables: str) -> "CompletedProcess[str]":
-    variables = {"SERVER_WORKERS": "2", "DATABASE_STARTUP_TIMEOUT": "1"} | variables
+    variables = {"SERVER_WORKERS": "2", "DATABASE_STARTUP_TIMEOUT": "5"} | variables
     return run_forked("manage.py", "dbcheck", *arguments, DATABASE_URL=url, **variables)
 
 
@@ -80,7 +81,7 @@ def unmigrated(
 
 
 def check(*, workers: int = 2, threads: int = 16) -> list[str]:
-    found = list(problems(workers=workers, threads=threads, patience=0))
+    found = list(problems(workers=workers, threads=threads, patience=10))
     assert {problem.exit_status for problem in found} <= {78}
     return [problem.text for problem in found]
 
@@ -212,11 +213,13 @@ def test_the_connection_limits_of_the_role_and_the_database_are_checked(
     def limit(count: int) -> None:
         session.execute(sql.SQL(alter).format(*of_database, count))
 
-    limit(17)
-    (text,) = check(workers=2)
-    limit(18)
-    enough = check(workers=2)
-    limit(-1)
+    try:
+        limit(17)
+        (text,) = check(workers=2)
+        limit(18)
+        enough = check(workers=2)
+    finally:
+        limit(-1)
 
     assert f"the CONNECTION LIMIT of the {whose.format(name)} is 17; lower " in text
     assert enough == []
@@ -271,7 +274,7 @@ Command = Callable[..., "CompletedProcess[str]"]
 
 
 def serve(url: str, *arguments: str, **variables: str) -> "CompletedProcess[str]":
-    variables = {"SERVER_WORKERS": "2", "DATABASE_STARTUP_TIMEOUT": "1"} | variables
+    variables = {"SERVER_WORKERS": "2", "DATABASE_STARTUP_TIMEOUT": "5"} | variables
     port = ["--port", str(free_port())]
     return run("manage.py", "serve", *port, *arguments, DATABASE_URL=url, **variables)
 
@@ -295,6 +298,7 @@ def startup_seconds() -> float:
 
 @dbcheck_and_serve
 @pytest.mark.parametrize("budget", [0.5, 3])
+@repeated_if_stalled
 def test_a_server_that_is_down_is_awaited_only_for_the_startup_timeout(
     command: Command, budget: float, startup_seconds: float
 ) -> None:
@@ -303,27 +307,31 @@ def test_a_server_that_is_down_is_awaited_only_for_the_startup_timeout(
 
     process = command(url, DATABASE_STARTUP_TIMEOUT=str(budget))
 
-    assert budget - 0.5 < time.monotonic() - started < budget + 2 + startup_seconds
+    seconds = time.monotonic() - started
+    assert seconds > budget - 0.5
     line = problem(process, 69)
     assert line.startswith("The database can't be reached: connection failed: connection to")
     assert "Connection refused" in line
     assert line.endswith("; check DATABASE_URL.")
     assert_not_in_output("hidden", process)
+    assert_within(seconds, budget + 2 + startup_seconds)
 
 
 @dbcheck_and_serve
 @pytest.mark.faults
+@repeated_if_stalled
 def test_a_wrong_password_is_reported_at_once(command: Command, server: PostgreSQL) -> None:
     url = f"postgresql://conduit:hidden@127.0.0.1:{server.port}/conduit"
     started = time.monotonic()
 
     process = command(url, DATABASE_STARTUP_TIMEOUT="60")
 
-    assert time.monotonic() - started < 5
+    seconds = time.monotonic() - started
     line = problem(process, 78)
     assert 'FATAL: password authentication failed for user "conduit"' in line
     assert line.endswith("; set DATABASE_URL or DATABASE_PASSWORD_FILE.")
     assert_not_in_output("hidden", process)
+    assert_within(seconds, 5)
 
 
 @dbcheck_and_serve
@@ -412,6 +420,7 @@ def test_a_server_that_is_full_for_a_moment_is_awaited() -> None:
 
 
 @pytest.mark.faults
+@repeated_if_stalled
 def test_a_frozen_server_is_reported_after_the_startup_timeout(startup_seconds: float) -> None:
     with PostgreSQL() as server:
         server.freeze()
@@ -419,9 +428,10 @@ def test_a_frozen_server_is_reported_after_the_startup_timeout(startup_seconds: 
 
         process = dbcheck(server.url(), DATABASE_STARTUP_TIMEOUT="2")
 
-        assert time.monotonic() - started < 4 + startup_seconds
+        seconds = time.monotonic() - started
         assert "timeout" in problem(process, 69)
         server.thaw()
+    assert_within(seconds, 4 + startup_seconds)
 
 
 @pytest.mark.faults

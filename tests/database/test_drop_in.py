@@ -139,7 +139,7 @@ def test_wrong_options_of_a_pool_are_a_configuration_error(
     with pytest.raises(ImproperlyConfigured, match=f"'second'.*{mistake}"):
         wrapper.connect()
 
-    (problem,) = problems(workers=1, threads=1, patience=5)
+    (problem,) = problems(workers=1, threads=1, patience=20)
     assert problem.exit_status == 78
     assert problem.text.startswith("DATABASES['second'] has wrong options of the pool: ")
 
@@ -151,7 +151,7 @@ def test_dbcheck_reports_a_database_without_a_name(
     wrapper.settings_dict["NAME"] = ""
     monkeypatch.setitem(connections.settings, SECOND, wrapper.settings_dict)
 
-    (problem,) = problems(workers=1, threads=1, patience=5)
+    (problem,) = problems(workers=1, threads=1, patience=20)
 
     assert problem.exit_status == 78
     assert problem.text.startswith("Database 'second': settings.DATABASES is improperly configured")

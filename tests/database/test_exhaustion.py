@@ -7,6 +7,7 @@ import pytest
 from tests.database import application
 from tests.database.load import Reply, ask_at_once, slowest
 from tests.database.servers import migrated, wait_until
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
@@ -27,6 +28,7 @@ UNAVAILABLE = {"errors": {"database": ["is unavailable"]}}
         ({}, 10, 0.4),
     ],
 )
+@repeated_if_stalled
 def test_twelve_requests_share_four_connections(
     bound: dict[str, str], threads: int, refused_within: float, figures: Callable[[str], None]
 ) -> None:
@@ -47,11 +49,12 @@ def test_twelve_requests_share_four_connections(
     )
 
     assert (len(served), len(refused)) == (4, 8)
-    assert slowest(at_once) <= refused_within
-    assert all(1.7 <= reply.seconds <= 2.3 for reply in waited)
+    assert all(reply.seconds >= 1.7 for reply in waited)
     for reply in refused:
         assert reply.json() == UNAVAILABLE
         assert reply.headers["retry-after"].isdecimal()
+    assert_within(slowest(at_once), refused_within)
+    assert_within(slowest(waited), 2.3)
 
 
 def seconds(reply: Reply) -> float:

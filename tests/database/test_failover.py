@@ -22,6 +22,7 @@ from tests.database.test_restarts import (
     names_by_answer,
     writing,
 )
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
@@ -32,7 +33,14 @@ PROMOTION_DELAY = 1.0  # seconds from the primary's end to the promotion of its 
 @contextmanager
 def replicated(**settings: object) -> Iterator[tuple[PostgreSQL, PostgreSQL]]:
     """A primary with these settings, and a hot standby that follows it."""
-    with migrated(**settings) as primary, TemporaryDirectory(prefix="standby-") as folder:
+    with migrated(**settings) as primary, standby_of(primary) as standby:
+        yield primary, standby
+
+
+@contextmanager
+def standby_of(primary: PostgreSQL, **settings: object) -> Iterator[PostgreSQL]:
+    """A hot standby with these settings that follows this server."""
+    with TemporaryDirectory(prefix="standby-") as folder:
         copy = Path(folder, "data")
         subprocess.run(  # noqa: S603 -- PostgreSQL's own program
             [
@@ -43,10 +51,10 @@ def replicated(**settings: object) -> Iterator[tuple[PostgreSQL, PostgreSQL]]:
             capture_output=True,
             check=True,
         )
-        standby = PostgreSQL()
+        standby = PostgreSQL(**settings)  # type: ignore[arg-type]  # settings of PostgreSQL only
         standby.template = lambda _: copy
         with standby:
-            yield primary, standby
+            yield standby
 
 
 def url(*servers: PostgreSQL) -> str:
@@ -64,6 +72,7 @@ def crash(primary: PostgreSQL) -> None:
     primary.kill()
 
 
+@repeated_if_stalled
 def test_a_first_host_that_is_read_only_frozen_or_down_is_skipped(
     figures: Callable[[str], None],
 ) -> None:
@@ -89,11 +98,12 @@ def test_a_first_host_that_is_read_only_frozen_or_down_is_skipped(
         f" down; {len(failed)} failed"
     )
     assert not failed, failed[0]
-    assert max(slowest(read_only), slowest(down)) <= 1
-    assert slowest(frozen) <= ACQUIRE_TIMEOUT
+    assert_within(max(slowest(read_only), slowest(down)), 1)
+    assert_within(slowest(frozen), 1.5)
 
 
 @pytest.mark.parametrize("fault", [stop, crash])
+@repeated_if_stalled
 def test_writes_continue_on_the_standby_after_its_promotion(
     fault: Callable[[PostgreSQL], None], figures: Callable[[str], None]
 ) -> None:
@@ -123,10 +133,10 @@ def test_writes_continue_on_the_standby_after_its_promotion(
         f" {len(failed_reads)} failed; {len(writes)} writes, {len(failed_writes)} failed,"
         f" {len(lost)} lost, {len(doubled)} doubled"
     )
-    assert gap <= min(down + 1, ACQUIRE_TIMEOUT)
     assert not failed_reads, failed_reads[0]
     assert not lost
     assert not doubled
     assert all(write.status == 503 for write in failed_writes), failed_writes[0]
     assert all(write.json() in (UNAVAILABLE, OUTCOME_UNKNOWN) for write in failed_writes)
     assert not refused & rows.keys()
+    assert_within(gap, min(down + 1, ACQUIRE_TIMEOUT))

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.processes import database_url, run
+from tests.stalls import assert_within, repeated_if_stalled
 
 FORK = """
 import os, sys, time
@@ -27,7 +28,7 @@ child = os.fork()
 if child == 0:
     started = time.monotonic()
     theirs = ask()
-    print("child", theirs != pid, time.monotonic() - started < 1, flush=True)
+    print("child", theirs != pid, time.monotonic() - started, flush=True)
     os._exit(0)
 os.waitpid(child, 0)
 connection.close()
@@ -36,6 +37,7 @@ print("parent", (ask() == pid) == (state == "in use"))
 
 
 @pytest.mark.parametrize("state", ["in use", "broken", "closed"])
+@repeated_if_stalled
 def test_the_child_opens_new_connections_and_the_parent_keeps_its_own(db: None, state: str) -> None:
     process = run(
         "-c",
@@ -47,5 +49,8 @@ def test_the_child_opens_new_connections_and_the_parent_keeps_its_own(db: None, 
         DATABASE_POOL_MAX="1",
     )
 
-    assert process.stdout == "child True True\nparent True\n", process.stderr
     assert "Traceback" not in process.stderr
+    child, parent = process.stdout.splitlines()
+    assert child.startswith("child True ")
+    assert parent == "parent True"
+    assert_within(float(child.split()[-1]), 1)

@@ -19,6 +19,7 @@ from tests.database.load import (
     slowest,
 )
 from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
@@ -57,9 +58,12 @@ def frozen_in_mid_query() -> tuple[list[Reply], float]:
 
 
 def sleeping(server: PostgreSQL) -> int:
-    return len(server.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+    """How many requests of `/api/test/sleep` run."""
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event IN ('PgSleep', 'advisory')"
+    return len(server.execute(waits))
 
 
+@repeated_if_stalled
 def test_every_request_is_answered_within_its_deadline_and_succeeds_after_the_freeze(
     figures: Callable[[str], None],
 ) -> None:
@@ -73,7 +77,8 @@ def test_every_request_is_answered_within_its_deadline_and_succeeds_after_the_fr
             f" slowest after {slowest(replies):.2f} s; first success"
             f" {first_success(replies, thawed):.2f} s after the freeze"
         )
-    for replies, thawed in freezes:
-        assert slowest(replies) <= HARD_DEADLINE + 0.5
-        assert first_success(replies, thawed) <= 1
+    for replies, _ in freezes:
         assert all(reply.status == 503 for reply in failures(replies))
+    for replies, thawed in freezes:
+        assert_within(slowest(replies), HARD_DEADLINE + 0.5)
+        assert_within(first_success(replies, thawed), 1)

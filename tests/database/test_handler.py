@@ -87,11 +87,11 @@ def test_a_persistent_connection_past_its_lifetime_serves_no_request(
         return connection.connection and connection.connection.info.backend_pid
 
     first, soon = session(), session()
-    time.sleep(2)
+    time.sleep(4)
     print(json.dumps([first, soon, session()]))
     """,
         DATABASE_CONNECTIONS="persistent",
-        DATABASE_MAX_LIFETIME="2",
+        DATABASE_MAX_LIFETIME="4",
     )
 
     assert first == soon

@@ -370,7 +370,11 @@ class QueryingMiddleware:
 
 @pytest.mark.parametrize(("times", "status"), [(1, 200), (9, 503)])
 def test_a_middleware_that_uses_the_database_is_retried_too(
-    browser: Client, settings: Settings, times: int, status: int
+    browser: Client,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    times: int,
+    status: int,
 ) -> None:
     settings.MIDDLEWARE = [
         "database.requests.DatabaseMiddleware",
@@ -379,6 +383,8 @@ def test_a_middleware_that_uses_the_database_is_retried_too(
     response: Any = browser.get(f"/api/is-fine?times={times}")
 
     assert response.status_code == status
+    lines = [line.name for line in caplog.records if line.name.endswith(".request")]
+    assert lines == []  # no traceback of Django
     if status == 503:
         assert response.json() == UNAVAILABLE
 

@@ -21,6 +21,7 @@ from tests.database.load import (
 from tests.database.servers import PostgreSQL, migrated, wait_until
 from tests.database.test_frozen import sleeping
 from tests.database.test_restarts import crash, restart
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
@@ -56,6 +57,7 @@ def restarted(mode: str) -> tuple[list[Reply], float]:
     return replies, max(downtimes)
 
 
+@repeated_if_stalled
 def test_reads_pause_but_do_not_fail_without_a_pool(figures: Callable[[str], None]) -> None:
     with ThreadPoolExecutor() as threads:
         restarts = list(threads.map(restarted, MODES))
@@ -65,12 +67,14 @@ def test_reads_pause_but_do_not_fail_without_a_pool(figures: Callable[[str], Non
             f"{mode}: {len(replies)} GETs, {len(failures(replies))} failed; down {down:.2f} s,"
             f" longest gap {longest_gap(replies):.2f} s, the slowest {slowest(replies):.2f} s"
         )
-    for replies, down in restarts:
+    for replies, _ in restarts:
         assert not failures(replies), failures(replies)[0]
-        assert longest_gap(replies) <= down + 1
+    for replies, down in restarts:
+        assert_within(longest_gap(replies), down + 1)
 
 
 @pytest.mark.parametrize(("mode", "kept"), [("persistent", 4), ("per-request", 0)])
+@repeated_if_stalled
 def test_the_connections_of_dead_threads_are_closed(
     mode: str, kept: int, figures: Callable[[str], None]
 ) -> None:
@@ -84,8 +88,8 @@ def test_the_connections_of_dead_threads_are_closed(
         following = ask_at_once(site.port, ["/api/test/select-1"] * DEAD)
 
     figures(f"{DEAD} threads died; {kept} connections or less {closed - died:.2f} s later")
-    assert closed - died <= 1
     assert not failures([*dying, *following])
+    assert_within(closed - died, 1)
 
 
 def frozen(mode: str) -> tuple[list[Reply], list[Reply], float]:
@@ -99,7 +103,7 @@ def frozen(mode: str) -> tuple[list[Reply], list[Reply], float]:
     ):
         # In persistent mode every thread has a connection afterwards.
         assert not failures(ask_at_once(site.port, ["/api/test/hold?seconds=0.5"] * THREADS))
-        running = ["/api/test/sleep?seconds=2"] * (THREADS - CLIENTS)
+        running = ["/api/test/sleep?seconds=5"] * (THREADS - CLIENTS)
         statements = threads.submit(ask_at_once, site.port, running)
         wait_until(lambda: sleeping(server) == len(running), "the statements run")
         server.freeze()
@@ -110,6 +114,7 @@ def frozen(mode: str) -> tuple[list[Reply], list[Reply], float]:
         return statements.result(), replies, thawed
 
 
+@repeated_if_stalled
 def test_every_request_ends_when_the_server_is_frozen(figures: Callable[[str], None]) -> None:
     with ThreadPoolExecutor() as threads:
         freezes = list(threads.map(frozen, MODES))
@@ -121,9 +126,10 @@ def test_every_request_ends_when_the_server_is_frozen(figures: Callable[[str], N
             f" {slowest(replies):.2f} s; first success {first_success(replies, thawed):.2f} s"
             " after the freeze"
         )
-    for statements, replies, thawed in freezes:
-        assert slowest(statements) <= HARD_DEADLINE + 0.5
-        # An attempt to connect cannot be interrupted, and psycopg waits at least 2 s for it.
-        assert slowest(replies) <= PING + ACQUIRE + 2
-        assert first_success(replies, thawed) <= 1
+    for statements, replies, _ in freezes:
         assert all(reply.status == 503 for reply in failures([*statements, *replies]))
+    for statements, replies, thawed in freezes:
+        assert_within(slowest(statements), HARD_DEADLINE + 0.5)
+        # An attempt to connect cannot be interrupted, and psycopg waits at least 2 s for it.
+        assert_within(slowest(replies), PING + ACQUIRE + 2)
+        assert_within(first_success(replies, thawed), 1)

@@ -9,12 +9,14 @@ from tests.database import application
 from tests.database.load import failures, first_success, load, reading, slowest
 from tests.database.network import Network
 from tests.database.servers import migrated
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
 ACQUIRE_TIMEOUT = 5.0
 
 
+@repeated_if_stalled
 def test_a_lost_network_is_503_in_time_and_reads_succeed_after_its_return(
     figures: Callable[[str], None],
 ) -> None:
@@ -42,6 +44,6 @@ def test_a_lost_network_is_503_in_time_and_reads_succeed_after_its_return(
         f" ({slowest(waits):.2f} s of those with a statement of 1 s);"
         f" first success {first_success(replies, back):.2f} s after the network was back"
     )
-    assert slowest(replies) <= ACQUIRE_TIMEOUT + 1
-    assert first_success(replies, back) <= 2
     assert all(reply.status == 503 for reply in failed)
+    assert_within(slowest(replies), ACQUIRE_TIMEOUT + 1)
+    assert_within(first_success(replies, back), 2)

@@ -17,6 +17,7 @@ from tests.database.load import (
     slowest,
 )
 from tests.database.servers import migrated, wait_until
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
@@ -40,6 +41,8 @@ def outage(seconds: float) -> tuple[list[Reply], float]:
         return replies, back
 
 
+@pytest.mark.timeout(240)
+@repeated_if_stalled
 def test_requests_succeed_within_a_second_after_an_outage_of_any_length(
     figures: Callable[[str], None],
 ) -> None:
@@ -54,15 +57,17 @@ def test_requests_succeed_within_a_second_after_an_outage_of_any_length(
             f" {len(replies)} GETs, {len(failed)} failed,"
             f" the slowest after {slowest(replies):.2f} s"
         )
-    for replies, back in outages:
+    for replies, _ in outages:
         failed = failures(replies)
-        assert first_success(replies, back) <= 1
         assert all(reply.status == 503 and "retry-after" in reply.headers for reply in failed)
         assert all(reply.json() == UNAVAILABLE for reply in failed)
-        assert slowest(replies) <= ACQUIRE_TIMEOUT + 0.5
+    for replies, back in outages:
+        assert_within(first_success(replies, back), 1)
+        assert_within(slowest(replies), ACQUIRE_TIMEOUT + 0.5)
 
 
 @pytest.mark.parametrize("size", [8, 20])
+@repeated_if_stalled
 def test_an_idle_pool_serves_at_once_after_all_its_sessions_were_ended(
     size: int, figures: Callable[[str], None]
 ) -> None:
@@ -74,7 +79,7 @@ def test_an_idle_pool_serves_at_once_after_all_its_sessions_were_ended(
 
     figures(f"{ended} sessions ended; next request: {reply}")
     assert reply.status == 200
-    assert reply.seconds <= 0.5
+    assert_within(reply.seconds, 0.5)
 
 
 def probed_in_an_outage() -> tuple[list[Reply], list[Reply]]:

@@ -15,10 +15,12 @@ import pytest
 
 from tests.database import application
 from tests.database.clusters import ROLE
-from tests.database.load import Reply, ask, failures, load, reading, slowest
+from tests.database.load import Reply, ask, failures, first_success, load, reading, slowest
 from tests.database.pgbouncer import PgBouncer
+from tests.database.proxy import Proxy
 from tests.database.servers import PostgreSQL, migrated
 from tests.processes import run
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
@@ -157,3 +159,50 @@ def test_reads_pause_but_do_not_fail_when_the_server_behind_pgbouncer_restarts(
         f" failed, the slowest after {slowest(replies):.2f} s"
     )
     assert not failed, failed[0]
+
+
+def counter(site: application.Application, name: str) -> float:
+    """The value of a counter in the metrics of the site, for all of its labels."""
+    page = ask(site.port, "/metrics").content.decode()
+    return sum(float(line.split()[-1]) for line in page.splitlines() if line.startswith(name))
+
+
+@repeated_if_stalled
+def test_the_pool_connects_at_a_constant_rate_while_the_server_behind_pgbouncer_is_down(
+    figures: Callable[[str], None],
+) -> None:
+    """PgBouncer accepts connections without a server, and then closes them."""
+    down = 5.0
+    timeouts = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
+    with migrated(**timeouts) as server, Proxy(server.host, server.port) as proxy:
+        pgbouncer = PgBouncer(server, default_pool_size=SESSIONS, server_login_retry=0.2)
+        # As behind haproxy, which accepts connections and closes them.
+        pgbouncer.address = f"host=127.0.0.1 port={proxy.port}"
+        with (
+            pgbouncer,
+            application.serving(pgbouncer.url(), PROFILE) as site,
+            load(site.port, 16, reading("/api/test/select-1", "/api/articles")) as replies,
+        ):
+            time.sleep(1.5)
+            reconnects = counter(site, "database_reconnects_total")
+            logins, said = pgbouncer.log.stat().st_size, len(site.said())
+            server.stop()
+            time.sleep(down)
+            attempts = pgbouncer.log.read_bytes()[logins:].count(b"login attempt")
+            back = server.start()
+            time.sleep(2)
+            reconnects = counter(site, "database_reconnects_total") - reconnects
+            lines = re.findall(r"database\.(?:pool|outages).*", site.said()[said:])
+
+    failed = failures(replies)
+    figures(
+        f"down for {down:g} s: {attempts} connections to PgBouncer, {reconnects:g} reconnects,"
+        f" {len(lines)} lines in the log; first success after {first_success(replies, back):.2f} s;"
+        f" {len(replies)} GETs, {len(failed)} failed, the slowest after {slowest(replies):.2f} s"
+    )
+    print(*lines[:10], sep="\n")
+    assert attempts <= 2 * down + 3
+    assert reconnects <= 1
+    assert len(lines) <= 3, lines  # a broken connection, the outage, its end
+    assert all(reply.status == 503 and "retry-after" in reply.headers for reply in failed)
+    assert_within(first_success(replies, back), 1)

@@ -26,6 +26,8 @@ from database.backend.sessions import TRUSTED_FOR
 from database.errors import NotConnected
 from tests.database.pools import MakePool, taken, value
 from tests.database.servers import wait_until
+from tests.processes import free_port
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,6 +82,7 @@ def request(
         del running_requests[get_ident()]
 
 
+@repeated_if_stalled
 def test_one_broken_connection_replaces_all_idle_ones(make_pool: MakePool) -> None:
     pool = make_pool(max_size=4)
     terminate(*filled(pool, 4))
@@ -89,11 +92,13 @@ def test_one_broken_connection_replaces_all_idle_ones(make_pool: MakePool) -> No
     with taken(pool) as session:
         assert session.execute("SELECT 1").fetchone() == (1,)
 
-    assert time.monotonic() - started < 0.5
+    seconds = time.monotonic() - started
     assert value(metrics.RECONNECTS) - reconnects == 1
     wait_until(lambda: pool.get_stats()["pool_available"] == 4, "the pool is full again")
+    assert_within(seconds, 0.5)
 
 
+@repeated_if_stalled
 def test_a_frozen_session_costs_only_the_ping_timeout(make_pool: MakePool) -> None:
     pool = make_pool(ping_timeout=0.3)
     silent = backend(pool)
@@ -106,7 +111,8 @@ def test_a_frozen_session_costs_only_the_ping_timeout(make_pool: MakePool) -> No
         os.kill(silent, signal.SIGCONT)
 
     assert fresh != silent
-    assert 0.3 <= seconds < 1
+    assert seconds >= 0.3
+    assert_within(seconds, 1)
 
 
 def test_the_timeout_of_an_exhausted_pool_says_that_all_connections_are_in_use(
@@ -126,10 +132,31 @@ def test_a_pool_that_cannot_connect_reports_the_reason(
     with pytest.raises(PoolTimeout, match='"no_such_database" does not exist'):
         pool.getconn()
 
+    wait_until(
+        lambda: value(metrics.CONNECT_ERRORS, cause="does_not_exist") - errors >= 2,
+        "it tries again",
+    )
     lines = [record for record in caplog.records if record.name == "database.outages"]
     assert [line.levelname for line in lines] == ["ERROR"]  # one line for all attempts
     assert "no_such_database" in lines[0].getMessage()
-    assert value(metrics.CONNECT_ERRORS, cause="does_not_exist") - errors >= 2
+
+
+@repeated_if_stalled
+def test_a_pool_of_any_size_connects_twice_a_second_during_an_outage(make_pool: MakePool) -> None:
+    before = value(metrics.CONNECT_ERRORS, cause="refused")
+
+    def errors() -> float:
+        return value(metrics.CONNECT_ERRORS, cause="refused") - before
+
+    started = time.monotonic()
+    address = {"host": "127.0.0.1", "port": str(free_port())}
+    pool = make_pool(min_size=8, max_size=8, params=address)
+    seconds = wait_until(lambda: errors() >= 5, "it tries again") - started
+    pool.close()
+
+    # The three threads of the pool may begin at the same time.
+    assert errors() <= 3 + math.ceil(2 * seconds)
+    assert_within(seconds, 3)
 
 
 def test_a_pool_without_a_password_reports_the_reason(
@@ -198,12 +225,13 @@ def test_a_closed_pool_refuses_at_once(make_pool: MakePool) -> None:
         pool.getconn()
 
 
+@repeated_if_stalled
 def test_a_retry_waits_only_for_the_rest_of_the_acquire_timeout(make_pool: MakePool) -> None:
     pool = make_pool(timeout=5)
     now = time.monotonic()
     with request(acquire_by=now + 0.2), taken(pool), pytest.raises(PoolTimeout):
         pool.getconn()
-    assert time.monotonic() - now < 0.5
+    assert_within(time.monotonic() - now, 0.5)
 
 
 def test_a_request_with_a_retry_gets_a_recently_used_connection_without_a_ping(
@@ -326,6 +354,7 @@ def test_behind_pgbouncer_no_session_is_reset(make_pool: MakePool) -> None:
         assert session.execute("SHOW work_mem").fetchone() == ("7MB",)
 
 
+@repeated_if_stalled
 def test_a_connection_that_runs_a_statement_is_replaced_at_once(
     make_pool: MakePool,
 ) -> None:
@@ -338,10 +367,11 @@ def test_a_connection_that_runs_a_statement_is_replaced_at_once(
     started = time.monotonic()
     pool.putconn(session)
 
-    assert time.monotonic() - started < 0.5
+    seconds = time.monotonic() - started
     assert backend(pool) != before
     with suppress(psycopg.Error):
         rows.close()
+    assert_within(seconds, 0.5)
 
 
 def test_an_interrupted_checkout_does_not_lose_the_connection(
@@ -418,6 +448,7 @@ def test_a_connection_held_for_long_is_reported_with_two_stack_traces(
     assert "done.wait(10)" in is_here
 
 
+@repeated_if_stalled
 def test_the_connection_of_a_dead_thread_comes_back(
     make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -432,12 +463,14 @@ def test_the_connection_of_a_dead_thread_comes_back(
     started = time.monotonic()
 
     with taken(pool):
-        assert time.monotonic() - started < 0.5
+        seconds = time.monotonic() - started
 
     report = next(r.getMessage() for r in caplog.records if "died with" in r.getMessage())
     assert f'{__file__}", line {die.__code__.co_firstlineno + 1}, in die' in report
+    assert_within(seconds, 0.5)
 
 
+@repeated_if_stalled
 def test_the_hard_deadline_of_a_request_cuts_its_connection(
     make_pool: MakePool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -449,10 +482,11 @@ def test_the_hard_deadline_of_a_request_cuts_its_connection(
         with pytest.raises(psycopg.OperationalError):
             session.execute("SELECT pg_sleep(10)")
 
-    assert time.monotonic() - started < 1
+    seconds = time.monotonic() - started
     terminate(pid)  # the session still sleeps: it does not notice the cut
     assert current.cut
     assert any("GET test/sleep exceeded its hard deadline" in r.message for r in caplog.records)
+    assert_within(seconds, 1)
 
 
 def test_a_connection_cut_while_idle_does_not_replace_the_others(

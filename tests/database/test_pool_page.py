@@ -17,10 +17,12 @@ from database.health import read_activity
 from database.health.processes import add_up
 from tests.database.application import Application, serving
 from tests.database.clusters import DATABASE, ROLE
-from tests.database.load import Reply, ask, ask_at_once
+from tests.database.gate import closed_gate
+from tests.database.load import Reply, ask, ask_at_once, slowest
 from tests.database.operators import SESSION, add_operator
 from tests.database.servers import OBSERVER, PostgreSQL, migrated, wait_until
 from tests.processes import run, runserver
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
@@ -49,17 +51,26 @@ def visit(site: Application, path: str = PAGE, **cookies: str) -> Reply:
 
 
 def as_root(site: Application) -> dict[str, str]:
-    """The text of each section, for a superuser who is logged in."""
-    reply = visit(site, FIGURES, sessionid=SESSION)
-    assert reply.status == 200, reply
-    return texts(reply)
+    """The text of each section, for a superuser who is logged in.
+
+    The answer is 503 while the database does not answer, because the login cannot be checked. Then
+    this asks again.
+    """
+    replies: list[Reply] = []
+
+    def is_answered() -> bool:
+        replies.append(visit(site, FIGURES, sessionid=SESSION))
+        return replies[-1].status != 503
+
+    wait_until(is_answered, "the login can be checked")
+    assert replies[-1].status == 200, replies[-1]
+    return texts(replies[-1])
 
 
 def with_key(site: Application, key: str = "") -> dict[str, str]:
     """The same for a reader who has only a key."""
     reply = visit(site, FIGURES, **{access.COOKIE: key or access.key_of_link()})
     assert reply.status == 200, reply
-    assert reply.seconds < 1
     return texts(reply)
 
 
@@ -89,13 +100,14 @@ def test_it_shows_all_processes(site: Application) -> None:
 
 
 def test_it_shows_the_line_that_holds_a_connection_and_slow_statements_without_values(
-    site: Application,
+    site: Application, server: PostgreSQL
 ) -> None:
-    with ThreadPoolExecutor(2) as threads:
-        held = threads.submit(ask, site.port, "/api/test/hold?seconds=2.5")
+    with ThreadPoolExecutor(2) as threads, closed_gate(server) as gate:
+        held = threads.submit(ask, site.port, f"/api/test/hold?{gate.query}")
         slow = threads.submit(ask, site.port, "/api/test/sleep?seconds=0.3")
         wait_until(lambda: "in hold" in as_root(site)["held"], "the connection is shown")
         sections = as_root(site)
+        gate.open()
         assert (held.result().status, slow.result().status) == (200, 200)
 
     assert re.search(r"tests/database/site/views\.py:\d+ in hold", sections["held"])
@@ -106,17 +118,25 @@ def test_it_shows_the_line_that_holds_a_connection_and_slow_statements_without_v
     assert "0.3" not in slow_text
 
 
-def test_it_counts_refused_requests(site: Application) -> None:
-    replies = ask_at_once(site.port, ["/api/test/sleep?seconds=1"] * 20)
-    refused = sum(reply.status == 503 for reply in replies)
+def test_it_counts_refused_requests(site: Application, server: PostgreSQL) -> None:
+    with ThreadPoolExecutor(20) as threads, closed_gate(server) as gate:
+        slow = f"/api/test/sleep?{gate.query}"
+        asked = [threads.submit(ask, site.port, slow) for _ in range(20)]
+        wait_until(lambda: any(reply.done() for reply in asked), "one is refused")
+        gate.open()
+        refused = sum(reply.result().status == 503 for reply in asked)
 
     assert refused > 0
     wait_until(lambda: f"queue full {refused}" in as_root(site)["charts"], "they are counted")
 
 
-def test_it_answers_without_a_login_while_no_connection_is_free(site: Application) -> None:
-    with ThreadPoolExecutor(1) as threads:
-        full = threads.submit(ask_at_once, site.port, ["/api/test/sleep?seconds=2"] * 8)
+@repeated_if_stalled
+def test_it_answers_without_a_login_while_no_connection_is_free(
+    site: Application, server: PostgreSQL
+) -> None:
+    with ThreadPoolExecutor(1) as threads, closed_gate(server) as gate:
+        slow = f"/api/test/sleep?{gate.query}"
+        full = threads.submit(ask_at_once, site.port, [slow] * 8)
 
         shown: list[Reply] = []
 
@@ -125,11 +145,12 @@ def test_it_answers_without_a_login_while_no_connection_is_free(site: Applicatio
             return shown[-1].status == 200
 
         wait_until(is_shown, "the page is shown without a login")
+        gate.open()
         full.result()
 
     assert "no connection is free" in texts(shown[-1])["state"]
-    assert shown[-1].seconds < 1
     assert visit(site, FIGURES, **{access.COOKIE: access.key_of_link()}).status == 302
+    assert_within(shown[-1].seconds, 1)
 
 
 def test_it_shows_a_process_that_was_killed(site: Application) -> None:
@@ -144,12 +165,13 @@ def test_it_shows_a_process_that_was_killed(site: Application) -> None:
     assert f"{killed} ended" in as_root(site)["processes"]
 
 
+@repeated_if_stalled
 def test_it_answers_while_the_database_is_stopped(site: Application, server: PostgreSQL) -> None:
     key = key_in(visit(site, FIGURES, sessionid=SESSION))
     server.stop("immediate")
     try:
         wait_until(lambda: "not over" in with_key(site, key)["outages"], "it is noticed")
-        sections = with_key(site, key)
+        figures = visit(site, FIGURES, **{access.COOKIE: key})
         page = visit(site, **{access.COOKIE: key})
         refused = [
             visit(site),
@@ -160,20 +182,22 @@ def test_it_answers_while_the_database_is_stopped(site: Application, server: Pos
     finally:
         server.start()
 
+    sections = texts(figures)
     assert "Problem: The database does not answer" in sections["state"]
     assert "refused" in sections["outages"]
     assert "password" not in str(sections)
-    assert (page.status, page.seconds < 1) == (200, True)
+    assert page.status == 200
     assert b"Connections held longest" in page.content
     assert b"Log out" not in page.content
     assert [reply.status for reply in refused] == [503] * 4
-    assert all(reply.seconds < 1 for reply in refused)
     assert b"database_page_link" in refused[1].content
     wait_until(lambda: ask(site.port, "/api/test/select-1").status == 200, "it has recovered")
     wait_until(lambda: "not over" not in as_root(site)["outages"], "the outage is over")
     assert re.search(r"\d s connection failed", as_root(site)["outages"])
+    assert_within(slowest([figures, page, *refused]), 1)
 
 
+@repeated_if_stalled
 def test_it_answers_while_the_database_is_frozen(site: Application, server: PostgreSQL) -> None:
     as_root(site)
     server.freeze()
@@ -188,8 +212,8 @@ def test_it_answers_while_the_database_is_frozen(site: Application, server: Post
         server.thaw()
 
     assert [reply.status for reply in replies] == [200, 503] * 6
-    assert max(reply.seconds for reply in replies) < 1
     wait_until(lambda: "No problem" in as_root(site)["state"], "it has recovered")
+    assert_within(slowest(replies), 1)
 
 
 def test_it_says_when_the_connections_do_not_fit(site: Application, server: PostgreSQL) -> None:

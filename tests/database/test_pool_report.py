@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ import pytest
 from django.db import connection
 
 from database import rundir
-from database.backend import longest_held
+from database.backend import ServerState, longest_held
 from database.backend.outages import Outage
 from database.health import Worker, machine
-from database.health.processes import add_up, parse
+from database.health.processes import add_up
 from database.health.report import KEPT, MAX_SIZE, Reporter, _delete_old_reports
+from database.health.workers import parse
 from database.metrics import (
     REFUSALS,
     SECONDS,
@@ -247,6 +249,7 @@ def report(pid: int, *, seconds: int = 3, **changes: Any) -> bytes:
         "held": [],
         "slow": [],
         "outages": [],
+        "servers": {},
     }
     now = int(time.time())
     second = [*STATE, [1, 2], [3, 4]]
@@ -279,6 +282,24 @@ def test_the_figures_of_all_processes_are_added_up() -> None:
     assert [sum(column) for column in zip(*database.refused, strict=True)] == [9, 18]
     assert {wait.taken for wait in database.waits} == {63}
     assert database.waits[0].bounds == (0.001, 0.002)
+
+
+def test_a_server_is_shown_with_the_largest_lag_that_a_process_sees() -> None:
+    def seen(answers: bool, lag: int) -> dict[str, Any]:
+        state = ServerState("a:1", "standby", answers, "1/0/5000028", lag, lag / 100)
+        return {"default@a:1": asdict(state)}
+
+    workers = [
+        parse(report(1, servers=seen(True, 300)), 10.0),
+        parse(report(2, servers=seen(False, 700)), 9.0),
+        parse(report(3), 8.0),
+    ]
+
+    (server,) = add_up([worker for worker in workers if worker], 10.0).servers
+
+    assert (server.alias, server.state.name) == ("default@a:1", "a:1")
+    assert (server.answers, server.processes) == (1, 2)
+    assert (server.state.lag_bytes, server.state.lag_seconds) == (700, 7.0)
 
 
 def test_a_process_that_was_killed_has_ended_and_holds_nothing(folder: Path, dead: int) -> None:

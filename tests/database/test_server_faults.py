@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from tests.builders import make_user, write_article
 from tests.client import ApiClient
 from tests.processes import Answer, Server, database_url, serving
+from tests.stalls import assert_within, repeated_if_stalled
 from users import tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,6 +58,7 @@ def wait_for_lock_waiters(count: int) -> list[int]:
     raise TimeoutError(f"{count} sessions should wait for a lock, and {pids} do")
 
 
+@repeated_if_stalled
 def test_an_exhausted_pool_is_503_in_time_and_health_still_answers(
     second_session: psycopg.Connection, in_background: Call
 ) -> None:
@@ -71,11 +73,11 @@ def test_an_exhausted_pool_is_503_in_time_and_health_still_answers(
         assert refused.status == 503
         assert refused.content == {"errors": {"database": ["is unavailable"]}}
         assert refused.headers["retry-after"] == "1"
-        assert refused.seconds < 1.5
         # /health uses its own connection.
         assert (health.status, health.content["database"]) == (200, "connected")
         assert health.content["pool"]["in_use"] == 2
         assert [answer.result().status for answer in held] == [200, 200]
+    assert_within(refused.seconds, 1.5)
 
 
 def test_a_statement_timeout_is_504(second_session: psycopg.Connection) -> None:

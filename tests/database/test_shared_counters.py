@@ -3,9 +3,7 @@
 import json
 import logging
 import os
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +12,14 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from redis import Redis, RedisError
+from redis import Redis
 
 from tests.builders import PASSWORD
 from tests.database.application import Application, serving
 from tests.database.load import Client, Question, Reply
+from tests.database.redis_server import RedisServer
 from tests.database.servers import wait_until
-from tests.processes import database_url, free_port, run
+from tests.processes import database_url, run
 from users.limits import counters as counting
 from users.limits.counters import Counters, StoreFailed
 from users.limits.file_store import FileStore
@@ -63,46 +62,6 @@ def test_all_workers_of_the_machine_count_together(alice: User) -> None:
         unlocked = run("manage.py", "unlock", "--account", EMAIL.upper(), DATABASE_URL=url)
         assert unlocked.stdout == "The account ALICE@EXAMPLE.COM is unlocked.\n"
         assert log_in(site, PASSWORD).status == 200
-
-
-class RedisServer:
-    """A Redis server on a port of this machine, without files on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._folder = folder
-
-    def start(self) -> None:
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self.process = subprocess.Popen(  # noqa: S603
-            ["redis-server", *options],  # noqa: S607 -- the one of the system
-            cwd=self._folder,
-            stdout=subprocess.DEVNULL,
-        )
-        wait_until(self._answers, "Redis answers")
-
-    def _answers(self) -> bool:
-        try:
-            with Redis.from_url(self.url) as client:
-                return bool(client.ping())
-        except RedisError:
-            return False
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
-        self.process.wait(10)
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    if not shutil.which("redis-server"):
-        pytest.skip("redis-server is not installed")
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

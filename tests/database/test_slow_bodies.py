@@ -19,6 +19,7 @@ import pytest
 from tests.database.application import Application, serving
 from tests.database.load import Client, Question, Reply, ask, failures, slowest
 from tests.database.servers import PostgreSQL, migrated, wait_until
+from tests.stalls import assert_within, repeated_if_stalled
 
 pytestmark = pytest.mark.faults
 
@@ -80,22 +81,25 @@ def post(port: int, number: int, address: str = "127.0.0.1", size: int = 2_000) 
         client.close()
 
 
+@repeated_if_stalled
 def test_slow_bodies_delay_no_read_and_no_probe(site: Application) -> None:
     started = time.monotonic()
     with slow_clients(site.port) as clients, ThreadPoolExecutor(SLOW) as waiting:
         answers = [waiting.submit(answer_to, client) for client in clients]
-        replies = []
+        replies = [ask(site.port, path) for path in READS]
         while time.monotonic() < started + TIMEOUT - 0.5:
             replies += [ask(site.port, path) for path in READS]
         results = [answer.result() for answer in answers]
 
     assert not failures(replies), failures(replies)[0]
-    assert slowest(replies) < 1
     for status, content, ended in results:
         assert (status, content) == (408, {"errors": {"body": ["was not received in time"]}})
-        assert TIMEOUT - 0.1 < ended - started < TIMEOUT + 2
+        assert ended - started > TIMEOUT - 0.1
+    assert_within(slowest(replies), 1)
+    assert_within(max(ended for _, _, ended in results) - started, TIMEOUT + 2)
 
 
+@repeated_if_stalled
 def test_a_body_that_arrives_byte_by_byte_has_the_same_timeout(site: Application) -> None:
     started = time.monotonic()
     with slow_clients(site.port, 1) as [client]:
@@ -107,8 +111,10 @@ def test_a_body_that_arrives_byte_by_byte_has_the_same_timeout(site: Application
             except TimeoutError:
                 client.sendall(b"x")
 
+    seconds = time.monotonic() - started
     assert b" 408 " in answer.splitlines()[0]
-    assert TIMEOUT - 0.1 < time.monotonic() - started < TIMEOUT + 2
+    assert seconds > TIMEOUT - 0.1
+    assert_within(seconds, TIMEOUT + 2)
 
 
 @pytest.mark.parametrize("slow", [0, SLOW])
@@ -208,6 +214,7 @@ def test_the_memory_of_a_body_is_released(server: PostgreSQL) -> None:
     assert not failures(replies), failures(replies)[0]
 
 
+@repeated_if_stalled
 def test_the_server_stops_in_time_with_slow_bodies(server: PostgreSQL) -> None:
     variables = {"SERVER_BODY_TIMEOUT": "2", "SERVER_GRACE": "5", "SERVER_DRAIN_DELAY": "1"}
     with (
@@ -219,4 +226,4 @@ def test_the_server_stops_in_time_with_slow_bodies(server: PostgreSQL) -> None:
         site.process.send_signal(signal.SIGTERM)
 
         assert site.process.wait(20) == 0
-        assert time.monotonic() - signalled < 1 + 5 + 2
+        assert_within(time.monotonic() - signalled, 1 + 5 + 2)

@@ -7,6 +7,7 @@ import pytest
 from tests.database.load import ask
 from tests.database.servers import migrated, wait_until
 from tests.processes import free_port, granian, run, serving
+from tests.stalls import assert_within, repeated_if_stalled
 
 UNREACHABLE_URL = "postgresql://conduit:hidden@127.0.0.1:{port}/conduit"
 
@@ -33,6 +34,7 @@ def test_a_command_without_a_database_stops_with_one_line(command: list[str]) ->
 
 
 @pytest.mark.faults
+@repeated_if_stalled
 def test_another_wsgi_server_starts_without_the_database_and_recovers() -> None:
     """`granian config.wsgi:application`, without the checks of `serve`."""
     with migrated() as database:
@@ -42,7 +44,9 @@ def test_another_wsgi_server_starts_without_the_database_and_recovers() -> None:
             assert server.call("GET", "/readyz").status == 503
             assert server.call("GET", "/api/tags").status == 503
 
-            database.start()
+            started = database.start()
 
-            wait_until(lambda: ask(server.port, "/api/tags").status == 200, "the API answers", 2)
-            wait_until(lambda: ask(server.port, "/readyz").status == 200, "the server is ready", 2)
+            back = wait_until(lambda: ask(server.port, "/api/tags").status == 200, "it answers")
+            ready = wait_until(lambda: ask(server.port, "/readyz").status == 200, "it is ready")
+    assert_within(back - started, 2)
+    assert_within(ready - started, 4)

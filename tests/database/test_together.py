@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
@@ -365,10 +366,15 @@ def test_an_exception_in_python_closes_the_connection(
 
 
 def test_a_slow_round_trip_is_logged_for_its_first_statement(
-    alice: User, locked: psycopg.Connection, caplog: pytest.LogCaptureFixture
+    alice: User,
+    locked: psycopg.Connection,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 300")
+    limits = replace(connection.connection.limits, slow_query=0.2)
+    monkeypatch.setattr(connection.connection, "limits", limits)
     caplog.clear()
     with pytest.raises(OperationalError):
         both(alice)

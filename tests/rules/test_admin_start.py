@@ -1,6 +1,6 @@
 """The start page of the admin."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +16,6 @@ from config.admin import start
 from tests.builders import like, make_user, write_article, write_comment
 from users.models import User
 
-NOW = datetime.now(UTC)
-
 
 def start_page(client: Client) -> Any:
     response = client.get(reverse("admin:index"))
@@ -31,7 +29,7 @@ def counts(context: Any) -> dict[str, list[str]]:
 
 def test_it_counts_the_new_rows_of_each_day(site: Client, alice: User) -> None:
     for days in (0, 0, 1, 13, 14, 400):
-        article = write_article(alice, created_at=NOW - timedelta(days=days))
+        article = write_article(alice, created_at=timezone.now() - timedelta(days=days))
     write_comment(alice, article)
     like(alice, article)
 
@@ -58,7 +56,9 @@ def test_it_says_which_favorites_it_does_not_count(
     monkeypatch.setattr(start, "NEWEST_FAVORITES", 3)
     for days in (3, 2, 1, 1, 0):
         favorite = like(alice, write_article(alice))
-        type(favorite).objects.filter(pk=favorite.pk).update(created_at=NOW - timedelta(days=days))
+        type(favorite).objects.filter(pk=favorite.pk).update(
+            created_at=timezone.now() - timedelta(days=days)
+        )
 
     shown = counts(start_page(site))["Favorites"]
 
@@ -80,8 +80,8 @@ def test_it_shows_the_latest_comments_and_hidden_content(
 ) -> None:
     comment = write_comment(bob, article, body="The hidden comment")
     write_comment(bob, article, body="The latest comment")
-    Comment.objects.filter(pk=comment.pk).update(hidden_at=NOW)
-    Article.objects.filter(pk=article.pk).update(hidden_at=NOW)
+    Comment.objects.filter(pk=comment.pk).update(hidden_at=timezone.now())
+    Article.objects.filter(pk=article.pk).update(hidden_at=timezone.now())
 
     context = start_page(site)
 
@@ -121,7 +121,7 @@ def test_it_runs_as_many_statements_for_20_rows_as_for_one(
     few = statements()
     for number in range(20):
         user = make_user(f"user{number}")
-        write_comment(user, write_article(user, hidden_at=NOW), hidden_at=NOW)
+        write_comment(user, write_article(user, hidden_at=timezone.now()), hidden_at=timezone.now())
         like(user, article)
 
     assert statements() == few

@@ -1,4 +1,4 @@
-"""docker-compose.yml, Dockerfile and .dockerignore match the project.
+"""docker-compose.yml, its base, Dockerfile and .dockerignore match the project.
 
 The tests read the text of the files, because Docker is not required to run the tests.
 """
@@ -18,6 +18,7 @@ from config.settings import BASE_DIR
 from tests.processes import environment
 
 COMPOSE = (BASE_DIR / "docker-compose.yml").read_text()
+BASE = (BASE_DIR / "docker-compose.base.yml").read_text()
 DOCKERFILE = (BASE_DIR / "Dockerfile").read_text()
 # docker-compose.yml sets these itself: DEBUG stays off, and the database is the service `database`.
 FIXED = {
@@ -37,14 +38,14 @@ def service(name: str) -> str:
 
 
 def test_every_variable_is_passed_on_except_the_fixed_ones() -> None:
-    (passed_on,) = re.findall(r"(?ms)^x-environment: .*?\n(.*?)^\S", COMPOSE)
+    _, passed_on = BASE.split("    environment:\n")
     variables = re.findall(r"(?m)^([A-Z_]+)=", (BASE_DIR / ".env.example").read_text())
 
-    assert set(re.findall(r"(?m)^  ([A-Z_]+):", passed_on)) == set(variables) - FIXED
+    assert set(re.findall(r"(?m)^ +([A-Z_]+):", passed_on)) == set(variables) - FIXED
 
 
 def test_no_password_has_a_default() -> None:
-    secrets = re.findall(r"(\w*(?:PASSWORD|SECRET_KEY)): (.*)", COMPOSE)
+    secrets = re.findall(r"(\w*(?:PASSWORD|SECRET_KEY)): (.*)", BASE + COMPOSE)
 
     assert {name for name, _ in secrets} == {
         "SECRET_KEY",
@@ -95,13 +96,11 @@ def test_compose_accepts_the_file() -> None:
 
 def test_one_service_builds_the_image_and_no_service_pulls_it() -> None:
     """Two services that build one tag are an error in Docker Compose: "already exists"."""
-    (shared,) = re.findall(r"(?ms)^x-conduit: .*?\n(.*?)^\S", COMPOSE)
-
-    assert len(re.findall(r"(?m)^ +build:", COMPOSE)) == 1
+    assert len(re.findall(r"(?m)^ +build:", BASE + COMPOSE)) == 1
     assert "    build: ." in service("migrate")
-    assert "  image: conduit-django\n  pull_policy: never\n" in shared
+    assert "    image: conduit-django\n    pull_policy: never\n" in BASE
     for name in ("migrate", "api"):
-        assert "<<: *conduit" in service(name)
+        assert "    extends: {file: docker-compose.base.yml, service: conduit}\n" in service(name)
 
 
 def test_the_database_has_time_for_its_last_checkpoint() -> None:

@@ -17,6 +17,7 @@ from config.settings import BASE_DIR
 from tests.database.servers import wait_until
 from tests.processes import run
 from tests.races import at_once
+from tests.stalls import assert_within, repeated_if_stalled
 from users.limits import counters as counting
 from users.limits import file_store
 from users.limits.counters import Counters
@@ -136,12 +137,12 @@ def test_full_does_not_count(store: FileStore) -> None:
 
 
 def test_a_counter_ends_with_its_window(store: FileStore) -> None:
-    assert not store.count_unless_full({"a": 1}, 0.2)
-    (seconds,) = store.count_unless_full({"a": 1}, 0.2).values()
+    assert not store.count_unless_full({"a": 1}, 2)
+    (seconds,) = store.count_unless_full({"a": 1}, 2).values()
 
     time.sleep(seconds)
 
-    assert not store.count_unless_full({"a": 1}, 0.2)
+    assert not store.count_unless_full({"a": 1}, 2)
 
 
 def test_counters_are_deleted_by_name_or_by_pattern(store: FileStore) -> None:
@@ -166,7 +167,7 @@ def test_a_clock_that_was_ahead_locks_no_user_out(store: FileStore, folder: Path
 
 
 @pytest.mark.parametrize("limit", [7, 1_000_000])
-def test_threads_count_together(folder: Path, limit: int) -> None:
+def test_threads_count_together(folder: Path, patient_counters: None, limit: int) -> None:
     threads, times = 8, 5
     for round_ in range(30):
         store = FileStore(folder / str(round_))
@@ -289,7 +290,7 @@ def test_if_the_file_fails_nothing_is_limited_and_one_line_is_logged(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(counting, "PAUSE", 0.2)
+    monkeypatch.setattr(counting, "PAUSE", 3)
     counters = Counters(store)
     folder.write_text("This is no folder.")
 
@@ -323,6 +324,7 @@ def test_users_can_log_in_with_a_full_disk(
     assert "database or disk is full" in line
 
 
+@repeated_if_stalled
 def test_threads_wait_a_bounded_time_for_a_file_that_is_locked(store: FileStore) -> None:
     counters = Counters(store)
     count(counters)
@@ -333,8 +335,9 @@ def test_threads_wait_a_bounded_time_for_a_file_that_is_locked(store: FileStore)
         return time.monotonic() - started
 
     with blocked(store), ThreadPoolExecutor(16) as threads:
-        # A thread may wait for the other threads and for the other process.
-        assert max(threads.map(seconds, range(64))) < 4 * file_store.BUSY_TIMEOUT
+        longest = max(threads.map(seconds, range(64)))
+    # A thread may wait for the other threads and for the other process.
+    assert_within(longest, 4 * file_store.BUSY_TIMEOUT)
 
 
 def test_it_limits_at_the_next_call_after_the_file_was_locked(

@@ -76,7 +76,7 @@ def test_every_panel_has_a_unique_id_a_title_and_a_description() -> None:
     rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
 
     assert len(set(ids)) == len(ids)
-    assert rows == ["Connections", "Faults", "Statements", "HTTP"]
+    assert rows == ["Connections", "Faults", "Servers", "Statements", "HTTP"]
     for panel in DASHBOARD["panels"]:
         assert panel["title"]
         if panel["type"] != "row":
@@ -110,6 +110,15 @@ def test_prometheus_parses_the_alerts() -> None:
     run_promtool("check", "rules", ALERTS)
 
 
+STANDBY_ANSWERS = 'database_server_answers{database="default@b:1"}'
+STANDBY_LAG = 'database_server_lag_seconds{database="default@b:1"}'
+# Labels of alerts about one server or one database.
+MORE = {
+    "DatabaseServerSilent": ',database="default@b:1"',
+    "DatabaseStandbyLate": ',database="default@b:1"',
+    "DatabaseReadsWithoutLease": ',database="default"',
+}
+LEASE = 'database_lease_alive{database="default"}'
 # One value every 15 s for 10 minutes: "a+bx40" starts at a and adds b 40 times.
 HEALTHY = {
     "database_pool_waiting": "0+0x40",
@@ -121,6 +130,13 @@ HEALTHY = {
     'database_pool_leaks_total{kind="held"}': "7+0x40",
     'database_pool_leaks_total{kind="dead_thread"}': "7+0x40",
     "database_hung_connections_total": "7+0x40",
+    'database_server_is_primary{database="default@a:1"}': "1+0x40",
+    'database_server_is_primary{database="default@b:1"}': "0+0x40",
+    'database_server_answers{database="default@a:1"}': "1+0x40",
+    STANDBY_ANSWERS: "1+0x40",
+    'database_server_lag_seconds{database="default@a:1"}': "0+0x40",
+    STANDBY_LAG: "1+0x40",
+    LEASE: "1+0x40",
 }
 REFUSED = 'http_request_seconds_count{method="GET",route="api/tags$",status="503"}'
 
@@ -151,6 +167,16 @@ REFUSED = 'http_request_seconds_count{method="GET",route="api/tags$",status="503
             {"database_hung_connections_total": "0+0x30 1+0x10"},
             {"DatabaseConnectionsStuck": "warning"},
         ),
+        (
+            {
+                'database_server_is_primary{database="default@a:1"}': "1+0x20 0+0x20",
+                LEASE: "0+0x40",
+            },
+            {"DatabaseHasNoPrimary": "critical"},
+        ),
+        ({STANDBY_ANSWERS: "0+0x40", STANDBY_LAG: "0+15x40"}, {"DatabaseServerSilent": "warning"}),
+        ({STANDBY_LAG: "0+15x40"}, {"DatabaseStandbyLate": "warning"}),
+        ({LEASE: "0+0x40"}, {"DatabaseReadsWithoutLease": "warning"}),
     ],
 )
 def test_each_alert_fires_only_for_its_fault(
@@ -159,7 +185,8 @@ def test_each_alert_fires_only_for_its_fault(
     series = HEALTHY | changes
     labels = 'job="conduit",instance="one:8000"'
     raised = [
-        f'ALERTS{{alertname="{name}",alertstate="firing",{labels},severity="{severity}"}}'
+        f'ALERTS{{alertname="{name}",alertstate="firing",{labels}{MORE.get(name, "")},'
+        f'severity="{severity}"}}'
         for name, severity in alerts.items()
     ]
     test: dict[str, Any] = {

@@ -69,6 +69,9 @@ NOT_RUN = {
     "django-admin startproject mysite": "the last test runs it in another folder",
     "cp -r database mysite/": "the last test runs it in another folder",
 }
+# These pages change machines, so none of their commands is run here.
+# tests/rules/test_cluster_files.py checks the files that they install, and tests/cluster uses them.
+FOR_MACHINES = {BASE_DIR / "docs/cluster.md"}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -98,7 +101,7 @@ def _is_closed(text: str) -> bool:
     return True
 
 
-ALL_COMMANDS = [command for page in PAGES for command in commands(page)]
+ALL_COMMANDS = [command for page in PAGES if page not in FOR_MACHINES for command in commands(page)]
 
 
 # --- The text ------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from tests.races import at_once
 from tests.rules.test_environment import PRODUCTION, read_settings
 from tests.smtp import MailServer, mail_server
 from users.mail.messages import Kind
-from users.mail.models import KEPT_FOR, MAX_NOTICES, OutgoingEmail
+from users.mail.models import KEPT_FOR, LEFT_FOR, MAX_NOTICES, OutgoingEmail
 from users.queue_worker import worker
 from users.queued_work import work_queued
 
@@ -241,7 +241,7 @@ def test_a_process_that_is_killed_loses_no_e_mail(server: MailServer) -> None:
         )
         command = [sys.executable, "-c", f"{program}; w.empty_queues()"]
         with subprocess.Popen(command, cwd=BASE_DIR, env=variables) as process:  # noqa: S603 -- our own
-            wait_until(lambda: silent.connections == 1, "the process sends the e-mail", 10)
+            wait_until(lambda: silent.connections == 1, "the process sends the e-mail", 60)
             process.kill()
 
     worker.empty_queues()
@@ -268,10 +268,37 @@ def test_without_a_mail_server_nothing_is_queued_or_kept(settings: Settings) -> 
     queue()
     assert OutgoingEmail.objects.count() == 1
 
+    OutgoingEmail.objects.update(requested_at=timezone.now() - LEFT_FOR)
     worker.empty_queues()
 
     assert not OutgoingEmail.objects.exists()
     assert mail.outbox == []
+
+
+def test_a_machine_without_a_mail_server_leaves_e_mails_to_a_machine_that_has_one(
+    settings: Settings, server: MailServer
+) -> None:
+    queue()
+    settings.MAILERS = {}
+    worker.empty_queues()
+    settings.MAILERS = {"default": server.mailer}
+    worker.empty_queues()
+
+    assert len(server.received) == 1
+
+
+def test_a_machine_without_a_mail_server_leaves_e_mails_that_another_one_tries_again(
+    settings: Settings,
+) -> None:
+    queue()
+    settings.MAILERS = {}
+    OutgoingEmail.objects.update(attempts=1, requested_at=timezone.now() - KEPT_FOR / 2)
+    worker.empty_queues()
+    assert OutgoingEmail.objects.exists()
+
+    OutgoingEmail.objects.update(requested_at=timezone.now() - KEPT_FOR)
+    worker.empty_queues()
+    assert not OutgoingEmail.objects.exists()
 
 
 # --- Settings ------------------------------------------------------------------------

@@ -154,6 +154,8 @@ def fill_demo(articles: int, users: int) -> Callable[[PostgreSQL], None]:
             f"--articles={articles}",
             f"--users={users}",
             DATABASE_URL=server.url(),
+            DATABASE_STATEMENT_TIMEOUT="60",
+            DATABASE_HARD_DEADLINE="90",
             DEBUG="on",
         )
         assert process.returncode == 0, process.stderr

@@ -14,7 +14,8 @@ from django.urls import reverse
 from config.pool_page import access
 from config.pool_page.charts import charts
 from config.pool_page.sections import duration, milliseconds, sections
-from database.health import Activity, Capacity, Database, Machine
+from database.backend import ServerState
+from database.health import Activity, Capacity, Database, Machine, Server
 from database.metrics import SECONDS, PoolState
 from tests.builders import make_user
 from users.models import User
@@ -185,6 +186,39 @@ def test_a_sentence_says_that_the_connections_do_not_fit() -> None:
 
     assert "pool-error" in html
     assert "Problem: They do not fit." in state_of(whole(), Activity(capacity=room))
+
+
+def server(role: str, *, answers: int = 2, lag_seconds: float = 0.0) -> Server:
+    state = ServerState(f"{role}:5432", role, answers > 0, "2/0/3000148", 2048, lag_seconds)
+    return Server("default@a:5432", state, answers, processes=2)
+
+
+@pytest.mark.parametrize(
+    ("servers", "sentence"),
+    [
+        ([], "No problem is known."),
+        ([server("primary"), server("standby")], "No problem is known."),
+        ([server("standby")], "There is no primary. Reads work, and writes get 503."),
+        (
+            [server("primary"), server("standby", answers=1)],
+            "The server standby:5432 does not answer; reads use the other servers.",
+        ),
+        (
+            [server("primary"), server("standby", lag_seconds=7)],
+            "The server standby:5432 is 7.0 s behind the primary.",
+        ),
+    ],
+)
+def test_a_sentence_says_which_server_cannot_be_used(servers: list[Server], sentence: str) -> None:
+    assert sentence in state_of(whole(servers=servers), Activity())
+
+
+def test_the_servers_are_shown_with_role_position_and_lag() -> None:
+    html = sections(whole(servers=[server("standby", lag_seconds=7)]), Activity())["servers"]
+    text = " ".join(re.sub("<[^>]*>", " ", html).split())
+
+    assert "standby:5432 standby 2 of 2 processes 2/0/3000148 7.0 s, 2.0 KB" in text
+    assert sections(whole(), Activity())["servers"].strip() == ""
 
 
 def test_a_sentence_says_that_other_clients_take_too_many() -> None:

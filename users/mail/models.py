@@ -23,6 +23,8 @@ LEASE = timedelta(minutes=5)
 FIRST_PAUSE = timedelta(seconds=30)  # after a failed attempt; doubled after each further one
 LONGEST_PAUSE = timedelta(hours=1)
 KEPT_FOR = timedelta(days=1)  # then it is dropped
+# A machine without a mail server deletes it then, unless another machine has tried to send it.
+LEFT_FOR = timedelta(minutes=10)
 ROUND = 10.0  # seconds; then other work of the thread comes first
 # Notices to an address, or about an account, in an hour. Registration does not check that an e-mail
 # belongs to the user, who could otherwise send any number of notices to strangers.
@@ -81,7 +83,7 @@ class OutgoingEmail(QueuedWork):
         """Send what is due, for ROUND at most. Always returns "", so that the thread then looks for
         other work."""
         if not is_configured():
-            cls.objects.all().delete()
+            cls._delete_unsent()
             return ""
         cls._drop_old()
         end = monotonic() + ROUND
@@ -92,6 +94,13 @@ class OutgoingEmail(QueuedWork):
                     work_queued.set()
                     break
         return ""
+
+    @classmethod
+    def _delete_unsent(cls) -> None:
+        """Delete what no machine will send. The database queues notices on a site without a mail
+        server too. Another machine may have one, for example while the settings are changed."""
+        untried = models.Q(attempts=0, requested_at__lt=Now() - LEFT_FOR)
+        cls.objects.filter(untried | models.Q(requested_at__lt=Now() - KEPT_FOR)).delete()
 
     @classmethod
     def _drop_old(cls) -> None:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from articles.models import Tag
+from tests.database.gate import LOCK
 
 
 def fetch(query: LiteralString, *parameters: str | float) -> Any:
@@ -37,26 +38,36 @@ def echo(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"value": value, "session": session, "worker": os.getpid()})
 
 
+def wait(request: HttpRequest) -> None:
+    """Wait for `seconds`, and then until the gate is open if the request has one."""
+    time.sleep(seconds(request))
+    while os.path.exists(request.GET.get("gate", "")):
+        time.sleep(0.01)
+
+
 def hold(request: HttpRequest) -> JsonResponse:
     """Hold a connection without using it."""
     response = select_1(request)
-    time.sleep(seconds(request))
+    wait(request)
     return response
 
 
 def sleep(request: HttpRequest) -> JsonResponse:
     """Hold a connection with a slow statement."""
-    fetch("SELECT 1 FROM pg_sleep(%s)", seconds(request))
+    if "gate" in request.GET:
+        fetch("SELECT 1 FROM pg_advisory_xact_lock_shared(%s)", LOCK)
+    else:
+        fetch("SELECT 1 FROM pg_sleep(%s)", seconds(request))
     return JsonResponse({})
 
 
 @csrf_exempt
 def write(request: HttpRequest) -> JsonResponse:
-    """Insert one row in a transaction that stays open for `seconds`."""
+    """Insert one row in a transaction that stays open meanwhile."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO scratch (id) VALUES (%s)", [request.GET["id"]])
-        time.sleep(seconds(request))
+        wait(request)
     return JsonResponse({"id": request.GET["id"]}, status=201)
 
 

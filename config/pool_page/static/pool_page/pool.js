@@ -33,6 +33,7 @@
     if (response.type === "opaqueredirect") throw new Error("You are logged out. Reload this page.");
     if (!response.ok) throw new Error(`Not refreshed: the server answers ${response.status}.`);
     const { sections } = await response.json();
+    if (paused) return; // during the request
     for (const section of page.querySelectorAll("[data-section]")) {
       replace(section, sections[section.dataset.section]);
     }
