@@ -13,8 +13,9 @@ class Proxy:
     """Listens on a free port of 127.0.0.1 during the `with` block.
 
     `lost_commits`: for so many next transactions, the client's connection is closed instead of
-    answering the COMMIT. `commits_arrive`: whether PostgreSQL gets these COMMITs; the client cannot
-    tell the difference. `commit`: the bytes that mark a commit; a single INSERT commits too.
+    answering the COMMIT. `text`: only transactions with these bytes are lost, because the threads
+    of a server commit too. `commits_arrive`: whether PostgreSQL gets these COMMITs; the client
+    cannot tell the difference. `commit`: the bytes that mark a commit; a single INSERT commits too.
     `messages` counts what the clients have sent, each write to a socket once. `delay`: seconds that
     each answer of the server waits.
     """
@@ -22,6 +23,7 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self.server = (host, port)
         self.lost_commits = 0
+        self.text = b""
         self.commits_arrive = True
         self.commit = COMMIT
         self.messages = 0
@@ -66,10 +68,12 @@ class Proxy:
         server.close()
 
     def _ask(self, client: socket.socket, server: socket.socket, losing: threading.Event) -> None:
+        transaction = b""
         with suppress(OSError):
             while data := client.recv(65536):
                 self.messages += 1
-                if self.commit in data and self._takes_commit():
+                transaction = data if b"BEGIN" in data else transaction + data
+                if self.commit in data and self._takes_commit(transaction):
                     losing.set()
                     if not self.commits_arrive:
                         break
@@ -85,9 +89,9 @@ class Proxy:
                 client.sendall(data)
         _close(client)
 
-    def _takes_commit(self) -> bool:
+    def _takes_commit(self, transaction: bytes) -> bool:
         with self._counting:
-            taken = self.lost_commits > 0
+            taken = self.lost_commits > 0 and self.text in transaction
             self.lost_commits -= taken
             return taken
 

@@ -90,9 +90,10 @@ def token(client: Client) -> str:
     return token
 
 
-def lose_commits(proxy: Proxy, commit: bytes, answers: int, *, arrives: bool) -> None:
-    """Cut the connections of the next `answers` commits."""
-    proxy.commit, proxy.commits_arrive, proxy.lost_commits = commit, arrives, answers
+def lose_commits(proxy: Proxy, commit: bytes, text: str, answers: int, *, arrives: bool) -> None:
+    """Cut the connections of the next `answers` commits of transactions that write `text`."""
+    proxy.commit, proxy.text, proxy.commits_arrive = commit, text.encode(), arrives
+    proxy.lost_commits = answers
 
 
 @every_kind
@@ -109,7 +110,7 @@ def test_a_write_without_a_key_is_not_repeated_and_its_outcome_is_unknown(
     texts = [str(uuid4()) for _ in range(TIMES)]
     replies = []
     for text in texts:
-        lose_commits(proxy, kind.commit, 1, arrives=arrives)
+        lose_commits(proxy, kind.commit, text, 1, arrives=arrives)
         replies.append(client.ask(kind.question(text, Authorization=token)))
         assert proxy.lost_commits == 0
 
@@ -139,7 +140,7 @@ def test_a_write_with_a_key_is_done_once_and_answered_the_same(
     firsts, seconds, thirds = [], [], []
     for text in texts:
         question = kind.question(text, Authorization=token, **{"Idempotency-Key": text})
-        lose_commits(proxy, COMMIT, lost, arrives=arrives)
+        lose_commits(proxy, COMMIT, text, lost, arrives=arrives)
         firsts.append(client.ask(question))
         assert proxy.lost_commits == 0
         seconds.append(client.ask(question))
