@@ -5,6 +5,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
+PYTEST = $(BIN)/pytest $(PYTEST_OPTIONS)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.12 \
 	--no-emit-index-url --no-emit-find-links --no-annotate pyproject.toml
 
@@ -26,25 +27,25 @@ serve: .venv/installed .env  ## run the production server; HOST and PORT say whe
 # share PostgreSQL servers that take seconds to start. Without the reordering by number of tests, the
 # slow files are not the last: at the end, both workers run the many short files of tests/website.
 test: .venv/installed  ## run all tests that need nothing beyond the lock file
-	$(BIN)/pytest -m "not faults and not browser and not redis and not plans and not openapi and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not faults and not browser and not redis and not plans and not openapi and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-faults: .venv/installed  ## stop, freeze, kill and cut off PostgreSQL under load
-	$(BIN)/pytest -m faults -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m faults -n 2 --dist loadfile --no-loadscope-reorder
 
 test-redis: .venv/installed  ## test the counters that machines share; needs redis-server
-	$(BIN)/pytest -m redis
+	$(PYTEST) -m redis
 
 test-plans: .venv/installed  ## plan every query on sites of up to a million articles
-	$(BIN)/pytest -m plans
+	$(PYTEST) -m plans
 
 test-browser: .venv/installed  ## use the site, the admin and the API's pages in a real browser; needs chromium
-	$(BIN)/pytest -m browser -n 2 --dist loadfile
+	$(PYTEST) -m browser -n 2 --dist loadfile
 
 test-openapi: .venv/installed  ## send generated requests to a server; compile a client; needs npm
-	$(BIN)/pytest -m openapi
+	$(PYTEST) -m openapi
 
 test-cluster: .venv/installed  ## lose, freeze and delay PostgreSQL nodes and API machines under load; needs Patroni, etcd and haproxy
-	$(BIN)/pytest -m cluster
+	$(PYTEST) -m cluster
 
 test-django: .venv/installed  ## run Django's own tests with this backend; downloads Django's source once
 	$(BIN)/python -m tests.django_suite
