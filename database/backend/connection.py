@@ -3,8 +3,6 @@
 import itertools
 import logging
 import os
-import socket
-import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +22,7 @@ from database.backend.cleanup import Cleanup, cleanup_after
 from database.backend.cursors import observed
 from database.backend.outages import Outage
 from database.backend.running import running_request
+from database.backend.socket_handle import SocketHandle
 from database.backend.watchdog import Bound, watchdog
 from database.backend.writes import may_skip_flush, may_write
 from database.background import survive
@@ -81,12 +80,7 @@ class Connection(psycopg.Connection[Any]):
         self.opened_at = monotonic()
         self.answered_at = self.opened_at  # when the server last answered
         self.plans_until = self.opened_at + PLANS_LAST  # then PostgreSQL must plan again
-        # Our own descriptor of the socket. libpq may close its descriptor at any time; its number
-        # could belong to another connection when another thread cuts this one.
-        self._handle = os.dup(pgconn.socket)
-        self._handle_lock = threading.Lock()
-        self._release = weakref.finalize(self, os.close, self._handle)
-        self._release.atexit = False
+        self._socket = SocketHandle(self, pgconn.socket)
         open_connections.add(self)
 
     @classmethod
@@ -148,20 +142,14 @@ class Connection(psycopg.Connection[Any]):
     def close(self) -> None:
         super().close()
         open_connections.discard(self)
-        with self._handle_lock:
-            self._release()
+        self._socket.close()
 
     def cut(self) -> None:
         """Shut the socket down: a thread that waits for the server gets an error at once.
 
         Any thread may call it.
         """
-        with self._handle_lock:
-            if self._release.alive:
-                handle = socket.socket(fileno=self._handle)
-                with suppress(OSError):  # the socket is not connected
-                    handle.shutdown(socket.SHUT_RDWR)
-                handle.detach()
+        self._socket.shut_down()
 
     @property
     def is_waiting(self) -> bool:
@@ -176,8 +164,7 @@ class Connection(psycopg.Connection[Any]):
         """After a fork, in the child: close the sockets of the parent's connection without telling
         the server. The object must stay referenced forever: its garbage collection would close
         descriptors that may belong to other files by then."""
-        if self._release.detach():
-            os.close(self._handle)
+        self._socket.close_after_fork()
         with suppress(OSError, psycopg.Error):  # libpq has already closed its descriptor
             os.close(self.pgconn.socket)
 
