@@ -69,7 +69,7 @@ def run_forked(*arguments: str, **variables: str) -> subprocess.CompletedProcess
         TemporaryFile("w+") as errors,
         socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection,
     ):
-        connection.settimeout(60)
+        connection.settimeout(300)
         connection.connect(_forkserver())
         files = [nothing.fileno(), output.fileno(), errors.fileno()]
         socket.send_fds(connection, [message], files)

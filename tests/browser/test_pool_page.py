@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import HEIGHT, Open, fits
+from tests.browser.conftest import HEIGHT, PATIENCE, Open, fits
 from tests.database.application import Application, serving
 from tests.database.load import ask
 from tests.database.operators import SESSION, add_operator
@@ -119,7 +119,7 @@ def test_an_open_page_shows_an_outage_and_its_end(
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda message: problems.append(message.text))
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     page.goto(PAGE)
     expect(page.get_by_text("No problem is known.")).to_be_visible()
 

@@ -151,7 +151,7 @@ class Cluster:
         for node in self.nodes:
             node.repair()
 
-    def wait_until_healthy(self, seconds: float = 90) -> float:
+    def wait_until_healthy(self, seconds: float = 240) -> float:
         """Wait for a primary, a synchronous and an asynchronous standby, both streaming."""
         try:
             return wait_until(self.is_healthy, "the cluster is healthy", seconds)

@@ -129,7 +129,7 @@ class Node:
         """Let this standby apply each commit so many seconds after the primary made it."""
         milliseconds = round(seconds * 1000)
         self._override({"recovery_min_apply_delay": str(milliseconds)})
-        self.ask("/reload", "POST")
+        self.ask("/reload", "POST", timeout=30)
         setting: LiteralString = (
             "SELECT setting::int FROM pg_settings WHERE name = 'recovery_min_apply_delay'"
         )

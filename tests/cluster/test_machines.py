@@ -25,7 +25,7 @@ from tests.database.redis_server import RedisServer
 from tests.database.servers import PostgreSQL, migrated, wait_until
 from tests.stalls import assert_within, repeated_if_stalled
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.cluster
 
 DRAIN_DELAY = 4  # seconds
 FAVORITES = 30  # in a minute
@@ -314,17 +314,17 @@ def send_form(
     browser: OpenerDirector, machine: Machine, page: str, action: str = "", **values: str
 ) -> None:
     """Send a form of the page, to the path `action` or to the page itself."""
-    html = browser.open(machine.url(page), timeout=10).read().decode()
+    html = browser.open(machine.url(page), timeout=60).read().decode()
     found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', html)
     assert found, html
     data = urlencode({"csrfmiddlewaretoken": found[1], **values}).encode()
-    browser.open(machine.url(action or page), data, timeout=10).close()
+    browser.open(machine.url(action or page), data, timeout=60).close()
 
 
 def has_session(browser: OpenerDirector, machine: Machine) -> bool:
     """Whether the page of the settings opens, instead of the page to log in."""
     settings = machine.url("/settings")
-    with browser.open(settings, timeout=10) as answer:
+    with browser.open(settings, timeout=60) as answer:
         return bool(answer.url == settings)
 
 

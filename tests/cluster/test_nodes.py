@@ -10,7 +10,7 @@ from tests.cluster.traffic import MAX_WRITERS, WRITERS, Account, Result, Traffic
 from tests.database.application import Application
 from tests.stalls import repeated_if_delayed, repeated_if_stalled
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.cluster
 
 QUIET = 2.0  # seconds of traffic before a fault, and after the end of its effects
 

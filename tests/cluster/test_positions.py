@@ -19,7 +19,7 @@ from tests.database.servers import PostgreSQL
 from tests.database.test_failover import replicated, standby_of, url
 from tests.stalls import repeated_if_stalled
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.cluster
 
 QUIET = 1.5  # seconds of traffic before a fault, and after its end
 

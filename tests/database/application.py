@@ -69,7 +69,7 @@ def serving(
         )
         application = Application(port, Path(log.name), process)
         try:
-            wait_until(application.is_up, "the server answers", seconds=60)
+            wait_until(application.is_up, "the server answers")
             yield application
         finally:
             end(process)

@@ -43,7 +43,7 @@ SETTINGS: dict[str, object] = {
 _templates = threading.RLock()  # tests start several servers at the same time, in threads
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> float:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> float:
     """Wait until the condition is true; return the time.monotonic() of that moment.
 
     Raises TimeoutError with the text `what` after `seconds`.

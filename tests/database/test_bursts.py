@@ -55,7 +55,7 @@ def assert_every_client_is_served(
 ) -> None:
     read = reading("/api/articles", "/api/tags", "/api/test/select-1")
     with load(site.port, clients, read, pause=0) as replies:
-        wait_until(lambda: len(replies) >= clients * REQUESTS, "the burst is over", 60)
+        wait_until(lambda: len(replies) >= clients * REQUESTS, "the burst is over")
 
     refused = failures(replies)
     figures(

@@ -26,7 +26,7 @@ from tests.database.test_recorded_writes import site as site
 
 type Connect = Callable[..., DatabaseWrapper]
 
-pytestmark = [pytest.mark.redis, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.redis
 
 
 def uses_a_standby() -> bool:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.faults
 
 WORKERS = 2
 ALLOWED = WORKERS * (POOL_MAX + 1)  # one more for the probe of each worker
-INTERVAL, ENDING = 0.1, 0.05  # seconds
+INTERVAL, ENDING = 0.1, 1.0  # seconds
 READERS, PROBERS = 24, 2
 
 
@@ -33,10 +33,11 @@ def count_sessions(server: PostgreSQL) -> Iterator[list[int]]:
         with server.session() as session:
             while not over.wait(INTERVAL):
                 sessions = number_of(session)
-                if sessions > ALLOWED:
-                    # A session that was ended is listed for some milliseconds more, while the next
-                    # one has started.
-                    time.sleep(ENDING)
+                # A session that was ended is listed until it has cleaned up, while the next one has
+                # started.
+                ended_by = time.monotonic() + ENDING
+                while sessions > ALLOWED and time.monotonic() < ended_by:
+                    time.sleep(INTERVAL)
                     sessions = number_of(session)
                 counts.append(sessions)
 

@@ -64,14 +64,12 @@ def test_a_deletion_continues_after_a_restart(
             assert client.ask(Question("GET", "/api/articles")).json()["articlesCount"] == 1000
             assert client.ask(Question("GET", "/api/profiles/1")).status == 404
             client.close()
-            wait_until(
-                lambda: server.execute(COMMENTS) < [(10_000,)], "the deletion has begun", seconds=60
-            )
+            wait_until(lambda: server.execute(COMMENTS) < [(10_000,)], "the deletion has begun")
             end(application, server)
 
         assert server.execute(QUEUED) == [(1,)]
         with serving(server.url()) as application:
-            wait_until(lambda: server.execute(QUEUED) == [], "the queue is empty", seconds=20)
+            wait_until(lambda: server.execute(QUEUED) == [], "the queue is empty")
             client = Client(application.port)
             assert client.ask(Question("GET", "/api/articles")).json()["articlesCount"] == 1000
             client.close()

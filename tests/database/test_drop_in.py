@@ -82,7 +82,7 @@ def test_an_unknown_isolation_level_is_a_configuration_error(
 
 
 def test_a_copy_without_a_pool_opens_a_connection_of_its_own(second: Connect) -> None:
-    pooled = second(pool=ONE | {"timeout": 0.2})
+    pooled = second(pool=ONE | {"timeout": 2})
     pooled.connect()
     own = pooled.copy()
     own.settings_dict["OPTIONS"]["pool"] = False

@@ -41,7 +41,6 @@ def outage(seconds: float) -> tuple[list[Reply], float]:
         return replies, back
 
 
-@pytest.mark.timeout(240)
 @repeated_if_stalled
 def test_requests_succeed_within_a_second_after_an_outage_of_any_length(
     figures: Callable[[str], None],

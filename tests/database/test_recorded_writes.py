@@ -31,7 +31,7 @@ from tests.database.test_failover import standby_of, url
 from tests.processes import run_forked
 from tests.stalls import assert_within, repeated_if_stalled
 
-pytestmark = [pytest.mark.redis, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.redis
 
 ALIAS = "site"
 INSERT: LiteralString = "INSERT INTO scratch (id) VALUES ('new')"

@@ -20,7 +20,7 @@ from tests.database.test_recorded_writes import (
 )
 from tests.database.test_recorded_writes import connect as connect
 
-pytestmark = [pytest.mark.redis, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.redis
 
 READS = 100
 

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.openapi
 CLIENT = Path(__file__).with_name("client")
 
 
-@pytest.mark.timeout(300)
 def test_a_typescript_client_reads_a_page_logs_in_and_comments(
     server: Server, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.database.servers import PostgreSQL
 from tests.rules.open_pages import USER, of_site
 
-pytestmark = [pytest.mark.plans, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.plans
 
 SECONDS = 1.0
 STATEMENTS = 25  # the confirmation of a user's deletion counts the rows of each model

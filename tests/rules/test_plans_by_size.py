@@ -32,7 +32,6 @@ from tests.rules.test_plans import CONTENT
 pytestmark = [
     pytest.mark.django_db,  # the compiled SQL depends on the version of the server
     pytest.mark.plans,
-    pytest.mark.timeout(400),
 ]
 
 # Without the queries that tests declare.
