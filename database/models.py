@@ -181,7 +181,14 @@ class Timeline(models.Model):
     """A timeline of PostgreSQL on which a write was acknowledged. Each promotion of a standby
     begins a new one. A standby that has replayed the row has replayed the promotion."""
 
-    id = models.BigIntegerField(primary_key=True)
+    # Of the servers that follow each other. Rows of other systems come with a dump.
+    system_identifier = models.BigIntegerField()
+    number = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["system_identifier", "number"], name="timeline_once"),
+        ]
 
     def __str__(self) -> str:
-        return str(self.id)
+        return f"{self.number} of {self.system_identifier}"

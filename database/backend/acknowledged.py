@@ -88,9 +88,9 @@ class Acknowledged:
 
     @property
     def is_connected(self) -> bool:
-        """Whether Redis answers, or all servers but one. With neither, this machine may be cut off
-        together with one standby, while others write. With synchronous replication, each
-        acknowledged write is on two servers."""
+        """Whether Redis answers, or all servers but one. If Redis and two servers are silent,
+        perhaps only this machine and one standby are cut off, and other machines still write. With
+        synchronous replication, each acknowledged write is on two servers."""
         has_redis = self._shared is not None and not self._shared.error
         return has_redis or self._at_most_one_is_silent
 

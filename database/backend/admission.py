@@ -75,6 +75,11 @@ class AdmissionQueue:
             self._give_up(turn)
             raise
 
+    def enter_first(self) -> None:
+        """Take a slot beyond the limit, ahead of all that wait. The caller must call `leave`."""
+        with self._lock:
+            self._inside += 1
+
     def leave(self, *, moved: bool = False) -> None:
         """Give the slot to the oldest waiting request. With `moved`, report progress too."""
         with self._lock:
@@ -134,7 +139,7 @@ class AdmissionQueue:
                 self._leave()
 
     def _leave(self) -> None:
-        if self._queue:
+        if self._queue and self._inside <= self._slots:
             self._queue.popleft().release()
         else:
             self._inside -= 1

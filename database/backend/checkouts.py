@@ -23,6 +23,7 @@ class Connection(Protocol):
 
     alias: str
     limits: Limits
+    answered_at: float
 
     @property
     def is_waiting(self) -> bool: ...
@@ -51,8 +52,8 @@ class Checkout:
         "_frames",
         "connection",
         "cut",
-        "cut_at",
         "leak_after",
+        "patience",
         "pool",
         "reported",
         "since",
@@ -67,8 +68,9 @@ class Checkout:
         self.thread = threading.current_thread()
         self.wrapper: weakref.ref[Wrapper] | None = None
         self.cut = self.reported = False
-        # When the connection of a read is cut, so that another server can serve it.
-        self.cut_at = inf
+        # Seconds that a read waits for an answer. Then the connection is cut, so that another
+        # server can serve the read.
+        self.patience = inf
         # Connections without a pool, and those of commands, are meant to be kept.
         is_command = self.thread is threading.main_thread() and running_request() is None
         kept = pool is None or is_command
@@ -88,6 +90,13 @@ class Checkout:
     def begin(self) -> Self:
         checked_out[id(self.connection)] = self
         return self
+
+    def is_silent(self, now: float) -> bool:
+        """Whether the server takes longer to answer than the read waits. The time that the request
+        computes between two statements counts too, but a slow request is not cut without a slow
+        statement."""
+        answered_at = max(self.since, self.connection.answered_at)
+        return self.connection.is_waiting and now - answered_at >= self.patience
 
     def is_abandoned(self, alive: set[threading.Thread]) -> bool:
         """Whether no thread can use the connection; `alive` are the threads that run."""

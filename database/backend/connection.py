@@ -64,6 +64,8 @@ class Connection(psycopg.Connection[Any]):
     """Whether such a statement was committed by `commit`."""
     skips_flush = False
     """Whether a transaction since the last recorded position may have had no synchronous commit."""
+    system_identifier: bytes | None = None
+    """Of the server; None: not asked yet."""
     position: Position | None = None
     """What the server had at least replayed, by its last answer on this connection."""
     is_primary = False

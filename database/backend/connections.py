@@ -110,6 +110,8 @@ def forget_writes() -> None:
 
 def leave_replica(request: RunningRequest, error: BaseException) -> None:
     """After a failed read: return its connections, and choose another server for its next try."""
+    if errors.is_stale_statement(error):
+        return  # the connection has discarded its statements; that of another server may not have
     is_lost = errors.is_lost_connection(error)
     for wrapper in _opened():
         if wrapper.replicas is None:

@@ -26,8 +26,10 @@ WATCH_INTERVAL = 0.5  # seconds; a lease lives four times as long
 # Seconds that a read waits for a connection, before it tries another server: opening one takes
 # milliseconds. The second figure is for a server that has not answered before.
 TAKE_TIMEOUT, RETRY_TIMEOUT = 0.5, 0.1
-# Seconds without an answer after which a server counts as lost, if its failed connections have not
-# said so before: to connect to a machine that was lost takes until the connect timeout.
+# Seconds that a watcher waits until a read returns a connection.
+WATCH_TIMEOUT = 1.0
+# A server that has not answered for this many seconds counts as lost. A refused connection says so
+# earlier; a lost machine refuses nothing.
 AWAY_AFTER = 1.0
 # Seconds. A standby replays a commit about a millisecond after the primary. One that is behind for
 # longer than this is late: reads try it last.
@@ -74,6 +76,10 @@ class Node:
             self.pool.setup.outage.cause != "" or monotonic() - self._failed_at > AWAY_AFTER
         )
 
+    def has_answered(self, seconds: float) -> bool:
+        """Whether it has answered a question that was asked within the last `seconds`."""
+        return monotonic() - self._learned[1] < seconds
+
     @property
     def is_good(self) -> bool:
         """Whether it is a standby that serves reads, as far as this process knows."""
@@ -91,8 +97,8 @@ class Node:
         if known is not None and known >= position:
             self._lack = None
             return True
-        # A restart of the server breaks its sessions. So what another session has learned holds for
-        # this one too, if this one is older.
+        # A restart of the server breaks its sessions. So the answer to another session also holds
+        # for a session that was opened before the question.
         learned, asked_at = self._learned
         known = learned if connection.opened_at < asked_at else None
         if known is None or known < position:
@@ -107,11 +113,11 @@ class Node:
             self._lack = position, monotonic()
         return has
 
-    def take(self, timeout: float) -> Connection | None:
-        """A connection; None if there is none within `timeout` seconds."""
+    def take(self, timeout: float, *, first: bool = False) -> Connection | None:
+        """A connection; None if there is none within `timeout` seconds. `first`: see `Pool`."""
         started = monotonic()
         try:
-            connection = self.pool.getconn(timeout)
+            connection = self.pool.getconn(timeout, first=first)
         except (PoolTimeout, TooManyRequests, PoolClosed):
             # A frozen server, or one that was lost: a new connection has not come in time. The
             # pool learns the cause only after the connect timeout.
@@ -123,10 +129,10 @@ class Node:
         return connection
 
     @contextmanager
-    def borrowed(self, timeout: float) -> Iterator[Connection | None]:
+    def borrowed(self, timeout: float, *, first: bool = False) -> Iterator[Connection | None]:
         """Lend a connection; None if the server does not answer, or has none within `timeout`
         seconds."""
-        connection = self.take(timeout)
+        connection = self.take(timeout, first=first)
         try:
             yield connection
         finally:
@@ -189,7 +195,8 @@ class Node:
             time.sleep(WATCH_INTERVAL)
 
     def _look(self) -> None:
-        with self.borrowed(TAKE_TIMEOUT) as connection:
+        # Not behind the reads that wait: in a busy pool the lease would end.
+        with self.borrowed(WATCH_TIMEOUT, first=True) as connection:
             since = monotonic()
             if not connection or self.ask(connection) is None:
                 return

@@ -115,8 +115,9 @@ class Pool(ConnectionPool[Connection]):
         """Whether the next request would be refused."""
         return self._admission.is_full
 
-    def getconn(self, timeout: float | None = None) -> Connection:
-        """A working connection, within `timeout` seconds.
+    def getconn(self, timeout: float | None = None, *, first: bool = False) -> Connection:
+        """A working connection, within `timeout` seconds. `first` is for a question that must not
+        wait for requests: it gets the next connection that is returned.
 
         Raises PoolTimeout with the cause; TooManyRequests if the queue is full, or if it is too
         long and the pool is stalled; PoolClosed after `close`.
@@ -124,7 +125,10 @@ class Pool(ConnectionPool[Connection]):
         started = monotonic()
         until = min(started + (self.timeout if timeout is None else timeout), acquire_by())
         try:
-            self._admission.enter(until)
+            if first:
+                self._admission.enter_first()
+            else:
+                self._admission.enter(until)
             connection = self._getconn_inside(until)
         except TooManyRequests:
             metrics.ACQUIRES.labels(self.alias, "queue_full").inc()

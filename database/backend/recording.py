@@ -82,8 +82,8 @@ class Recorder:
 
     def wait_for(self, position: Position | None, committed_at: float) -> bool:
         """Wait until every read that begins afterwards sees a commit whose position is not in
-        Redis: until it is, or all servers have replayed it, or no lease is alive that began before
-        the commit.
+        Redis. It waits until one of these is true: Redis has the position; all servers have
+        replayed it; every lease from before the commit has ended.
 
         False if the primary is lost. Then reads go on with the last known position, which may be
         older than the commit.

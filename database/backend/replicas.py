@@ -91,9 +91,10 @@ class Replicas:
             self.open()
             self._open_at = started + OPEN_INTERVAL
         until = min(started + self._limits.acquire_timeout, request.acquire_by or inf)
-        least = None
+        position, has_lease, least = None, False, None
         while True:
-            position, has_lease = self.acknowledged.position(request)
+            if not has_lease:  # with a lease, the position covers all that this read must see
+                position, has_lease = self.acknowledged.position(request)
             connection = self._choose(request, position, has_lease, until)
             if connection is None and self.has_no_primary:
                 # Later answers may be higher, but this read needs no more than the first one.
@@ -109,12 +110,14 @@ class Replicas:
     def note_failure(self, request: RunningRequest, error: BaseException) -> None:
         """Report that a read failed, so that its next try uses another server."""
         node = request.nodes.get(self._alias)
-        if node is None or errors.is_stale_statement(error):
-            return  # the same server serves the next try
+        if node is None:
+            return
         request.failed_nodes += (node,)
         if errors.is_lost_connection(error):
             reason = "cut" if request.was_cut_early else "lost"
-            node.failed()
+            # A server that answers others is not lost: only this read is slow.
+            if not (request.was_cut_early and node.has_answered(self._limits.replica_timeout)):
+                node.failed()
         elif errors.is_read_only(error):
             reason = "read_only"
             request.reads_replicas = False  # it writes
@@ -192,12 +195,14 @@ class Replicas:
         """Let the watchdog cut a slow read, so that another server can serve it. Not if no other
         server or try is left: a slow answer is better than none. Without a lease, another server
         is left once Redis answers, or once the primary counts as lost."""
-        is_last = request.is_last_try
-        if connection.is_primary:
+        is_last = request.is_last_try or not any(
+            other.is_well for other in self.nodes if other is not node
+        )
+        if connection.is_primary or node.is_primary:
             self._count_on_primary(node, has_lease)
             is_last = is_last or request.was_cut_early or self.shared is None
         if not is_last:
-            checked_out[id(connection)].cut_at = monotonic() + self._limits.replica_timeout
+            checked_out[id(connection)].patience = self._limits.replica_timeout
 
     def _count_on_primary(self, primary: Node, has_lease: bool) -> None:
         if not has_lease:

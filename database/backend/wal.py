@@ -9,13 +9,16 @@ from psycopg.errors import error_from_result
 from database.backend.connection import Connection
 from database.positions import Position
 
+# initdb chooses it. The rows of a table may come from another system, through a dump or pg_upgrade.
+_SYSTEM = b"SELECT system_identifier FROM pg_control_system()"
 # A standby has no function for the timeline that it has replayed. There the timeline comes from a
-# table. A server that has left the history of the primary cannot have a newer timeline in it. The
+# table. A server that no longer follows the primary never gets the row of a newer timeline. The
 # primary tells its timeline itself: a new primary is known before the row is inserted. The first
 # eight digits of the name of a WAL file are the timeline. On the primary, everything that was
 # written is visible, flushed or not.
 _STANDING = """
-    SELECT CASE WHEN is_standby THEN (SELECT max(id) FROM database_timeline)
+    SELECT CASE WHEN is_standby
+            THEN (SELECT max(number) FROM database_timeline WHERE system_identifier = $1)
             ELSE ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::bigint END,
         lsn - '0/0', is_standby
     FROM pg_is_in_recovery() AS is_standby, LATERAL (
@@ -27,10 +30,10 @@ _STANDING = """
 # without a synchronous commit, the last commit may not be flushed yet. NULL on a standby.
 _COMMITTED = """
     SELECT ('x' || left(pg_walfile_name(lsn), 8))::bit(32)::bigint, lsn - '0/0',
-        (SELECT max(id) FROM database_timeline)
+        (SELECT max(number) FROM database_timeline WHERE system_identifier = $1)
     FROM (
         SELECT CASE WHEN pg_is_in_recovery() THEN NULL
-            WHEN $1::bool OR current_setting('synchronous_commit') = 'off'
+            WHEN $2::bool OR current_setting('synchronous_commit') = 'off'
             THEN pg_current_wal_insert_lsn() ELSE pg_current_wal_flush_lsn() END
     ) AS position (lsn)
 """
@@ -46,7 +49,10 @@ _SYNCHRONOUS = """
     SELECT current_setting('synchronous_standby_names') <> ''
         AND current_setting('synchronous_commit') IN ('on', 'remote_apply')
 """
-_MARK = b"INSERT INTO database_timeline (id) VALUES ($1) ON CONFLICT DO NOTHING"
+_MARK = b"""
+    INSERT INTO database_timeline (system_identifier, number) VALUES ($1, $2)
+    ON CONFLICT DO NOTHING
+"""
 _UNKNOWN_STATEMENT = b"26000"  # another statement has deallocated it
 
 
@@ -57,7 +63,7 @@ class Standing(NamedTuple):
 
 def standing(connection: Connection) -> Standing:
     """What a read on this server sees at least. One round trip. Raises psycopg.Error."""
-    timeline, lsn, is_standby = _row(connection, b"standing", _STANDING, [])
+    timeline, lsn, is_standby = _row(connection, b"standing", _STANDING, [_system(connection)])
     # No row: no process has recorded a position since the migration.
     return Standing(Position(int(timeline or 0), int(lsn or 0)), is_standby == b"f")
 
@@ -69,13 +75,14 @@ def committed(connection: Connection) -> Position | None:
     If the timeline is not in the table yet, it is inserted first: a standby that has the position
     then has the row too. Raises psycopg.Error.
     """
-    parameters = [b"t" if connection.skips_flush else b"f"]
+    system = _system(connection)
+    parameters = [system, b"t" if connection.skips_flush else b"f"]
     connection.skips_flush = False
     timeline, lsn, marked = _row(connection, b"committed", _COMMITTED, parameters)
     if timeline is None or lsn is None:
         return None
     if marked != timeline:
-        result = connection.pgconn.exec_params(_MARK, [timeline])
+        result = connection.pgconn.exec_params(_MARK, [system, timeline])
         if result.status != pq.ExecStatus.COMMAND_OK:
             raise error_from_result(result)
         _, lsn, _ = _row(connection, b"committed", _COMMITTED, parameters)
@@ -93,6 +100,16 @@ def is_synchronous(connection: Connection) -> bool:
     """Whether a COMMIT on this primary waits until a standby has it. Raises psycopg.Error."""
     (is_synchronous,) = _row(connection, b"synchronous", _SYNCHRONOUS, [])
     return is_synchronous == b"t"
+
+
+def _system(connection: Connection) -> bytes:
+    """The system identifier of the server; it stays the same as long as the connection."""
+    if connection.system_identifier is None:
+        result = connection.pgconn.exec_(_SYSTEM)
+        if result.status != pq.ExecStatus.TUPLES_OK:
+            raise error_from_result(result)
+        connection.system_identifier = result.get_value(0, 0)
+    return connection.system_identifier or b""
 
 
 def _row(

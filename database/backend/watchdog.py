@@ -99,8 +99,7 @@ class Watchdog:
         if request and not checkout.cut:
             if now >= request.deadline:
                 self._cut_at_deadline(checkout, request)
-            # Otherwise the request itself is slow, and would be so on another server too.
-            elif now >= checkout.cut_at and checkout.connection.is_waiting:
+            elif checkout.is_silent(now):
                 self._cut_early(checkout, request)
         if not checkout.reported and now - checkout.since >= checkout.leak_after:
             checkout.reported = True

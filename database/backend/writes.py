@@ -6,10 +6,7 @@ from functools import lru_cache
 from database.backend.cleanup import Cleanup, cleanup_after, first_word, words
 
 # First words of statements that change no data. BEGIN, COMMIT and the like change none themselves.
-_READ = words("""
-    select values show set reset begin start commit end rollback savepoint release declare fetch
-    close explain deallocate discard listen unlisten with
-""")
+_READ = words("select values set begin start commit end rollback savepoint release with")
 # COMMIT PREPARED commits what another session has written.
 _WRITES_INSIDE = re.compile(r"\b(insert|update|delete|merge|prepared)\b", re.IGNORECASE)
 

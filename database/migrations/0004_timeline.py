@@ -9,6 +9,22 @@ class Migration(migrations.Migration):
     operations = [
         migrations.CreateModel(
             name="Timeline",
-            fields=[("id", models.BigIntegerField(primary_key=True, serialize=False))],
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("system_identifier", models.BigIntegerField()),
+                ("number", models.BigIntegerField()),
+            ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=["system_identifier", "number"], name="timeline_once"
+                    )
+                ],
+            },
         ),
     ]

@@ -162,8 +162,8 @@ class SharedPosition:
 
     def synchronous_since(self) -> Position | None:
         """A position on the newest timeline since which a standby has each commit before it is
-        acknowledged. None if the last process that renewed its lease has said that no standby has.
-        Raises PositionsUnavailable."""
+        acknowledged. None if replication was not synchronous when a lease was last renewed. Raises
+        PositionsUnavailable."""
         return self._call(RedisSession.synchronous_since)
 
     def eviction_policy(self) -> str:

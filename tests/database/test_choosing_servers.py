@@ -1,13 +1,15 @@
 """Which server of a database serves a read, and when its pools are closed."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from time import sleep
 
 import pytest
 from django.db import connections
 
 from database.backend import DatabaseWrapper
-from database.backend.nodes import LATE_AFTER, Node
+from database.backend.nodes import LATE_AFTER, TAKE_TIMEOUT, Node
 from database.backend.running import running_request
 from tests.database.servers import wait_until
 from tests.database.test_recorded_writes import (
@@ -27,6 +29,8 @@ from tests.database.test_recorded_writes import site as site
 type Connect = Callable[..., DatabaseWrapper]
 
 pytestmark = pytest.mark.redis
+
+BUSY = 24  # threads that want a connection of the same pool, which has 8
 
 
 def uses_a_standby() -> bool:
@@ -139,6 +143,129 @@ def test_a_read_that_computes_for_long_is_not_cut(
     response, _ = answer(view, "GET", 200)
     assert response.status_code == 200
     assert len(tries) == 1
+
+
+def test_a_read_with_many_statements_is_not_cut(
+    connect: Connect, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_REPLICA_TIMEOUT", "1")
+    connect(servers.redis, servers.primary, servers.standby)
+    open_servers()
+    tries: list[int] = []
+
+    def view() -> None:
+        tries.append(1)
+        for _ in range(6):
+            execute("SELECT pg_sleep(0.3)")
+
+    response, _ = answer(view, "GET", 200)
+    assert response.status_code == 200
+    assert len(tries) == 1
+
+
+def test_a_read_is_not_cut_if_no_other_server_answers(
+    connect: Connect, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_REPLICA_TIMEOUT", "0.5")
+    connect(servers.redis, servers.primary, servers.standby)
+    open_servers()
+    tries: list[int] = []
+
+    def view() -> None:
+        execute("SELECT 1")
+        tries.append(1)
+        execute("SELECT pg_sleep(1)")
+
+    servers.standby.freeze()
+    try:
+        wait_until(lambda: not replicas().nodes[1].is_well, "the freeze is noticed")
+        response, _ = answer(view, "GET", 200)
+    finally:
+        servers.standby.thaw()
+    assert response.status_code == 200
+    assert len(tries) == 1
+
+
+def test_a_slow_read_does_not_keep_others_from_its_server(
+    connect: Connect, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(servers.redis, servers.primary, *[servers.standby] * 2)
+    open_servers()
+    failed: list[Node] = []
+    monkeypatch.setattr(Node, "failed", lambda node: failed.append(node))
+
+    response, seconds = answer(lambda: execute("SELECT pg_sleep(2.5)"), "GET", 200)
+
+    assert response.status_code == 200
+    assert seconds > 4  # it was cut, and run again
+    assert not failed
+
+
+def test_a_read_with_a_stale_statement_is_run_again_on_the_same_connection(
+    connect: Connect, servers: Servers
+) -> None:
+    connect(servers.redis, servers.primary, *[servers.standby] * 3)
+    open_servers()
+    sessions: list[int] = []
+
+    def view() -> None:
+        with wrapper().cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            sessions.append(cursor.fetchone()[0])
+        if len(sessions) < 3:
+            execute("EXECUTE missing")
+
+    response, _ = answer(view, "GET", 200)
+    assert response.status_code == 200
+    assert len(sessions) == 3
+    assert len({*sessions}) == 1
+
+
+def test_the_lease_lives_while_the_pool_of_the_primary_is_busy(
+    site: DatabaseWrapper, servers: Servers
+) -> None:
+    open_servers()
+    (primary,) = (node for node in replicas().nodes if node.is_primary)
+    wait_until(lambda: replicas().acknowledged.position()[1], "this process has a lease")
+    over = Event()
+
+    def read() -> None:
+        while not over.is_set():
+            with primary.borrowed(TAKE_TIMEOUT) as connection:
+                if connection:
+                    connection.execute("SELECT pg_sleep(0.3)")
+
+    with ThreadPoolExecutor(BUSY) as threads:
+        reads = [threads.submit(read) for _ in range(BUSY)]
+        try:
+            leases = []
+            for _ in range(60):
+                sleep(0.1)
+                leases.append(replicas().acknowledged.position()[1])
+        finally:
+            over.set()
+        for each in reads:
+            each.result()
+    assert all(leases)
+
+
+def test_timelines_of_another_system_say_nothing_about_a_standby(
+    site: DatabaseWrapper, servers: Servers
+) -> None:
+    """A dump or pg_upgrade brings them into the table."""
+    servers.primary.execute(
+        "INSERT INTO database_timeline (system_identifier, number) VALUES (1, 9)"
+    )
+    open_servers()
+    assert answer(lambda: execute(INSERT))[0].status_code == 201
+    wait_until(uses_a_standby, "the standby serves reads")
+    servers.standby.execute("SELECT pg_wal_replay_pause()")
+    try:
+        answer(lambda: execute(INSERT))
+        assert not uses_a_standby()
+    finally:
+        servers.standby.execute("SELECT pg_wal_replay_resume()")
+        servers.primary.execute("DELETE FROM database_timeline WHERE system_identifier = 1")
 
 
 def test_a_read_on_a_primary_that_freezes_is_answered_by_a_standby_once_redis_is_back(
