@@ -14,6 +14,7 @@ class Node(Protocol):
     """A server that reads may use (`nodes.py`)."""
 
     def failed(self) -> None: ...
+    def has_answered(self, seconds: float) -> bool: ...
 
 
 class Unrecorded(Protocol):

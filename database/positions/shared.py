@@ -221,7 +221,7 @@ class SharedPosition:
         if first:
             logger.error(
                 "Redis (CACHE_URL) does not answer: %s. Reads go to the primary, and each write"
-                " waits until every server has replayed it.",
+                " waits until every server has replayed it, for at most about 2 s.",
                 error,
             )
 
