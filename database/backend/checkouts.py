@@ -92,9 +92,11 @@ class Checkout:
         return self
 
     def is_silent(self, now: float) -> bool:
-        """Whether the server takes longer to answer than the read waits. The time that the request
-        computes between two statements counts too, but a slow request is not cut without a slow
-        statement."""
+        """Whether the server takes longer to answer than the read waits.
+
+        The time between two statements counts too. But the watchdog sees only statements that take
+        longer than its TICK, so a request that computes for long is rarely cut.
+        """
         answered_at = max(self.since, self.connection.answered_at)
         return self.connection.is_waiting and now - answered_at >= self.patience
 

@@ -217,12 +217,12 @@ def test_a_link_that_is_used_often_does_not_make_a_large_page() -> None:
 
 
 @pytest.mark.parametrize("unit", ["![", "> - a\n"])
-def test_200_000_characters_take_less_than_a_second(unit: str) -> None:
-    text = (unit * 100_000)[:200_000]
+def test_200_000_characters_take_about_as_long_as_ordinary_text(unit: str) -> None:
+    def seconds(unit: str) -> float:
+        text = (unit * 200_000)[:200_000]
+        started = time.process_time()
+        assert render(text)
+        return time.process_time() - started
 
-    started = time.process_time()
-    safe = render(text)
-
-    # 0.2 to 0.5 s on the machine of docs/speed.md.
-    assert time.process_time() - started < 1.5
-    assert safe
+    # Both take 0.2 to 0.5 s on the machine of docs/speed.md.
+    assert seconds(unit) < 3 * seconds("*word* [a](http://b) ")
