@@ -26,8 +26,6 @@ WATCH_INTERVAL = 0.5  # seconds; a lease lives four times as long
 # Seconds that a read waits for a connection, before it tries another server: opening one takes
 # milliseconds. The second figure is for a server that has not answered before.
 TAKE_TIMEOUT, RETRY_TIMEOUT = 0.5, 0.1
-# Seconds that a watcher waits until a read returns a connection.
-WATCH_TIMEOUT = 1.0
 # A server that has not answered for this many seconds counts as lost. A refused connection says so
 # earlier; a lost machine refuses nothing.
 AWAY_AFTER = 1.0
@@ -196,7 +194,7 @@ class Node:
 
     def _look(self) -> None:
         # Not behind the reads that wait: in a busy pool the lease would end.
-        with self.borrowed(WATCH_TIMEOUT, first=True) as connection:
+        with self.borrowed(TAKE_TIMEOUT, first=True) as connection:
             since = monotonic()
             if not connection or self.ask(connection) is None:
                 return
