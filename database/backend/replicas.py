@@ -195,19 +195,20 @@ class Replicas:
         """Let the watchdog cut a slow read, so that another server can serve it. Not if no other
         server or try is left: a slow answer is better than none. Without a lease, another server
         is left once Redis answers, or once the primary counts as lost."""
-        is_last = request.is_last_try or not any(
-            other.is_well for other in self.nodes if other is not node
-        )
+        is_last = request.is_last_try or not self._another_answers(node)
         if connection.is_primary or node.is_primary:
             self._count_on_primary(node, has_lease)
             is_last = is_last or request.was_cut_early or self.shared is None
         if not is_last:
             checked_out[id(connection)].patience = self._limits.replica_timeout
 
+    def _another_answers(self, node: Node) -> bool:
+        return any(other.is_well for other in self.nodes if other is not node)
+
     def _count_on_primary(self, primary: Node, has_lease: bool) -> None:
         if not has_lease:
             reason = "no_lease"
-        elif any(node.is_well for node in self.nodes if node is not primary):
+        elif self._another_answers(primary):
             reason = "standbys_behind"
         else:
             reason = "no_standby"

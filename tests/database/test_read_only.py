@@ -249,7 +249,7 @@ def test_dbcheck_counts_the_connections_of_both_pools_on_each_server(
     primary, standby = pair
     primary.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
     primary.execute("SELECT pg_reload_conf()")
-    # 100 connections, of which 3 are reserved.
+    # The server allows 100 connections, and reserves 3 of them.
     fitting = dbcheck(primary, standby, CACHE_URL=redis.url, SERVER_WORKERS="5")
     status, lines = dbcheck(primary, standby, CACHE_URL=redis.url, SERVER_WORKERS="6")
 
